@@ -1,0 +1,323 @@
+//! What may be asked of the running daemon, and what it answers. Pure; the JSON is what the control socket carries.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cause::Word;
+
+/// A request on the control socket: one line of JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Command {
+    /// Counts, sessions and services.
+    Status,
+    /// All rooms, one row each.
+    Rooms,
+    /// One room with its occupants and its sources.
+    Room {
+        /// `NAME`, `SERVICE/NAME` or the room JID.
+        room: String,
+    },
+    /// Why a room is in its state, and the last things that happened to it.
+    WhyRoom {
+        /// `NAME`, `SERVICE/NAME` or the room JID.
+        room: String,
+    },
+    /// Hold a room: a new one, or one that was released or suspended.
+    Hold {
+        /// `NAME`, `SERVICE/NAME` or the room JID.
+        room: String,
+        /// Why, for the record.
+        reason: Option<String>,
+    },
+    /// Stop holding a room, also if the configuration wants it.
+    Release {
+        /// `NAME`, `SERVICE/NAME` or the room JID.
+        room: String,
+        /// Why, for the record.
+        reason: Option<String>,
+    },
+    /// Leave a room for a while and keep its settings.
+    Suspend {
+        /// `NAME`, `SERVICE/NAME` or the room JID.
+        room: String,
+        /// Seconds after which the room is held again; for ever when absent.
+        for_seconds: Option<u64>,
+        /// Why, for the record.
+        reason: Option<String>,
+    },
+    /// Read the configuration again.
+    Reload {
+        /// Only say what would change.
+        plan: bool,
+    },
+}
+
+impl Command {
+    /// Whether the command changes anything; those that do not are open to the read group.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        match self {
+            Command::Status | Command::Rooms | Command::Room { .. } | Command::WhyRoom { .. } => false,
+            Command::Reload { plan } => !plan,
+            Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } => true,
+        }
+    }
+}
+
+/// Who asks; goes to the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requester {
+    /// The peer's user id, as the kernel says.
+    pub uid: u32,
+    /// The peer's process id, as the kernel says.
+    pub pid: Option<u32>,
+}
+
+/// The daemon's answer: one line of JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum Reply {
+    /// To [`Command::Status`].
+    Status(Box<StatusReply>),
+    /// To [`Command::Rooms`].
+    Rooms {
+        /// One row each, by service and name.
+        rooms: Vec<RoomRow>,
+    },
+    /// To [`Command::Room`].
+    Room(Box<RoomReply>),
+    /// To [`Command::WhyRoom`].
+    Why(Box<WhyReply>),
+    /// To [`Command::Hold`], [`Command::Release`] and [`Command::Suspend`].
+    Done {
+        /// What was done, in one sentence.
+        text: String,
+        /// The room afterwards.
+        room: RoomRow,
+    },
+    /// To [`Command::Reload`].
+    Reload(Plan),
+    /// The command was refused.
+    Refused {
+        /// A stable word: `unknown-room`, `ambiguous-room`, `unknown-service`, `bad-request`, `forbidden`,
+        /// `bad-configuration`, `not-saved`, `busy`.
+        error: String,
+        /// What is wrong and what to do, in one sentence.
+        text: String,
+    },
+}
+
+/// What a reload changes, or would change.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Whether this was carried out.
+    pub applied: bool,
+    /// Rooms (`service/name`) newly held.
+    pub hold: Vec<String>,
+    /// Rooms that stay and whose settings change, each with what changes.
+    pub change: Vec<String>,
+    /// Rooms that are left.
+    pub release: Vec<String>,
+    /// Services that connect again, each with why.
+    pub reconnect: Vec<String>,
+    /// Rooms that stay untouched.
+    pub unchanged: usize,
+    /// Things worth knowing that are no error.
+    pub warnings: Vec<String>,
+}
+
+/// The state of a room, the same word on every surface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoomState {
+    /// Inside, moderator, focus present where there is one, lately confirmed.
+    Held,
+    /// Inside, but not (yet) holding.
+    Joined,
+    /// Conference asked for, or join presence sent.
+    Joining,
+    /// Outside, will try again at a stated time.
+    Waiting,
+    /// Outside, and a person should act; still retried slowly.
+    Blocked,
+    /// An admin said so; settings are kept.
+    Suspended,
+    /// No longer wanted; left politely.
+    Released,
+}
+
+impl std::fmt::Display for RoomState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            RoomState::Held => "held",
+            RoomState::Joined => "joined",
+            RoomState::Joining => "joining",
+            RoomState::Waiting => "waiting",
+            RoomState::Blocked => "blocked",
+            RoomState::Suspended => "suspended",
+            RoomState::Released => "released",
+        })
+    }
+}
+
+/// One room in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomRow {
+    /// The service's name in the configuration.
+    pub service: String,
+    /// The room's name, the local part of its JID.
+    pub name: String,
+    /// The room's JID, empty while its domain is not found.
+    pub jid: String,
+    /// The state's word.
+    pub state: RoomState,
+    /// Since when, RFC 3339 UTC.
+    pub since: String,
+    /// The cause's word.
+    pub cause: String,
+    /// The cause's sentence.
+    pub text: String,
+    /// What happens next, in a few words; empty when nothing is due.
+    pub next: String,
+    /// When it happens, RFC 3339 UTC.
+    pub next_at: Option<String>,
+    /// The last trouble if it was less than ten minutes ago, although the state is better now.
+    pub last_trouble: Option<String>,
+    /// How many people are inside: without ourselves and the focus.
+    pub people: usize,
+}
+
+/// One room in full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomReply {
+    /// As in the list.
+    #[serde(flatten)]
+    pub row: RoomRow,
+    /// The session that holds the room: its full JID while online.
+    pub session: Option<String>,
+    /// Our nick inside.
+    pub nick: Option<String>,
+    /// Who is inside, ourselves and the focus included, by nick.
+    pub occupants: Vec<OccupantRow>,
+    /// Who wants the room and who does not: configuration, command line.
+    pub sources: Vec<SourceRow>,
+}
+
+/// One occupant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OccupantRow {
+    /// The nick: the resource of the occupant JID.
+    pub nick: String,
+    /// The real JID, where the room shows it.
+    pub real_jid: Option<String>,
+    /// The role as the room said it; `unknown` when it could not be read.
+    pub role: String,
+    /// The affiliation as the room said it; `unknown` when it could not be read.
+    pub affiliation: String,
+    /// The display name, chosen by the occupant.
+    pub display_name: Option<String>,
+    /// Whether this is `ourselves` or the `focus`.
+    pub kind: Option<String>,
+    /// Since when we know them, RFC 3339 UTC.
+    pub since: String,
+}
+
+/// One voice for or against holding a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRow {
+    /// `configuration` or `command line`.
+    pub source: String,
+    /// `hold`, `release` or `suspend`.
+    pub says: String,
+    /// Where or who: file and line, or the user id.
+    pub who: String,
+    /// When, RFC 3339 UTC; empty for the configuration.
+    pub when: String,
+    /// Until when, for a suspension with an end.
+    pub until: Option<String>,
+    /// The reason given.
+    pub reason: Option<String>,
+}
+
+/// Why a room is in its state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyReply {
+    /// As in the list.
+    #[serde(flatten)]
+    pub row: RoomRow,
+    /// The last things that happened, oldest first, at most ten.
+    pub history: Vec<HistoryRow>,
+    /// Who wants the room and who does not.
+    pub sources: Vec<SourceRow>,
+}
+
+/// One thing that happened to a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryRow {
+    /// When, RFC 3339 UTC.
+    pub time: String,
+    /// The event's kind: `room.held`, `room.lost`, …
+    pub kind: String,
+    /// What happened, in one sentence.
+    pub text: String,
+}
+
+/// The daemon as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StatusReply {
+    /// The program's version.
+    pub version: String,
+    /// Process id.
+    pub pid: u32,
+    /// Start, RFC 3339 UTC.
+    pub started: String,
+    /// How many rooms are wanted.
+    pub wanted: usize,
+    /// How many rooms are in each state.
+    pub states: std::collections::BTreeMap<String, usize>,
+    /// One row for each service.
+    pub services: Vec<ServiceRow>,
+    /// When the configuration was last read, and what came of it.
+    pub configuration: String,
+    /// Resident memory in bytes.
+    pub rss_bytes: u64,
+    /// Stanzas that were refused or only partly read since the start.
+    pub bad_stanzas: u64,
+}
+
+/// One service.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceRow {
+    /// Its name in the configuration.
+    pub name: String,
+    /// `online`, `unreachable`, `connecting`, `held-back`, `idle`.
+    pub state: String,
+    /// Cause word, empty when all is well.
+    pub cause: String,
+    /// One sentence.
+    pub text: String,
+    /// When the next attempt is due, RFC 3339 UTC.
+    pub next_at: Option<String>,
+    /// Sessions online.
+    pub sessions_online: usize,
+    /// Sessions wanted.
+    pub sessions: usize,
+    /// `present`, `absent`, or `none` for plain XMPP.
+    pub focus: String,
+    /// Mechanism of the last login.
+    pub mechanism: String,
+    /// `adaptive` or `rate-limited`.
+    pub pace: String,
+}
+
+/// Makes a [`Reply::Refused`].
+#[must_use]
+pub fn refused(error: &str, text: impl Into<String>) -> Reply {
+    Reply::Refused { error: error.to_owned(), text: text.into() }
+}
+
+/// The cause's word as a string; a helper for those who fill rows.
+#[must_use]
+pub fn word(word: Word) -> String {
+    word.as_str()
+}

@@ -1,0 +1,166 @@
+//! What the admin wrote, checked. Pure: [`crate::app`] reads the files and hands in their text.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A checked configuration: every value is valid, every reference leads somewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Services by name.
+    pub services: BTreeMap<String, Service>,
+    /// Rooms by service and name, each once.
+    pub rooms: BTreeMap<RoomKey, Room>,
+    /// Where the control socket lies.
+    pub control_socket: PathBuf,
+    /// Where state is kept over a restart.
+    pub state_dir: PathBuf,
+    /// Things worth saying that are no error, such as a stripped newline.
+    pub warnings: Vec<String>,
+}
+
+/// Which room: the service's name and the room's name (local part, lower case).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoomKey {
+    /// The service's name in the configuration.
+    pub service: std::sync::Arc<str>,
+    /// The local part of the room's JID, lower case.
+    pub name: std::sync::Arc<str>,
+}
+
+/// How a service is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `ws:` or `wss:` (RFC 7395); the URL with its path and query as written.
+    WebSocket(url::Url),
+    /// `xmpps:`, direct TLS (XEP-0368). Without a host: SRV `_xmpps-client._tcp`.
+    DirectTls(Option<HostPort>),
+    /// `xmpp:`, STARTTLS. Without a host: SRV `_xmpp-client._tcp`.
+    StartTls(Option<HostPort>),
+    /// No URL given: both SRV records, by priority (XEP-0368 §3).
+    Srv,
+}
+
+/// A host and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    /// Name or address.
+    pub host: String,
+    /// Port; the scheme's default is filled in.
+    pub port: u16,
+}
+
+/// How the account gets in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Login {
+    /// The account logs in on `domain`.
+    Direct {
+        /// Local part of the account.
+        account: String,
+        /// Its password.
+        password: Secret,
+    },
+    /// SASL ANONYMOUS (RFC 4505).
+    Anonymous,
+}
+
+pub use secret::Secret;
+mod secret;
+
+/// A login mechanism that we speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub enum Mechanism {
+    /// RFC 4505.
+    #[serde(rename = "ANONYMOUS")]
+    Anonymous,
+    /// RFC 4616.
+    #[serde(rename = "PLAIN")]
+    Plain,
+    /// RFC 5802.
+    #[serde(rename = "SCRAM-SHA-1")]
+    ScramSha1,
+    /// RFC 5802 with channel binding.
+    #[serde(rename = "SCRAM-SHA-1-PLUS")]
+    ScramSha1Plus,
+    /// RFC 7677.
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// RFC 7677 with channel binding.
+    #[serde(rename = "SCRAM-SHA-256-PLUS")]
+    ScramSha256Plus,
+}
+
+/// How fast joins and questions go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaceKind {
+    /// As fast as the server answers.
+    Adaptive,
+    /// 2 joins and 10 IQs a second and session, what PROSODY_ENABLE_RATE_LIMITS allows.
+    RateLimited,
+}
+
+/// What to do with the focus's media invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Media {
+    /// Acknowledge and leave it pending.
+    Pending,
+    /// Answer `feature-not-implemented`; mutes through the focus then do not work.
+    Refuse,
+}
+
+/// One deployment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its name in the configuration.
+    pub name: String,
+    /// How it is reached.
+    pub endpoint: Endpoint,
+    /// The XMPP domain the account lives on.
+    pub domain: String,
+    /// The group chat service's domain; found when absent.
+    pub muc: Option<String>,
+    /// The conference focus's address; `None`: plain XMPP rooms.
+    pub focus: Option<String>,
+    /// How the account gets in.
+    pub login: Login,
+    /// Mechanisms the admin agreed to; `None`: any but PLAIN. Naming one that is weaker than the last used is
+    /// the admin's agreement to it.
+    pub mechanisms: Option<Vec<Mechanism>>,
+    /// Further trust roots, a PEM file.
+    pub ca_file: Option<PathBuf>,
+    /// DNS server for SRV look-ups; the system's when absent.
+    pub nameserver: Option<std::net::SocketAddr>,
+    /// How many rooms share a session.
+    pub rooms_per_session: usize,
+    /// Most joins in a second, over all sessions.
+    pub joins_per_second: u32,
+    /// How joins are paced.
+    pub pace: PaceKind,
+    /// Between two self-pings of one room (XEP-0410).
+    pub self_ping: Duration,
+    /// How long to stay out after a person's kick, at first.
+    pub after_kick: Duration,
+    /// What to do with media invitations.
+    pub media: Media,
+    /// Largest stanza that is read, bytes.
+    pub stanza_bytes: usize,
+}
+
+/// One wanted room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// Which.
+    pub key: RoomKey,
+    /// The room's own domain, when it was given as a full JID of another domain than the service's.
+    pub muc: Option<String>,
+    /// Our nick inside.
+    pub nick: String,
+    /// Our display name inside.
+    pub display_name: String,
+    /// The room's password, where it has one.
+    pub password: Option<Secret>,
+    /// The subject that an admin wants (kept for the locked settings; not set yet).
+    pub subject: Option<String>,
+    /// Where it was written: `rooms.d/tavern.toml:1`.
+    pub origin: String,
+}

@@ -1,0 +1,1 @@
+//! What happened: events, whose JSON is public. Pure.

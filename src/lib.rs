@@ -1,0 +1,42 @@
+//! innkeeper holds rooms open on XMPP servers, Jitsi Meet's first, and keeps order in them.
+//!
+//! ```text
+//!            bytes          elements                    reports
+//!  server ⇄ transport ⇄ runtime::session ⇄ [ stream → session → jitsi → room ] → supervisor → status, log, systemd
+//!                                                ▲ time comes in as `now`            ▲
+//!  config file ─ raw ─ checked ─┐                                                    │
+//!  control socket ─ overrides ──┴─ desired ─ reconcile(desired, observed) ───────────┘ commands
+//! ```
+//!
+//! The bracket is the *pure core*: no clock, no sockets, no tasks, no randomness that was not handed in.
+//! Around it is the *shell*. The XML stream is already serial per account, so one task owns one session
+//! and all its rooms, without locks.
+//!
+//! | layer | modules |
+//! |---|---|
+//! | words | [`xml`], [`xmpp`], [`cause`], [`command`], [`event`] |
+//! | core  | [`stream`], [`room`], [`jitsi`], [`session`], [`service`], [`desired`], [`config`] |
+//! | shell | [`runtime`], [`control`], [`store`], [`telemetry`], [`cli`], [`app`] |
+//!
+//! `clippy.toml` forbids clocks, tasks and randomness in the core; the shell carries a one-line `allow`.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod app;
+pub mod cause;
+pub mod cli;
+pub mod command;
+pub mod config;
+pub mod control;
+pub mod desired;
+pub mod event;
+pub mod jitsi;
+pub mod room;
+pub mod runtime;
+pub mod service;
+pub mod session;
+pub mod store;
+pub mod stream;
+pub mod telemetry;
+pub mod xml;
+pub mod xmpp;

@@ -1,0 +1,1 @@
+//! One XML stream being set up, over elements. Pure.
