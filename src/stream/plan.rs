@@ -1,0 +1,64 @@
+//! What a login needs to know, and what comes of it.
+
+use std::time::Duration;
+
+use crate::config::{Mechanism, Secret};
+
+/// How to log in on a stream.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The XMPP domain to log in on.
+    pub domain: String,
+    /// Account and password; `None` means ANONYMOUS, which is never a fallback for an account.
+    pub account: Option<(String, Secret)>,
+    /// Mechanisms the admin agreed to; `None`: every one but PLAIN.
+    pub mechanisms: Option<Vec<Mechanism>>,
+    /// The login that last worked on this service; a weaker one is refused unless `mechanisms` names it.
+    pub last: Option<LastLogin>,
+    /// The resource to ask for.
+    pub resource: String,
+    /// The session to resume, if any (XEP-0198 §5 "Resumption").
+    pub resume: Option<Resume>,
+    /// Random text for SCRAM's client nonce (RFC 5802 §5.1), at least 18 bytes of entropy, no comma.
+    pub client_nonce: String,
+}
+
+/// What the last login used, to notice a downgrade. Kept in the state folder.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LastLogin {
+    /// The mechanism.
+    pub mechanism: Mechanism,
+    /// [`super::Security::key_hash`] in hex: losing `-PLUS` counts as a downgrade only while the key is the same.
+    pub key_hash: Option<String>,
+}
+
+/// A session that may be resumed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resume {
+    /// The id from `<enabled id=…/>`; a secret.
+    pub id: String,
+    /// How many stanzas we handled.
+    pub handled: u32,
+}
+
+/// A stream that is ready for stanzas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    /// Our full JID as the server gave it; on resumption the caller knows it already and this is empty.
+    pub jid: String,
+    /// How we logged in.
+    pub login: LastLogin,
+    /// Stream management, where the server offers it.
+    pub management: Option<Management>,
+    /// On resumption: how many of our stanzas the server handled.
+    pub resumed: Option<u32>,
+}
+
+/// What `<enabled/>` said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Management {
+    /// The id to resume with; `None`: acknowledgements only.
+    pub id: Option<String>,
+    /// How long the server keeps the session after a loss.
+    pub max: Option<Duration>,
+}
