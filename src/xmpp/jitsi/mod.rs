@@ -1,0 +1,3 @@
+//! What Jitsi says beside XMPP.
+
+pub mod conference;
