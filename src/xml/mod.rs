@@ -11,8 +11,14 @@ use std::fmt;
 pub use minidom::Element;
 
 pub use limits::Limits;
+pub use parse::{CLIENT, FRAMING, Message, STREAMS, parse, parse_message};
+pub use splitter::{Broken, Piece, Splitter};
+pub use write::{to_string, write};
 
 mod limits;
+mod parse;
+mod splitter;
+mod write;
 
 /// Why a stanza was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +67,9 @@ pub struct Bad {
     pub why: Why,
     /// Its first tag.
     pub head: Head,
-    /// The stanza without what is over the limits: its own attributes and those children that fit. `None` when it is
-    /// not well-formed or too long. Good enough to see who is in a room; never to judge what was said.
+    /// The stanza without what is over the limits: its own attributes and those children that fit. A child in
+    /// `http://jabber.org/protocol/muc#user` is always there while it is small itself, whatever stands around it, so
+    /// that nobody hides behind junk. `None` when the stanza is not well-formed, or its first tag alone is too long.
+    /// Good enough to see who is in a room; never to judge what was said.
     pub rest: Option<Element>,
 }
