@@ -1,8 +1,62 @@
 //! What the admin wrote, checked. Pure: [`crate::app`] reads the files and hands in their text.
+//!
+//! The text goes through two rooms: `raw` keeps every key and value with its place, from the files and from
+//! the environment; `check` makes typed values of them. Every problem is kept, none ends the reading, so that an admin
+//! sees all of them at once. A secret is never part of a [`Problem`].
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub use check::check;
+pub use problem::{Problem, nearest};
+pub use raw::known_keys;
+
+mod check;
+mod endpoint;
+mod problem;
+mod raw;
+mod value;
+
+/// One configuration file.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// How problems name it: `innkeeper.toml`, `rooms.d/tavern.toml`.
+    pub name: String,
+    /// What it holds.
+    pub text: String,
+}
+
+/// All that a configuration is made of.
+pub struct Input<'a> {
+    /// The main file, then the drop-ins in name order; a later file's keys win over an earlier one's.
+    pub files: Vec<File>,
+    /// The environment; only `INNKEEPER__…` and systemd's directories are looked at.
+    pub env: Vec<(String, String)>,
+    /// The folder of the main file; relative paths start there.
+    pub base: PathBuf,
+    /// Whether a credential may be missing because systemd did not start this process (`innkeeper check`).
+    pub offline: bool,
+    /// Answers what secret files hold.
+    pub secrets: &'a dyn Files,
+}
+
+/// Reads the files that a configuration points to.
+pub trait Files {
+    /// What is in the file; the error is a few words for the admin.
+    ///
+    /// # Errors
+    /// The file is missing, unreadable or far too large for a secret or a certificate list.
+    fn read(&self, path: &Path) -> Result<Content, String>;
+}
+
+/// What a secret file holds.
+pub struct Content {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Whether its mode lets everybody on the machine read it.
+    pub others_may_read: bool,
+}
 
 /// A checked configuration: every value is valid, every reference leads somewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,8 +69,46 @@ pub struct Config {
     pub control_socket: PathBuf,
     /// Where state is kept over a restart.
     pub state_dir: PathBuf,
+    /// What a room gets that says nothing else, one held by command included.
+    pub defaults: Defaults,
     /// Things worth saying that are no error, such as a stripped newline.
     pub warnings: Vec<String>,
+}
+
+/// `[defaults]`: for every room; a room overrides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defaults {
+    /// Our nick inside.
+    pub nick: String,
+    /// Our display name inside.
+    pub display_name: String,
+    /// The rooms' password.
+    pub password: Option<Secret>,
+    /// The subject that an admin wants.
+    pub subject: Option<String>,
+}
+
+/// A room as people name it: its local part and, from a full JID, its domain, both as they are compared.
+///
+/// # Errors
+/// What is wrong with the text, in a few words.
+pub fn room_name(text: &str) -> Result<(String, Option<String>), String> {
+    value::room(text)
+}
+
+impl RoomKey {
+    /// Names a room. `name` is lower-cased here.
+    #[must_use]
+    pub fn new(service: &str, name: &str) -> Self {
+        RoomKey { service: service.into(), name: name.to_lowercase().into() }
+    }
+}
+
+/// As it is written on every surface: `meet/tavern`.
+impl std::fmt::Display for RoomKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.service, self.name)
+    }
 }
 
 /// Which room: the service's name and the room's name (local part, lower case).

@@ -1,0 +1,563 @@
+//! From what was written to what is meant. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::raw::{Entry, Place, Raw, Reporter, Section, Value};
+use super::value::{self, FOCUS_NICK};
+use super::{
+    Config, Defaults, Endpoint, Input, Login, Mechanism, Media, PaceKind, Problem, Room, RoomKey, Secret, Service,
+    endpoint, nearest, raw,
+};
+
+/// The nick that sorts before all others, so that a lone browser never offers us peer-to-peer media.
+const NICK: &str = "00000000_innkeeper";
+
+/// Checks everything that was written.
+///
+/// # Errors
+/// All problems at once, in the order of the files.
+pub fn check(input: &Input<'_>) -> Result<Config, Vec<Problem>> {
+    let mut reporter = Reporter::new(&input.files);
+    let raw = raw::read(input, &mut reporter);
+    let mut checker = Checker { input, reporter, warnings: Vec::new(), incomplete: raw.incomplete };
+    let config = checker.config(&raw);
+    if checker.reporter.is_empty() { Ok(config) } else { Err(checker.reporter.finish()) }
+}
+
+struct Checker<'a> {
+    input: &'a Input<'a>,
+    reporter: Reporter<'a>,
+    warnings: Vec<String>,
+    /// A file is no TOML: what is missing may stand in it.
+    incomplete: bool,
+}
+
+/// A section while it is read: problems name its keys with this path.
+#[derive(Clone, Copy)]
+struct View<'s> {
+    path: &'s str,
+    section: &'s Section,
+}
+
+impl<'s> View<'s> {
+    fn entry(self, key: &str) -> Option<&'s Entry> {
+        self.section.entries.get(key)
+    }
+
+    fn key(self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}
+
+impl Checker<'_> {
+    fn config(&mut self, raw: &Raw) -> Config {
+        let top = View { path: "", section: &raw.top };
+        let control_socket = self.path(top, "control_socket").unwrap_or_else(|| {
+            self.folder("RUNTIME_DIRECTORY").unwrap_or_else(|| "/run/innkeeper".into()).join("control.sock")
+        });
+        let state_dir = self
+            .path(top, "state_dir")
+            .unwrap_or_else(|| self.folder("STATE_DIRECTORY").unwrap_or_else(|| "/var/lib/innkeeper".into()));
+
+        let mut services = BTreeMap::new();
+        for (name, section) in &raw.services {
+            if let Some(service) = self.service(name, section) {
+                services.insert(name.clone(), service);
+            }
+        }
+        let defaults = self.defaults(View { path: "defaults", section: &raw.defaults }, &services);
+        let known: BTreeSet<&str> = raw.services.keys().map(String::as_str).collect();
+        let rooms = self.rooms(&raw.rooms, &known, &services, &defaults);
+        if raw.services.is_empty() && !self.incomplete {
+            self.warnings.push("no service is configured, so there is nothing to hold".to_owned());
+        }
+        Config { services, rooms, control_socket, state_dir, defaults, warnings: std::mem::take(&mut self.warnings) }
+    }
+
+    /// The first folder that systemd names in a variable.
+    fn folder(&self, variable: &str) -> Option<PathBuf> {
+        let value = self.variable(variable)?;
+        value.split(':').next().filter(|path| path.starts_with('/')).map(PathBuf::from)
+    }
+
+    fn variable(&self, name: &str) -> Option<&str> {
+        self.input.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    // ── values
+
+    fn wrong(&mut self, view: View<'_>, key: &str, at: &Place, what: impl Into<String>, expected: impl Into<String>) {
+        self.reporter.report(at, &view.key(key), what, expected);
+    }
+
+    fn string<'s>(&mut self, view: View<'s>, key: &str) -> Option<(&'s str, &'s Place)> {
+        let entry = view.entry(key)?;
+        if let Value::String(text) = &entry.value {
+            return Some((text, &entry.at));
+        }
+        self.wrong(view, key, &entry.at, entry.value.kind(), "a string between quotes");
+        None
+    }
+
+    fn parsed<T>(
+        &mut self,
+        view: View<'_>,
+        key: &str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let (text, at) = self.string(view, key)?;
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(what) => {
+                self.wrong(view, key, at, format!("{} is {what}", quoted(text)), expected);
+                None
+            }
+        }
+    }
+
+    fn number(&mut self, view: View<'_>, key: &str, least: i64, most: i64) -> Option<i64> {
+        let entry = view.entry(key)?;
+        let number = match (&entry.value, &entry.at) {
+            (Value::Integer(number), _) => Ok(*number),
+            // The environment has only texts.
+            (Value::String(text), Place::Variable(_)) => text.parse().map_err(|_| quoted(text)),
+            (value, _) => Err(value.kind().to_owned()),
+        };
+        match number {
+            Ok(number) if (least..=most).contains(&number) => return Some(number),
+            Ok(number) => {
+                self.wrong(view, key, &entry.at, number.to_string(), format!("a number from {least} to {most}"));
+            }
+            Err(what) => self.wrong(view, key, &entry.at, what, format!("a number from {least} to {most}")),
+        }
+        None
+    }
+
+    fn duration(&mut self, view: View<'_>, key: &str, least: Duration, most: Duration) -> Option<Duration> {
+        let expected = format!(
+            "a duration such as \"30s\", \"5m\" or \"8h\", from {} to {}",
+            humantime::format_duration(least),
+            humantime::format_duration(most)
+        );
+        self.parsed(view, key, &expected, |text| {
+            let duration = value::duration(text).map_err(|what| format!("no duration ({what})"))?;
+            let fits = (least..=most).contains(&duration);
+            if fits { Ok(duration) } else { Err("out of bounds".to_owned()) }
+        })
+    }
+
+    fn choice<T: Copy>(&mut self, view: View<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
+        let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        self.parsed(view, key, &names.join(" or "), |text| {
+            let found = choices.iter().find(|(name, _)| *name == text);
+            found.map(|(_, value)| *value).ok_or_else(|| "unknown".to_owned())
+        })
+    }
+
+    fn path(&mut self, view: View<'_>, key: &str) -> Option<PathBuf> {
+        self.parsed(view, key, "a path", |text| {
+            if text.is_empty() { Err("empty".to_owned()) } else { Ok(absolute(&self.input.base, text)) }
+        })
+    }
+
+    // ── secrets
+
+    /// Reads a secret file; what is wrong names the file, never what it holds.
+    fn secret(&mut self, view: View<'_>, key: &str, at: &Place, path: &Path) -> Option<Secret> {
+        let content = match self.input.secrets.read(path) {
+            Ok(content) => content,
+            Err(what) => {
+                self.wrong(view, key, at, format!("{}: {what}", path.display()), "a readable file");
+                return None;
+            }
+        };
+        let open = content.others_may_read;
+        match value::secret(content) {
+            Ok((secret, stripped)) => {
+                let name = self.reporter.place(at);
+                if stripped {
+                    self.warnings
+                        .push(format!("{name}: the line end in {} is not part of the password", path.display()));
+                }
+                if open {
+                    self.warnings.push(format!("{name}: everybody on this machine may read {}", path.display()));
+                }
+                Some(Secret::new(secret))
+            }
+            Err(what) => {
+                self.wrong(view, key, at, format!("{}: {what}", path.display()), "one line with the password");
+                None
+            }
+        }
+    }
+
+    fn password_file(&mut self, view: View<'_>) -> Option<Secret> {
+        let (text, at) = self.string(view, "password_file")?;
+        if text.is_empty() {
+            self.wrong(view, "password_file", at, "empty", "a path");
+            return None;
+        }
+        self.secret(view, "password_file", at, &absolute(&self.input.base, text))
+    }
+
+    fn credential(&mut self, view: View<'_>) -> Option<Secret> {
+        let (name, at) = self.string(view, "credential")?;
+        if name.is_empty() || name.contains('/') || name.starts_with('.') {
+            self.wrong(
+                view,
+                "credential",
+                at,
+                format!("{} is no credential", quoted(name)),
+                "the ID of LoadCredential=",
+            );
+            return None;
+        }
+        let Some(folder) = self.variable("CREDENTIALS_DIRECTORY").map(PathBuf::from) else {
+            if self.input.offline {
+                let place = self.reporter.place(at);
+                let why = "systemd gives it to the service only";
+                self.warnings.push(format!("{place}: credential {} was not looked at: {why}", quoted(name)));
+                return Some(Secret::new(""));
+            }
+            let what = format!("no credential {} because $CREDENTIALS_DIRECTORY is not set", quoted(name));
+            self.wrong(view, "credential", at, what, "a start by systemd with LoadCredential=, or password_file");
+            return None;
+        };
+        self.secret(view, "credential", at, &folder.join(name))
+    }
+
+    // ── services
+
+    fn service(&mut self, name: &str, section: &Section) -> Option<Service> {
+        let path = format!("service.{name}");
+        let view = View { path: &path, section };
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+            let what = format!("{} is no name for a service", quoted(name));
+            self.reporter.report(&section.at, &path, what, "letters, digits, dashes and underscores");
+        }
+        let domain = self.parsed(view, "domain", "a domain such as \"meet.jitsi\"", value::domain);
+        if domain.is_none() && view.entry("domain").is_none() && !self.incomplete {
+            self.wrong(view, "domain", &section.at, "missing", "the XMPP domain that the account lives on");
+        }
+        let endpoint = match self.string(view, "url") {
+            None => Endpoint::Srv,
+            Some((text, at)) => match endpoint::endpoint(text) {
+                Ok(endpoint) => endpoint,
+                Err((what, expected)) => {
+                    self.wrong(view, "url", at, what, expected);
+                    Endpoint::Srv
+                }
+            },
+        };
+        let muc = self.parsed(view, "muc", "a domain such as \"muc.meet.jitsi\"", value::domain);
+        let focus = self.focus(view, domain.as_deref());
+        let login = self.login(view, domain.as_deref());
+        if let Some(entry) = view.entry("guest_domain") {
+            self.wrong(view, "guest_domain", &entry.at, "of use only with login = \"guest\"", "it to be left out");
+        }
+        let mechanisms = self.mechanisms(view);
+        let ca_file = self.ca_file(view);
+        let nameserver = self.parsed(view, "nameserver", "an address such as \"192.0.2.53\"", value::nameserver);
+        let second = Duration::from_secs(1);
+        let service = Service {
+            name: name.to_owned(),
+            endpoint,
+            domain: domain.clone().unwrap_or_default(),
+            muc,
+            focus,
+            login: login.unwrap_or(Login::Anonymous),
+            mechanisms,
+            ca_file,
+            nameserver,
+            rooms_per_session: usize::try_from(self.number(view, "rooms_per_session", 1, 100_000).unwrap_or(50))
+                .unwrap_or(50),
+            joins_per_second: u32::try_from(self.number(view, "joins_per_second", 1, 100_000).unwrap_or(200))
+                .unwrap_or(200),
+            pace: self
+                .choice(view, "pace", &[("adaptive", PaceKind::Adaptive), ("rate-limited", PaceKind::RateLimited)])
+                .unwrap_or(PaceKind::Adaptive),
+            self_ping: self.duration(view, "self_ping", second, second * 86_400).unwrap_or(second * 300),
+            after_kick: self.duration(view, "after_kick", second, second * 86_400).unwrap_or(second * 120),
+            media: self
+                .choice(view, "media", &[("pending", Media::Pending), ("refuse", Media::Refuse)])
+                .unwrap_or(Media::Pending),
+            stanza_bytes: self.stanza_limit(view).unwrap_or(256 * 1024),
+        };
+        domain.map(|_| service)
+    }
+
+    fn focus(&mut self, view: View<'_>, domain: Option<&str>) -> Option<String> {
+        let default = || domain.map(|domain| format!("focus.{domain}"));
+        let expected = "an address such as \"focus.meet.jitsi\", or false for rooms without a focus";
+        let Some(entry) = view.entry("focus") else { return default() };
+        match (&entry.value, &entry.at) {
+            (Value::Bool(false), _) => None,
+            (Value::String(text), Place::Variable(_)) if text == "false" => None,
+            (Value::String(_), _) => self.parsed(view, "focus", expected, value::address).or_else(default),
+            (value, _) => {
+                let what = if let Value::Bool(_) = value { "true" } else { value.kind() };
+                self.wrong(view, "focus", &entry.at, what, expected);
+                default()
+            }
+        }
+    }
+
+    fn login(&mut self, view: View<'_>, domain: Option<&str>) -> Option<Login> {
+        let direct = match self.string(view, "login") {
+            None if view.entry("login").is_some() => return None,
+            None | Some(("direct", _)) => true,
+            Some(("anonymous", _)) => false,
+            Some((kind @ ("guest" | "token"), at)) => {
+                let what = format!("login = \"{kind}\" is not in this version");
+                self.wrong(view, "login", at, what, "\"direct\" or \"anonymous\"");
+                return None;
+            }
+            Some((kind, at)) => {
+                self.wrong(view, "login", at, format!("{} is unknown", quoted(kind)), "\"direct\" or \"anonymous\"");
+                return None;
+            }
+        };
+        if !direct {
+            for key in ["account", "password_file", "credential", "password"] {
+                if let Some(entry) = view.entry(key) {
+                    let what = "of no use with login = \"anonymous\"";
+                    self.wrong(view, key, &entry.at, what, "login = \"direct\", or it to be left out");
+                }
+            }
+            return Some(Login::Anonymous);
+        }
+        let account = self.account(view, domain);
+        let password = self.password(view);
+        Some(Login::Direct { account: account?, password: password? })
+    }
+
+    fn account(&mut self, view: View<'_>, domain: Option<&str>) -> Option<String> {
+        if view.entry("account").is_none() && !self.incomplete {
+            let expected = "the local part of the account's JID, or login = \"anonymous\"";
+            self.wrong(view, "account", &view.section.at, "missing", expected);
+        }
+        self.parsed(view, "account", "a local part such as \"innkeeper\"", |text| match text.split_once('@') {
+            None => value::local(text),
+            Some((node, host)) if domain.is_none_or(|domain| value::domain(host).is_ok_and(|host| host == domain)) => {
+                value::local(node)
+            }
+            Some(_) => Err("of another domain than the service".to_owned()),
+        })
+    }
+
+    /// The password, out of exactly one of three sources; the environment wins over the files.
+    fn password(&mut self, view: View<'_>) -> Option<Secret> {
+        if let Some(entry) = view.entry("password") {
+            let Value::String(text) = &entry.value else { return None };
+            let bytes = text.clone().into_bytes();
+            return match value::secret(super::Content { bytes, others_may_read: false }) {
+                Ok((secret, stripped)) => {
+                    if stripped {
+                        let place = self.reporter.place(&entry.at);
+                        self.warnings.push(format!("{place}: the line end is not part of the password"));
+                    }
+                    Some(Secret::new(secret))
+                }
+                Err(what) => {
+                    let what = what.replace("the file", "the variable");
+                    self.wrong(view, "password", &entry.at, what, "one line with the password");
+                    None
+                }
+            };
+        }
+        match (view.entry("password_file"), view.entry("credential")) {
+            (Some(_), Some(credential)) => {
+                self.wrong(view, "credential", &credential.at, "both password_file and credential", "one of them");
+                None
+            }
+            (Some(_), None) => self.password_file(view),
+            (None, Some(_)) => self.credential(view),
+            (None, None) => {
+                if !self.incomplete {
+                    let expected = "password_file or credential";
+                    self.wrong(view, "password_file", &view.section.at, "the account has no password", expected);
+                }
+                None
+            }
+        }
+    }
+
+    fn mechanisms(&mut self, view: View<'_>) -> Option<Vec<Mechanism>> {
+        let entry = view.entry("mechanisms")?;
+        let names: Vec<_> = value::MECHANISMS.iter().map(|(name, _)| *name).collect();
+        let expected = format!("a list of {}", names.join(", "));
+        let items: Vec<(String, Place)> = match (&entry.value, &entry.at) {
+            (Value::List(items), _) => {
+                let mut texts = Vec::new();
+                for item in items {
+                    match &item.value {
+                        Value::String(text) => texts.push((text.clone(), item.at.clone())),
+                        other => self.wrong(view, "mechanisms", &item.at, other.kind(), expected.clone()),
+                    }
+                }
+                texts
+            }
+            (Value::String(text), at @ Place::Variable(_)) => {
+                text.split([',', ' ']).filter(|part| !part.is_empty()).map(|part| (part.into(), at.clone())).collect()
+            }
+            (value, at) => {
+                self.wrong(view, "mechanisms", at, value.kind(), expected);
+                return None;
+            }
+        };
+        if items.is_empty() {
+            self.wrong(view, "mechanisms", &entry.at, "empty", expected);
+            return None;
+        }
+        let mut found = Vec::new();
+        for (text, at) in items {
+            match value::mechanism(&text) {
+                Some(mechanism) => found.push(mechanism),
+                None => self.wrong(view, "mechanisms", &at, format!("{} is unknown", quoted(&text)), expected.clone()),
+            }
+        }
+        Some(found)
+    }
+
+    fn ca_file(&mut self, view: View<'_>) -> Option<PathBuf> {
+        let path = self.path(view, "ca_file")?;
+        let at = &view.entry("ca_file")?.at;
+        match self.input.secrets.read(&path) {
+            Ok(content) if String::from_utf8_lossy(&content.bytes).contains("-----BEGIN CERTIFICATE-----") => {}
+            Ok(_) => {
+                let what = format!("{}: no certificate in it", path.display());
+                self.wrong(view, "ca_file", at, what, "a PEM file");
+            }
+            Err(what) => {
+                self.wrong(view, "ca_file", at, format!("{}: {what}", path.display()), "a readable PEM file");
+            }
+        }
+        Some(path)
+    }
+
+    fn stanza_limit(&mut self, view: View<'_>) -> Option<usize> {
+        let (least, most) = (16 * 1024, 16 * 1024 * 1024);
+        if let Some(Entry { value: Value::Integer(_), .. }) = view.entry("stanza_limit") {
+            return usize::try_from(self.number(view, "stanza_limit", 16 * 1024, 16 * 1024 * 1024)?).ok();
+        }
+        self.parsed(view, "stanza_limit", "a size such as \"256KiB\", from 16KiB to 16MiB", |text| {
+            let size = value::size(text).map_err(|what| format!("no size ({what})"))?;
+            if (least..=most).contains(&size) { Ok(size) } else { Err("out of bounds".to_owned()) }
+        })
+    }
+
+    // ── rooms
+
+    fn nick(&mut self, view: View<'_>) -> Option<String> {
+        self.parsed(view, "nick", "a nick", value::nick)
+    }
+
+    fn display_name(&mut self, view: View<'_>) -> Option<String> {
+        self.parsed(view, "display_name", "one line of text", |text| {
+            let line = value::line(text)?;
+            if line.trim().is_empty() { Err("empty".to_owned()) } else { Ok(line) }
+        })
+    }
+
+    fn defaults(&mut self, view: View<'_>, services: &BTreeMap<String, Service>) -> Defaults {
+        let nick = self.nick(view).unwrap_or_else(|| NICK.to_owned());
+        let with_focus = services.values().find(|service| service.focus.is_some());
+        if let (false, Some(service), Some(entry)) = (value::fits_focus(&nick), with_focus, view.entry("nick")) {
+            let what = format!("{} is no nick for service {}, which has a focus", quoted(&nick), service.name);
+            self.wrong(view, "nick", &entry.at, what, FOCUS_NICK);
+        }
+        Defaults {
+            nick,
+            display_name: self.display_name(view).unwrap_or_else(|| "Innkeeper".to_owned()),
+            password: self.password_file(view),
+            subject: self.parsed(view, "subject", "one line of text", value::line),
+        }
+    }
+
+    fn rooms(
+        &mut self,
+        sections: &[Section],
+        known: &BTreeSet<&str>,
+        services: &BTreeMap<String, Service>,
+        defaults: &Defaults,
+    ) -> BTreeMap<RoomKey, Room> {
+        let mut rooms: BTreeMap<RoomKey, Room> = BTreeMap::new();
+        for section in sections {
+            let view = View { path: "", section };
+            for key in ["service", "name"] {
+                if view.entry(key).is_none() {
+                    self.wrong(view, key, &section.at, "missing", format!("{key} = \"…\" in this [[room]]"));
+                }
+            }
+            let service = self.room_service(view, known);
+            let name = self.parsed(view, "name", "a room's name or room JID", value::room);
+            let nick = self.nick(view);
+            let settings = services.get(service.unwrap_or_default());
+            if let (Some(nick), Some(Service { name, focus: Some(_), .. }), Some(entry)) =
+                (&nick, settings, view.entry("nick"))
+                && !value::fits_focus(nick)
+            {
+                let what = format!("{} is no nick for service {name}, which has a focus", quoted(nick));
+                self.wrong(view, "nick", &entry.at, what, FOCUS_NICK);
+            }
+            let display_name = self.display_name(view);
+            let subject = self.parsed(view, "subject", "one line of text", value::line);
+            let password = self.password_file(view);
+            let (Some(service), Some((name, domain))) = (service, name) else { continue };
+            let key = RoomKey::new(service, &name);
+            if let Some(first) = rooms.get(&key) {
+                let at = view.entry("name").map_or(&section.at, |entry| &entry.at);
+                let what = format!("room {} of service {service} is already in {}", quoted(&name), first.origin);
+                self.wrong(view, "name", at, what, "each room once");
+                continue;
+            }
+            let muc = domain.filter(|domain| settings.and_then(|service| service.muc.as_ref()) != Some(domain));
+            let origin = self.reporter.place(&section.at);
+            let room = Room {
+                key: key.clone(),
+                muc,
+                nick: nick.unwrap_or_else(|| defaults.nick.clone()),
+                display_name: display_name.unwrap_or_else(|| defaults.display_name.clone()),
+                password: password.or_else(|| defaults.password.clone()),
+                subject: subject.or_else(|| defaults.subject.clone()),
+                origin,
+            };
+            rooms.insert(key, room);
+        }
+        rooms
+    }
+
+    fn room_service<'s>(&mut self, view: View<'s>, known: &BTreeSet<&str>) -> Option<&'s str> {
+        let (name, at) = self.string(view, "service")?;
+        if known.contains(name) {
+            return Some(name);
+        }
+        if !self.incomplete {
+            let all: Vec<_> = known.iter().map(|name| format!("\"{name}\"")).collect();
+            let expected = match nearest(name, known.iter().copied()) {
+                Some(near) => format!("\"{near}\" (did you mean that?)"),
+                None if all.is_empty() => "a [service.NAME] in one of the files".to_owned(),
+                None => format!("one of {}", all.join(", ")),
+            };
+            self.wrong(view, "service", at, format!("no service is called {}", quoted(name)), expected);
+        }
+        None
+    }
+}
+
+/// A path as it is opened: relative ones start at the main file's folder.
+fn absolute(base: &Path, path: &str) -> PathBuf {
+    base.join(path)
+}
+
+/// A text in quotes, shortened, safe for a terminal.
+fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    if text.chars().count() > 60 {
+        shown.push('…');
+    }
+    format!("\"{shown}\"")
+}
