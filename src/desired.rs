@@ -1,0 +1,581 @@
+//! Which rooms are wanted, and by whom. Pure.
+//!
+//! The configuration and the overrides of people are the sources. A room is wanted if one source wants it and none says
+//! no. `suspend` beats everything until `hold` or until its end; `release` beats the configuration until `hold` or until
+//! the configuration drops the room.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::command::{self, SourceRow};
+use crate::config::{Config, Room, RoomKey, Service, nearest};
+
+/// What a person said about a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Says {
+    /// Hold it.
+    Hold,
+    /// Do not hold it, also if the configuration wants it.
+    Release,
+    /// Leave it for a while and keep its settings.
+    Suspend {
+        /// When it is held again; `None`: when somebody says `hold`.
+        until: Option<Timestamp>,
+    },
+}
+
+/// One word of a person about a room; lasts over a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    /// Which room.
+    pub room: RoomKey,
+    /// The room's own domain, when a hold named one that is not its service's.
+    pub muc: Option<String>,
+    /// What.
+    pub says: Says,
+    /// Who said it: `uid 1000`.
+    pub who: String,
+    /// When.
+    pub when: Timestamp,
+    /// Why, for the record.
+    pub why: Option<String>,
+}
+
+/// What people said and what still counts: per room at most one `hold` or `release`, and one `suspend` beside it,
+/// so that the room is again what it was when the suspension ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    standing: BTreeMap<RoomKey, Override>,
+    suspended: BTreeMap<RoomKey, Override>,
+}
+
+impl Overrides {
+    /// Notes what a person said. A `hold` ends a suspension; a `release` of a room that the configuration does not
+    /// want leaves nothing to remember.
+    pub fn apply(&mut self, config: &Config, said: Override) {
+        let room = said.room.clone();
+        match said.says {
+            Says::Hold => {
+                self.suspended.remove(&room);
+                self.standing.insert(room, said);
+            }
+            Says::Release if config.rooms.contains_key(&room) => {
+                self.standing.insert(room, said);
+            }
+            Says::Release => {
+                self.suspended.remove(&room);
+                self.standing.remove(&room);
+            }
+            Says::Suspend { .. } => {
+                self.suspended.insert(room, said);
+            }
+        }
+    }
+
+    /// Forgets what no longer counts: releases of rooms that the configuration dropped, and suspensions that ended.
+    /// Answers whether anything was forgotten. To be called after a start, a reload and at [`Overrides::next_end`].
+    pub fn prune(&mut self, config: &Config, now: Timestamp) -> bool {
+        let before = self.standing.len() + self.suspended.len();
+        self.standing.retain(|room, said| said.says != Says::Release || config.rooms.contains_key(room));
+        self.suspended.retain(|_, said| is_suspended(said, now));
+        before != self.standing.len() + self.suspended.len()
+    }
+
+    /// When the next suspension ends.
+    #[must_use]
+    pub fn next_end(&self) -> Option<Timestamp> {
+        let ends = self.suspended.values().filter_map(|said| match said.says {
+            Says::Suspend { until } => until,
+            _ => None,
+        });
+        ends.min()
+    }
+
+    /// All of them, by room, a suspension after what it covers.
+    pub fn iter(&self) -> impl Iterator<Item = &Override> {
+        let rooms: BTreeSet<_> = self.standing.keys().chain(self.suspended.keys()).collect();
+        rooms.into_iter().flat_map(|room| self.of(room))
+    }
+
+    /// Those about one room.
+    pub fn of(&self, room: &RoomKey) -> impl Iterator<Item = &Override> {
+        self.standing.get(room).into_iter().chain(self.suspended.get(room))
+    }
+
+    /// As they were kept: without looking at the configuration.
+    pub(crate) fn restore(&mut self, said: Override) {
+        let place = if let Says::Suspend { .. } = said.says { &mut self.suspended } else { &mut self.standing };
+        place.insert(said.room.clone(), said);
+    }
+}
+
+fn is_suspended(said: &Override, now: Timestamp) -> bool {
+    matches!(said.says, Says::Suspend { until } if until.is_none_or(|until| now < until))
+}
+
+/// What is to be done with a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// Hold it.
+    Hold,
+    /// Stay out, keep the settings.
+    Suspend {
+        /// Until then; `None`: until somebody says `hold`.
+        until: Option<Timestamp>,
+    },
+    /// Stay out: the configuration wants the room and a person does not.
+    Release,
+}
+
+/// A room that at least one source wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// How it is held.
+    pub room: Room,
+    /// Whether it is.
+    pub intent: Intent,
+}
+
+/// Every room that a source wants, and what comes of all sources together.
+///
+/// A hold of a room whose service the configuration no longer has counts for nothing; it is kept for the day the service
+/// comes back.
+#[must_use]
+pub fn desired(config: &Config, overrides: &Overrides, now: Timestamp) -> BTreeMap<RoomKey, Wanted> {
+    let mut wanted: BTreeMap<RoomKey, Wanted> = BTreeMap::new();
+    for (key, room) in &config.rooms {
+        wanted.insert(key.clone(), Wanted { room: room.clone(), intent: Intent::Hold });
+    }
+    for said in overrides.standing.values() {
+        match said.says {
+            Says::Release => {
+                if let Some(wanted) = wanted.get_mut(&said.room) {
+                    wanted.intent = Intent::Release;
+                }
+            }
+            Says::Hold if config.services.contains_key(&*said.room.service) => {
+                wanted
+                    .entry(said.room.clone())
+                    .or_insert_with(|| Wanted { room: by_command(config, said), intent: Intent::Hold });
+            }
+            _ => {}
+        }
+    }
+    for said in overrides.suspended.values().filter(|said| is_suspended(said, now)) {
+        if let (Some(wanted), Says::Suspend { until }) = (wanted.get_mut(&said.room), said.says) {
+            wanted.intent = Intent::Suspend { until };
+        }
+    }
+    wanted
+}
+
+/// A room that only a command wants: it gets the defaults.
+fn by_command(config: &Config, said: &Override) -> Room {
+    Room {
+        key: said.room.clone(),
+        muc: said.muc.clone(),
+        nick: config.defaults.nick.clone(),
+        display_name: config.defaults.display_name.clone(),
+        password: config.defaults.password.clone(),
+        subject: config.defaults.subject.clone(),
+        origin: format!("command line, {}", said.who),
+    }
+}
+
+/// Who wants a room and who does not.
+#[must_use]
+pub fn sources(config: &Config, overrides: &Overrides, now: Timestamp, room: &RoomKey) -> Vec<SourceRow> {
+    let mut rows = Vec::new();
+    if let Some(room) = config.rooms.get(room) {
+        rows.push(SourceRow {
+            source: "configuration".to_owned(),
+            says: "hold".to_owned(),
+            who: room.origin.clone(),
+            when: String::new(),
+            until: None,
+            reason: None,
+        });
+    }
+    for said in overrides.of(room) {
+        let (says, until) = match said.says {
+            Says::Hold => ("hold", None),
+            Says::Release => ("release", None),
+            Says::Suspend { .. } if !is_suspended(said, now) => continue,
+            Says::Suspend { until } => ("suspend", until),
+        };
+        rows.push(SourceRow {
+            source: "command line".to_owned(),
+            says: says.to_owned(),
+            who: said.who.clone(),
+            when: said.when.to_string(),
+            until: until.map(|until| until.to_string()),
+            reason: said.why.clone(),
+        });
+    }
+    rows
+}
+
+// ── addresses
+
+/// A room that was named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Which.
+    pub key: RoomKey,
+    /// Its own domain, when a room JID named one that is not (known to be) the service's.
+    pub muc: Option<String>,
+}
+
+/// Why a name leads to no room.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Nobody wants such a room.
+    #[error("no room is called {room:?}{}", hint(.near))]
+    UnknownRoom {
+        /// What was asked for.
+        room: String,
+        /// What may have been meant.
+        near: Option<String>,
+    },
+    /// Several rooms have the name.
+    #[error("{room:?} is the name of several rooms: {}", candidates.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        room: String,
+        /// All of them, `service/name`.
+        candidates: Vec<String>,
+    },
+    /// No such service.
+    #[error("no service is called {service:?}; there is {}", or_none(.services))]
+    UnknownService {
+        /// What was asked for.
+        service: String,
+        /// All of them.
+        services: Vec<String>,
+    },
+    /// A new room, and several services could have it.
+    #[error("{room:?} is a new room; say on which service: {}", services.join(", "))]
+    WhichService {
+        /// What was asked for.
+        room: String,
+        /// All of them, `service/name`.
+        services: Vec<String>,
+    },
+    /// No name at all, or one that no room can have.
+    #[error("{0:?} is no room name: NAME, SERVICE/NAME or the room's JID is expected")]
+    Malformed(String),
+}
+
+impl AddressError {
+    /// The stable word for [`command::Reply::Refused`].
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            AddressError::UnknownRoom { .. } => "unknown-room",
+            AddressError::Ambiguous { .. } | AddressError::WhichService { .. } => "ambiguous-room",
+            AddressError::UnknownService { .. } => "unknown-service",
+            AddressError::Malformed(_) => "bad-request",
+        }
+    }
+}
+
+fn hint(near: &Option<String>) -> String {
+    near.as_ref().map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
+}
+
+fn or_none(services: &[String]) -> String {
+    if services.is_empty() { "none".to_owned() } else { services.join(", ") }
+}
+
+/// Finds the room that `text` names: `NAME` where that is unique, `SERVICE/NAME`, or the room's JID.
+///
+/// `found` are group chat domains that were found for services without `muc`. With `new`, as for `hold`, a room nobody
+/// wants yet is an answer too, if its service is clear.
+///
+/// # Errors
+/// See [`AddressError`].
+pub fn resolve(
+    config: &Config,
+    overrides: &Overrides,
+    found: &BTreeMap<String, String>,
+    text: &str,
+    new: bool,
+) -> Result<Address, AddressError> {
+    let known: BTreeMap<RoomKey, Option<&str>> = config
+        .rooms
+        .iter()
+        .map(|(key, room)| (key.clone(), room.muc.as_deref()))
+        .chain(overrides.iter().filter(|said| config.services.contains_key(&*said.room.service)).map(|said| {
+            let muc = config.rooms.get(&said.room).map_or(said.muc.as_deref(), |room| room.muc.as_deref());
+            (said.room.clone(), muc)
+        }))
+        .collect();
+    let malformed = || AddressError::Malformed(text.to_owned());
+    let domain_of = |service: &Service| service.muc.as_ref().or_else(|| found.get(&service.name)).cloned();
+
+    if text.contains('@') {
+        return by_jid(config, &known, &domain_of, text, new);
+    }
+    if let Some((service, name)) = text.split_once('/') {
+        if !config.services.contains_key(service) {
+            let services = config.services.keys().cloned().collect();
+            return Err(AddressError::UnknownService { service: service.to_owned(), services });
+        }
+        let (name, _) = crate::config::room_name(name).map_err(|_| malformed())?;
+        let key = RoomKey::new(service, &name);
+        if let Some(muc) = known.get(&key) {
+            let muc = muc.map(str::to_owned);
+            return Ok(Address { key, muc });
+        }
+        return if new { Ok(Address { key, muc: None }) } else { Err(unknown(&known, text)) };
+    }
+    let (name, _) = crate::config::room_name(text).map_err(|_| malformed())?;
+    let mut candidates: Vec<_> = known.iter().filter(|(key, _)| *key.name == *name).collect();
+    match candidates.len() {
+        1 => {
+            let (key, muc) = candidates.remove(0);
+            Ok(Address { key: key.clone(), muc: muc.map(str::to_owned) })
+        }
+        0 if new => match config.services.len() {
+            1 => Ok(Address {
+                key: RoomKey::new(config.services.keys().next().map_or("", String::as_str), &name),
+                muc: None,
+            }),
+            0 => Err(AddressError::UnknownService { service: String::new(), services: Vec::new() }),
+            _ => {
+                let services = config.services.keys().map(|service| format!("{service}/{name}")).collect();
+                Err(AddressError::WhichService { room: text.to_owned(), services })
+            }
+        },
+        0 => Err(unknown(&known, text)),
+        _ => Err(AddressError::Ambiguous {
+            room: text.to_owned(),
+            candidates: candidates.into_iter().map(|(key, _)| key.to_string()).collect(),
+        }),
+    }
+}
+
+fn by_jid(
+    config: &Config,
+    known: &BTreeMap<RoomKey, Option<&str>>,
+    domain_of: &dyn Fn(&Service) -> Option<String>,
+    text: &str,
+    new: bool,
+) -> Result<Address, AddressError> {
+    let Ok((name, Some(domain))) = crate::config::room_name(text) else {
+        return Err(AddressError::Malformed(text.to_owned()));
+    };
+    let is_there = |key: &RoomKey, muc: Option<&str>| match muc {
+        Some(muc) => muc == domain,
+        None => {
+            let service = config.services.get(&*key.service).and_then(domain_of);
+            service.is_none_or(|known| known == domain)
+        }
+    };
+    let mut there = known.iter().filter(|(key, muc)| *key.name == *name && is_there(key, **muc));
+    if let Some((key, muc)) = there.next() {
+        let others: Vec<_> = there.map(|(key, _)| key.to_string()).collect();
+        if others.is_empty() {
+            return Ok(Address { key: key.clone(), muc: muc.map(str::to_owned) });
+        }
+        let candidates = [vec![key.to_string()], others].concat();
+        return Err(AddressError::Ambiguous { room: text.to_owned(), candidates });
+    }
+    if !new {
+        return Err(unknown(known, text));
+    }
+    let serves = |service: &&Service| domain_of(service).as_deref() == Some(&domain);
+    let services: Vec<_> = config.services.values().filter(serves).collect();
+    // A single service may have several group chat domains; with more of them, nobody can tell whose this is.
+    let (service, own) = match (services.as_slice(), config.services.len()) {
+        ([service], _) => (&service.name, true),
+        ([], 1) => match config.services.keys().next() {
+            Some(service) => (service, false),
+            None => return Err(unknown(known, text)),
+        },
+        _ => {
+            let services = config.services.keys().map(|service| format!("{service}/{name}")).collect();
+            return Err(AddressError::WhichService { room: text.to_owned(), services });
+        }
+    };
+    let key = RoomKey::new(service, &name);
+    if known.contains_key(&key) {
+        // The name is taken by a room of another domain, and names are what rooms are told apart by.
+        return Err(AddressError::Ambiguous { room: text.to_owned(), candidates: vec![key.to_string()] });
+    }
+    Ok(Address { key, muc: (!own).then_some(domain) })
+}
+
+fn unknown(known: &BTreeMap<RoomKey, Option<&str>>, text: &str) -> AddressError {
+    let names: BTreeSet<String> = known.keys().flat_map(|key| [key.name.to_string(), key.to_string()]).collect();
+    let near = nearest(text, names.iter().map(String::as_str)).map(str::to_owned);
+    AddressError::UnknownRoom { room: text.to_owned(), near }
+}
+
+// ── changes
+
+/// What a new configuration changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Rooms newly held.
+    pub hold: Vec<RoomKey>,
+    /// Rooms that stay and whose settings change, with the keys that change.
+    pub change: Vec<(RoomKey, Vec<&'static str>)>,
+    /// Rooms that are left.
+    pub release: Vec<RoomKey>,
+    /// Services that connect again, with the keys that change.
+    pub reconnect: Vec<(String, Vec<&'static str>)>,
+    /// Services that stay connected and work otherwise, with the keys that change.
+    pub adjust: Vec<(String, Vec<&'static str>)>,
+    /// Services that are new.
+    pub added: Vec<String>,
+    /// Services that are gone.
+    pub removed: Vec<String>,
+    /// Rooms that stay untouched.
+    pub unchanged: usize,
+}
+
+impl Plan {
+    /// Whether nothing changes, so that no stanza is sent.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Plan { hold, change, release, reconnect, adjust, added, removed, unchanged: _ } = self;
+        hold.is_empty()
+            && change.is_empty()
+            && release.is_empty()
+            && reconnect.is_empty()
+            && adjust.is_empty()
+            && added.is_empty()
+            && removed.is_empty()
+    }
+
+    /// As it is answered to people.
+    #[must_use]
+    pub fn reply(&self, applied: bool, warnings: &[String]) -> command::Plan {
+        let with = |name: &dyn std::fmt::Display, keys: &[&str]| format!("{name}: {}", keys.join(", "));
+        let rooms = |rooms: &[RoomKey]| rooms.iter().map(ToString::to_string).collect();
+        let mut change: Vec<String> = self.change.iter().map(|(room, keys)| with(room, keys)).collect();
+        change.extend(self.adjust.iter().map(|(service, keys)| with(&format!("service {service}"), keys)));
+        let mut reconnect: Vec<String> = self.reconnect.iter().map(|(service, keys)| with(service, keys)).collect();
+        reconnect.extend(self.added.iter().map(|service| format!("{service}: new")));
+        reconnect.extend(self.removed.iter().map(|service| format!("{service}: gone, logs out")));
+        command::Plan {
+            applied,
+            hold: rooms(&self.hold),
+            change,
+            release: rooms(&self.release),
+            reconnect,
+            unchanged: self.unchanged,
+            warnings: warnings.to_vec(),
+        }
+    }
+}
+
+/// Compares two configurations under the same overrides. The same content gives an empty plan, wherever it is written.
+#[must_use]
+pub fn reconcile(before: &Config, after: &Config, overrides: &Overrides, now: Timestamp) -> Plan {
+    let mut plan = Plan::default();
+    for (name, old) in &before.services {
+        let Some(new) = after.services.get(name) else {
+            plan.removed.push(name.clone());
+            continue;
+        };
+        let (hard, soft) = service_changes(old, new);
+        if !hard.is_empty() {
+            plan.reconnect.push((name.clone(), [hard, soft].concat()));
+        } else if !soft.is_empty() {
+            plan.adjust.push((name.clone(), soft));
+        }
+    }
+    plan.added = after.services.keys().filter(|name| !before.services.contains_key(*name)).cloned().collect();
+
+    // A reload also drops the releases of rooms that the configuration drops.
+    let mut pruned = overrides.clone();
+    pruned.prune(after, now);
+    let held = |wanted: BTreeMap<RoomKey, Wanted>| -> BTreeMap<RoomKey, Room> {
+        let held = wanted.into_iter().filter(|(_, wanted)| wanted.intent == Intent::Hold);
+        held.map(|(key, wanted)| (key, wanted.room)).collect()
+    };
+    let old = held(desired(before, overrides, now));
+    let new = held(desired(after, &pruned, now));
+    plan.release = old.keys().filter(|key| !new.contains_key(*key)).cloned().collect();
+    for (key, room) in &new {
+        match old.get(key) {
+            None => plan.hold.push(key.clone()),
+            Some(old) => {
+                let keys = room_changes(old, room);
+                if keys.is_empty() { plan.unchanged += 1 } else { plan.change.push((key.clone(), keys)) }
+            }
+        }
+    }
+    plan
+}
+
+fn room_changes(old: &Room, new: &Room) -> Vec<&'static str> {
+    // Where it is written says nothing about the room.
+    let Room { key: _, muc, nick, display_name, password, subject, origin: _ } = old;
+    let mut keys = Vec::new();
+    let mut note = |key, differs: bool| keys.extend(differs.then_some(key));
+    note("name", *muc != new.muc);
+    note("nick", *nick != new.nick);
+    note("display_name", *display_name != new.display_name);
+    note("password", *password != new.password);
+    note("subject", *subject != new.subject);
+    keys
+}
+
+/// What needs a new connection, and what does not.
+fn service_changes(old: &Service, new: &Service) -> (Vec<&'static str>, Vec<&'static str>) {
+    use crate::config::Login;
+    let Service {
+        name: _,
+        endpoint,
+        domain,
+        muc,
+        focus,
+        login,
+        mechanisms,
+        ca_file,
+        nameserver,
+        rooms_per_session,
+        joins_per_second,
+        pace,
+        self_ping,
+        after_kick,
+        media,
+        stanza_bytes,
+    } = old;
+    let (mut hard, mut soft) = (Vec::new(), Vec::new());
+    {
+        let mut note = |key, differs: bool| hard.extend(differs.then_some(key));
+        note("url", *endpoint != new.endpoint);
+        note("domain", *domain != new.domain);
+        note("muc", *muc != new.muc);
+        note("focus", *focus != new.focus);
+        match (login, &new.login) {
+            (Login::Direct { account, password }, Login::Direct { account: a, password: p }) => {
+                note("account", account != a);
+                note("password", password != p);
+            }
+            (old, new) => note("login", old != new),
+        }
+        note("mechanisms", *mechanisms != new.mechanisms);
+        note("ca_file", *ca_file != new.ca_file);
+        note("nameserver", *nameserver != new.nameserver);
+        note("rooms_per_session", *rooms_per_session != new.rooms_per_session);
+        note("stanza_limit", *stanza_bytes != new.stanza_bytes);
+    }
+    let mut note = |key, differs: bool| soft.extend(differs.then_some(key));
+    note("joins_per_second", *joins_per_second != new.joins_per_second);
+    note("pace", *pace != new.pace);
+    note("self_ping", *self_ping != new.self_ping);
+    note("after_kick", *after_kick != new.after_kick);
+    note("media", *media != new.media);
+    (hard, soft)
+}
+
+#[cfg(test)]
+mod tests;

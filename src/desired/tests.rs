@@ -1,0 +1,174 @@
+use super::*;
+use crate::config::{Content, File, Files, Input, check};
+
+struct NoFiles;
+impl Files for NoFiles {
+    fn read(&self, _: &std::path::Path) -> Result<Content, String> {
+        Ok(Content { bytes: b"secret".to_vec(), others_may_read: false })
+    }
+}
+
+fn config(text: &str) -> Config {
+    let files = vec![File { name: "innkeeper.toml".into(), text: text.into() }];
+    let input = Input { files, env: Vec::new(), base: "/etc".into(), offline: false, secrets: &NoFiles };
+    check(&input).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+fn service(name: &str) -> String {
+    format!("[service.{name}]\ndomain = \"{name}.example\"\nmuc = \"muc.{name}.example\"\nlogin = \"anonymous\"\n")
+}
+
+fn room(service: &str, name: &str) -> String {
+    format!("[[room]]\nservice = \"{service}\"\nname = \"{name}\"\n")
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn said(room: &str, says: Says, second: i64) -> Override {
+    let (service, name) = room.split_once('/').unwrap();
+    let room = RoomKey::new(service, name);
+    Override { room, muc: None, says, who: "uid 1000".into(), when: at(second), why: None }
+}
+
+fn intent(config: &Config, overrides: &Overrides, now: i64, room: &str) -> Option<Intent> {
+    let (service, name) = room.split_once('/').unwrap();
+    desired(config, overrides, at(now)).get(&RoomKey::new(service, name)).map(|wanted| wanted.intent)
+}
+
+#[test]
+fn a_suspension_beats_everything_until_its_end_or_a_hold() {
+    let config = config(&(service("meet") + &room("meet", "tavern")));
+    let mut overrides = Overrides::default();
+    let until = Some(at(100));
+    overrides.apply(&config, said("meet/cellar", Says::Hold, 1));
+    overrides.apply(&config, said("meet/cellar", Says::Suspend { until }, 2));
+    overrides.apply(&config, said("meet/tavern", Says::Suspend { until: None }, 2));
+    assert_eq!(intent(&config, &overrides, 50, "meet/cellar"), Some(Intent::Suspend { until }));
+    assert_eq!(overrides.next_end(), until);
+    assert_eq!(intent(&config, &overrides, 100, "meet/cellar"), Some(Intent::Hold), "its hold is still there");
+    assert_eq!(intent(&config, &overrides, 100, "meet/tavern"), Some(Intent::Suspend { until: None }));
+    overrides.apply(&config, said("meet/tavern", Says::Hold, 101));
+    assert_eq!(intent(&config, &overrides, 102, "meet/tavern"), Some(Intent::Hold));
+}
+
+#[test]
+fn a_release_beats_the_configuration_until_a_hold_or_until_the_configuration_drops_the_room() {
+    let with = config(&(service("meet") + &room("meet", "tavern")));
+    let without = config(&service("meet"));
+    let mut overrides = Overrides::default();
+    overrides.apply(&with, said("meet/tavern", Says::Release, 1));
+    assert_eq!(intent(&with, &overrides, 2, "meet/tavern"), Some(Intent::Release));
+    let mut held = overrides.clone();
+    held.apply(&with, said("meet/tavern", Says::Hold, 3));
+    assert_eq!(intent(&with, &held, 4, "meet/tavern"), Some(Intent::Hold));
+    assert!(overrides.prune(&without, at(5)), "dropped with the room");
+    assert_eq!(intent(&with, &overrides, 6, "meet/tavern"), Some(Intent::Hold), "the room came back");
+}
+
+#[test]
+fn a_room_held_by_command_gets_the_defaults_and_its_release_leaves_nothing() {
+    let config = config(&("[defaults]\nnick = \"00_host\"\n".to_owned() + &service("meet")));
+    let mut overrides = Overrides::default();
+    overrides.apply(&config, said("meet/Cellar", Says::Hold, 1));
+    let wanted = desired(&config, &overrides, at(2));
+    assert_eq!(wanted[&RoomKey::new("meet", "cellar")].room.nick, "00_host");
+    overrides.apply(&config, said("meet/cellar", Says::Suspend { until: None }, 2));
+    overrides.apply(&config, said("meet/cellar", Says::Release, 3));
+    assert_eq!(overrides, Overrides::default());
+}
+
+#[test]
+fn a_hold_on_a_service_that_is_gone_waits_for_its_return() {
+    let with = config(&service("meet"));
+    let mut overrides = Overrides::default();
+    overrides.apply(&with, said("meet/cellar", Says::Hold, 1));
+    assert_eq!(intent(&config(&service("other")), &overrides, 2, "meet/cellar"), None);
+    assert_eq!(intent(&with, &overrides, 2, "meet/cellar"), Some(Intent::Hold));
+}
+
+#[test]
+fn sources_name_file_and_person() {
+    let config = config(&(service("meet") + &room("meet", "tavern")));
+    let mut overrides = Overrides::default();
+    overrides.apply(&config, said("meet/tavern", Says::Suspend { until: Some(at(60)) }, 1));
+    let key = RoomKey::new("meet", "tavern");
+    let rows = sources(&config, &overrides, at(2), &key);
+    assert_eq!(rows.iter().map(|row| row.says.as_str()).collect::<Vec<_>>(), ["hold", "suspend"]);
+    assert_eq!(rows[0].who, "innkeeper.toml:5");
+    assert_eq!(rows[1].until.as_deref(), Some("1970-01-01T00:01:00Z"));
+    assert_eq!(sources(&config, &overrides, at(60), &key).len(), 1, "an ended suspension says nothing");
+}
+
+#[test]
+fn a_room_is_found_by_name_by_service_and_by_jid() {
+    let config = config(
+        &(service("meet") + &service("old") + &room("meet", "tavern") + &room("meet", "hall") + &room("old", "hall")),
+    );
+    let overrides = Overrides::default();
+    let none = BTreeMap::new();
+    let find = |text: &str, new| resolve(&config, &overrides, &none, text, new).map(|found| found.key.to_string());
+    assert_eq!(find("Tavern", false).unwrap(), "meet/tavern");
+    assert_eq!(find("old/hall", false).unwrap(), "old/hall");
+    assert_eq!(find("hall@muc.old.example", false).unwrap(), "old/hall");
+    let error = find("hall", false).unwrap_err();
+    assert_eq!(
+        (error.word(), error.to_string().as_str()),
+        ("ambiguous-room", "\"hall\" is the name of several rooms: meet/hall, old/hall")
+    );
+    assert_eq!(
+        find("tavren", false).unwrap_err().to_string(),
+        "no room is called \"tavren\"; did you mean \"tavern\"?"
+    );
+    assert_eq!(find("inn/hall", false).unwrap_err().word(), "unknown-service");
+    assert_eq!(find("a b", true).unwrap_err().word(), "bad-request");
+    assert_eq!(
+        find("cellar", true).unwrap_err().to_string(),
+        "\"cellar\" is a new room; say on which service: meet/cellar, old/cellar"
+    );
+    assert_eq!(find("old/cellar", true).unwrap(), "old/cellar");
+    assert_eq!(find("cellar@muc.meet.example", true).unwrap(), "meet/cellar");
+}
+
+#[test]
+fn a_new_room_goes_to_the_only_service() {
+    let config = config(&service("meet"));
+    let overrides = Overrides::default();
+    let found = resolve(&config, &overrides, &BTreeMap::new(), "cellar", true).unwrap();
+    assert_eq!(found, Address { key: RoomKey::new("meet", "cellar"), muc: None });
+    let found = resolve(&config, &overrides, &BTreeMap::new(), "cellar@other.example", true).unwrap();
+    assert_eq!(found.muc.as_deref(), Some("other.example"));
+}
+
+#[test]
+fn the_same_content_changes_nothing_wherever_it_is_written() {
+    let before = config(&(service("meet") + &room("meet", "tavern") + &room("meet", "hall")));
+    let after = config(&("# moved\n".to_owned() + &room("meet", "hall") + &room("meet", "tavern") + &service("meet")));
+    let plan = reconcile(&before, &after, &Overrides::default(), at(0));
+    assert!(plan.is_empty(), "{plan:?}");
+    assert_eq!(plan.unchanged, 2);
+}
+
+#[test]
+fn a_plan_says_what_is_held_changed_released_and_connected_again() {
+    let before = config(
+        &(service("meet") + &service("old") + &room("meet", "tavern") + &room("meet", "hall") + &room("old", "a")),
+    );
+    let after = config(
+        &(service("meet")
+            + "self_ping = \"1m\"\n"
+            + &service("new")
+            + &room("meet", "hall")
+            + "nick = \"0\"\n"
+            + &room("new", "b")),
+    );
+    let mut overrides = Overrides::default();
+    overrides.apply(&before, said("meet/cellar", Says::Hold, 1));
+    let plan = reconcile(&before, &after, &overrides, at(2)).reply(false, &[]);
+    assert_eq!(plan.hold, ["new/b"]);
+    assert_eq!(plan.change, ["meet/hall: nick", "service meet: self_ping"]);
+    assert_eq!(plan.release, ["meet/tavern", "old/a"]);
+    assert_eq!(plan.reconnect, ["new: new", "old: gone, logs out"]);
+    assert_eq!((plan.unchanged, plan.applied), (1, false));
+}
