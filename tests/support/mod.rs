@@ -1,0 +1,28 @@
+//! The world around innkeeper, for tests, benches and the demo: a real server, a focus, foreign clients.
+//!
+//! ```text
+//!  World = Prosody (a child process) + Focus (a thread with a component and a client connection)
+//!  Client   a human or a hostile occupant: raw bytes over TCP
+//!  Observer an independent client built on tokio-xmpp: who is moderator there?
+//!  Daemon   the real innkeeper binary with a configuration, a state folder and a socket of its own
+//! ```
+//!
+//! Nothing here shares a parser or a state machine with the program under test. Everything is blocking and listens
+//! on loopback only; what is started is stopped by process id when it goes out of scope. A wait is a bounded loop
+//! over a condition, and says what was missing.
+//!
+//! Use from a test: `mod support;`, from elsewhere: `#[path = "../tests/support/mod.rs"] mod support;`.
+
+// every test binary takes what it needs of this
+#![allow(dead_code, unused_imports, clippy::disallowed_methods)]
+
+pub mod client;
+pub mod focus;
+pub mod process;
+pub mod prosody;
+pub mod xml;
+
+pub use client::Client;
+pub use focus::Focus;
+pub use process::until;
+pub use prosody::Prosody;
