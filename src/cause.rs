@@ -109,8 +109,10 @@ pub enum Word {
     RemovedForError,
     /// The room was destroyed, "end meeting for all" included.
     Destroyed,
-    /// The room takes members only and we are not one (status 321, 322, or `registration-required`).
+    /// The room takes members only and we are not one (`registration-required`).
     MembersOnly,
+    /// The room became members-only, or our affiliation was taken, and we were put out (status 321, 322).
+    MembershipLost,
     /// The room has a lobby and we are outside.
     Lobby,
     /// The room's password is missing or wrong.

@@ -253,6 +253,18 @@ pub fn join(join: Join<'_>) -> Element {
         .into()
 }
 
+/// Our presence again, complete, without asking for the list of occupants: a new nick or display name.
+///
+/// Source: XEP-0045 §7.6 "Changing Nickname", §7.7 "Changing Availability Status".
+#[must_use]
+pub fn update(occupant: &str, display_name: &str, caps: &Element) -> Element {
+    element("presence", ns::CLIENT)
+        .attr("to", occupant)
+        .child(caps.clone())
+        .child(element("nick", ns::NICK).text(display_name))
+        .into()
+}
+
 /// The presence that leaves a room. Source: XEP-0045 §7.14 "Exiting a Room".
 #[must_use]
 pub fn leave(occupant: &str) -> Element {

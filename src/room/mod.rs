@@ -1,0 +1,964 @@
+//! One room as its keeper sees it. Pure: time, answers and randomness come in, effects go out.
+//!
+//! ```text
+//!            Go             ready              self-presence
+//!  Outside ─────► Asking ─────────► Joining ─────────────► Inside ──► (asks the focus again while it is missing
+//!     ▲             │ no              │ refused, silent       │          or has not made us moderator)
+//!     └─────────────┴─────────────────┴───────────────────────┘ kicked, destroyed, disconnected, …
+//! ```
+//! Plain XMPP rooms skip `Asking`. A deadline lives in the state that waits for it, so leaving the state ends it.
+//! Source: XEP-0045; Jicofo's life of a conference.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::backoff::{Ladder, jitter};
+use crate::cause::{Cause, Word};
+use crate::command::RoomState;
+use crate::config::{RoomKey, Secret};
+use crate::xmpp::jitsi::conference::{Answer, Granted};
+use crate::xmpp::muc::{Role, RoomPresence, Status};
+use crate::xmpp::ping;
+use crate::xmpp::stanza::StanzaError;
+
+pub use occupant::{Occupant, Occupants};
+
+pub mod join;
+mod occupant;
+
+use join::{FIRST, Retry, SLOW};
+
+/// How long a join may stay unanswered. Jitsi queues joins in silence until the focus is in.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long to wait for the second presence that makes us moderator before asking the focus again.
+const GRANT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a self-ping may stay unanswered (the session keeps the time).
+pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often a refused creation is tried at once before the ladder starts.
+const SOON_TRIES: u8 = 3;
+/// How many nicks are tried before giving up for a while.
+const NICK_TRIES: u8 = 4;
+
+/// What is wanted of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Its name in the configuration.
+    pub key: RoomKey,
+    /// Its JID.
+    pub jid: Box<str>,
+    /// Our nick.
+    pub nick: Box<str>,
+    /// Our display name.
+    pub display_name: Box<str>,
+    /// Its password.
+    pub password: Option<Secret>,
+    /// Whether a conference focus must be asked first.
+    pub focus: bool,
+}
+
+/// What all rooms of a service go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Between two self-pings.
+    pub self_ping: Duration,
+    /// The first wait after a person's kick.
+    pub after_kick: Duration,
+}
+
+/// What the session knows of the focus.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FocusFacts {
+    /// The focus's own account, where it told us.
+    pub jid: Option<String>,
+    /// Whether it authenticates; `None` while it has not said.
+    pub authentication: Option<bool>,
+    /// Whether we have a session-id.
+    pub has_session: bool,
+}
+
+/// What a room is handed with each input.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// Monotonic time.
+    pub now: Instant,
+    /// Randomness for jitter.
+    pub rng: &'a mut fastrand::Rng,
+    /// The service's rules.
+    pub rules: &'a Rules,
+    /// What is known of the focus.
+    pub focus: &'a FocusFacts,
+    /// Where effects go.
+    pub effects: &'a mut Vec<Effect>,
+}
+
+/// What the room wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Give us a place in the paced queue; [`Input::Go`] is the answer.
+    Enqueue,
+    /// Send the conference request; [`Input::Conference`] or [`Input::FocusSilent`] is the answer.
+    AskFocus,
+    /// Send the join under this nick.
+    Join {
+        /// The nick to ask for.
+        nick: Box<str>,
+    },
+    /// Send our presence again under this nick: a change of nick or of display name.
+    Update {
+        /// The nick to ask for.
+        nick: Box<str>,
+    },
+    /// Send the presence that leaves.
+    Leave {
+        /// The nick we have.
+        nick: Box<str>,
+    },
+    /// Ask for the configuration form, submit it; [`Input::Configured`] is the answer.
+    Configure,
+    /// Ping ourselves through the room; [`Input::Pinged`] is the answer.
+    SelfPing {
+        /// The nick we have.
+        nick: Box<str>,
+    },
+    /// The room is left for good; drop it.
+    Gone,
+}
+
+/// What happens to a room.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The session has a place for us.
+    Go,
+    /// A presence from an occupant of the room. `read` is `None` when only its first tag could be read.
+    Presence {
+        /// The occupant's nick.
+        nick: &'a str,
+        /// The presence, as far as it could be read.
+        read: &'a RoomPresence,
+    },
+    /// The join was refused.
+    Refused(&'a StanzaError),
+    /// The focus answered.
+    Conference(&'a Answer),
+    /// The focus did not answer in time; `alone` when it answers nobody else either.
+    FocusSilent {
+        /// Whether no other request was answered meanwhile.
+        alone: bool,
+    },
+    /// The focus did not answer, and the room's domain is no group chat service.
+    NoSuchService(&'a StanzaError),
+    /// The self-ping was answered, or timed out (`Unknown`).
+    Pinged(ping::Presence),
+    /// The configuration form was accepted (`Ok`) or not.
+    Configured(Result<(), StanzaError>),
+    /// A stream is ready; `resumed` when the room still knows us.
+    Online {
+        /// Whether the session was resumed.
+        resumed: bool,
+    },
+    /// The stream is lost; `resumable` while the server may still keep us in the room.
+    Offline {
+        /// Why.
+        cause: &'a Cause,
+        /// Whether the session may yet be resumed.
+        resumable: bool,
+    },
+    /// Other settings are wanted.
+    Settings(Arc<Settings>),
+    /// Leave for good.
+    Release,
+    /// A deadline passed.
+    Timeout,
+}
+
+/// What a room shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The state's word.
+    pub state: RoomState,
+    /// Why.
+    pub cause: Cause,
+    /// What happens next.
+    pub next: Next,
+}
+
+/// What happens next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing is due.
+    Nothing,
+    /// It waits for an answer, at most until then.
+    Answer(Instant),
+    /// It tries again at that time.
+    Retry(Instant),
+    /// It goes on as soon as the session has a place, is connected, or the focus is back.
+    Turn,
+    /// It asks the focus again at that time.
+    AskFocus(Instant),
+    /// It pings itself at that time.
+    SelfPing(Instant),
+}
+
+/// A room.
+#[derive(Debug)]
+pub struct Room {
+    settings: Arc<Settings>,
+    state: State,
+    ladder: Ladder,
+    kicks: Ladder,
+    soon: u8,
+    nick_try: u8,
+    releasing: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Outside(Outside),
+    Asking { give_up_at: Instant },
+    Joining { give_up_at: Instant, nick: Box<str>, occupants: Box<Occupants> },
+    Inside(Box<Inside>),
+    Leaving { give_up_at: Instant },
+    Gone,
+}
+
+#[derive(Debug)]
+struct Outside {
+    cause: Cause,
+    /// When to want a place; `None`: we are in the queue.
+    retry_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Inside {
+    occupants: Occupants,
+    nick: Box<str>,
+    moderator: bool,
+    entered: Instant,
+    /// When the room last confirmed that we are inside.
+    confirmed: Instant,
+    ping: Ping,
+    ask: Ask,
+    ask_ladder: Ladder,
+    form: Form,
+    /// What the focus last said against us while we were inside.
+    refusal: Option<Cause>,
+    /// The stream is lost and may be resumed.
+    lost: Option<Cause>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ping {
+    Due(Instant),
+    Sent(Instant),
+}
+
+/// Asking the focus while inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    Idle,
+    Due(Instant),
+    Queued,
+    Sent(Instant),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Form {
+    NotNeeded,
+    Sent,
+    Failed(Box<str>),
+}
+
+impl Room {
+    /// A room that is wanted and was not tried yet; it asks for a place at once.
+    #[must_use]
+    pub fn new(settings: Arc<Settings>, effects: &mut Vec<Effect>) -> Self {
+        effects.push(Effect::Enqueue);
+        let cause = Cause::new(Word::Starting, "it waits for its turn");
+        Room {
+            settings,
+            state: State::Outside(Outside { cause, retry_at: None }),
+            ladder: Ladder::default(),
+            kicks: Ladder::default(),
+            soon: 0,
+            nick_try: 0,
+            releasing: false,
+        }
+    }
+
+    /// What is wanted.
+    #[must_use]
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// Who is inside, when we are, with our own nick.
+    #[must_use]
+    pub fn inside(&self) -> Option<(&str, &Occupants)> {
+        match &self.state {
+            State::Inside(inside) => Some((&inside.nick, &inside.occupants)),
+            _ => None,
+        }
+    }
+
+    /// Whether a place of the paced queue is in use.
+    #[must_use]
+    pub fn in_flight(&self) -> bool {
+        match &self.state {
+            State::Asking { .. } | State::Joining { .. } => true,
+            State::Inside(inside) => matches!(inside.ask, Ask::Sent(_)),
+            _ => false,
+        }
+    }
+
+    /// Whether the room still wants the place it asked for.
+    #[must_use]
+    pub fn wants_place(&self) -> bool {
+        match &self.state {
+            State::Outside(outside) => outside.retry_at.is_none(),
+            State::Inside(inside) => inside.ask == Ask::Queued,
+            _ => false,
+        }
+    }
+
+    /// Whether the place is wanted for a join, not merely for a question to the focus.
+    #[must_use]
+    pub fn wants_join(&self) -> bool {
+        matches!(self.state, State::Outside(_))
+    }
+
+    /// Whether the focus is inside, as far as can be known.
+    #[must_use]
+    pub fn focus_present(&self, focus: &FocusFacts) -> bool {
+        self.inside().is_some_and(|(_, occupants)| focus_in(occupants, focus))
+    }
+
+    /// How many people are inside: neither ourselves nor the focus.
+    #[must_use]
+    pub fn people(&self, focus: &FocusFacts) -> usize {
+        let Some((own, occupants)) = self.inside() else { return 0 };
+        let machines = usize::from(occupants.by_nick(own).is_some())
+            + usize::from(self.settings.focus && own != "focus" && focus_in(occupants, focus));
+        occupants.len() - machines
+    }
+
+    /// When [`Input::Timeout`] is next due; monotonic clock.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Outside(outside) => outside.retry_at,
+            // The session keeps the time of its questions.
+            State::Asking { .. } | State::Gone => None,
+            State::Joining { give_up_at, .. } | State::Leaving { give_up_at } => Some(*give_up_at),
+            State::Inside(inside) if inside.lost.is_some() => None,
+            State::Inside(inside) => {
+                let ask = match inside.ask {
+                    Ask::Due(at) => Some(at),
+                    _ => None,
+                };
+                let ping = match inside.ping {
+                    Ping::Due(at) => Some(at),
+                    Ping::Sent(_) => None,
+                };
+                ask.into_iter().chain(ping).min()
+            }
+        }
+    }
+
+    /// What the room shows now.
+    #[must_use]
+    pub fn snapshot(&self, now: Instant, rules: &Rules, focus: &FocusFacts) -> Snapshot {
+        match &self.state {
+            State::Outside(Outside { cause, retry_at }) => Snapshot {
+                state: if cause.word.needs_person() { RoomState::Blocked } else { RoomState::Waiting },
+                cause: cause.clone(),
+                next: retry_at.map_or(Next::Turn, Next::Retry),
+            },
+            State::Asking { give_up_at } => Snapshot {
+                state: RoomState::Joining,
+                cause: Cause::new(Word::AskingFocus, "the focus was asked to open the conference"),
+                next: Next::Answer(*give_up_at),
+            },
+            State::Joining { give_up_at, .. } => Snapshot {
+                state: RoomState::Joining,
+                cause: Cause::new(Word::JoinSent, "the join is sent and not answered yet"),
+                next: Next::Answer(*give_up_at),
+            },
+            State::Inside(inside) => inside.snapshot(now, &self.settings, rules, focus),
+            State::Leaving { .. } | State::Gone => Snapshot {
+                state: RoomState::Released,
+                cause: Cause::new(Word::Released, "nobody wants the room any more"),
+                next: Next::Nothing,
+            },
+        }
+    }
+
+    /// Advances the room by one input.
+    pub fn handle(&mut self, input: Input<'_>, cx: &mut Context<'_>) {
+        match input {
+            Input::Go => self.go(cx),
+            Input::Presence { nick, read } => self.presence(nick, read, cx),
+            Input::Refused(error) => self.refused(error, cx),
+            Input::Conference(answer) => self.conference(answer, cx),
+            Input::FocusSilent { alone } => self.focus_silent(alone, cx),
+            Input::NoSuchService(error) => {
+                if let State::Asking { .. } = &self.state {
+                    let (cause, retry) = join::refused(error, &self.settings.jid, &self.settings.nick);
+                    self.outside(cause, retry, cx);
+                }
+            }
+            Input::Pinged(answer) => self.pinged(&answer, cx),
+            Input::Configured(result) => {
+                if let State::Inside(inside) = &mut self.state {
+                    inside.form = match result {
+                        Ok(()) => Form::NotNeeded,
+                        Err(error) => Form::Failed(error.describe().into()),
+                    };
+                }
+            }
+            Input::Online { resumed } => self.online(resumed, cx),
+            Input::Offline { cause, resumable } => self.offline(cause, resumable, cx),
+            Input::Settings(settings) => self.change(settings, cx),
+            Input::Release => self.release(cx),
+            Input::Timeout => self.timeout(cx),
+        }
+    }
+
+    fn go(&mut self, cx: &mut Context<'_>) {
+        match &mut self.state {
+            State::Outside(Outside { retry_at: None, .. }) => {
+                if self.settings.focus {
+                    self.state = State::Asking { give_up_at: cx.now + crate::jitsi::CONFERENCE_TIMEOUT };
+                    cx.effects.push(Effect::AskFocus);
+                } else {
+                    self.join(cx);
+                }
+            }
+            State::Inside(inside) if inside.ask == Ask::Queued => {
+                inside.ask = Ask::Sent(cx.now + crate::jitsi::CONFERENCE_TIMEOUT);
+                cx.effects.push(Effect::AskFocus);
+            }
+            _ => {}
+        }
+    }
+
+    fn join(&mut self, cx: &mut Context<'_>) {
+        let nick: Box<str> = match self.nick_try {
+            0 => self.settings.nick.clone(),
+            tries => format!("{}_{}", self.settings.nick, tries + 1).into(),
+        };
+        cx.effects.push(Effect::Join { nick: nick.clone() });
+        self.state =
+            State::Joining { give_up_at: cx.now + JOIN_TIMEOUT, nick, occupants: Box::new(Occupants::default()) };
+    }
+
+    fn presence(&mut self, nick: &str, read: &RoomPresence, cx: &mut Context<'_>) {
+        // An unknown type is no leave (RFC 6121 §4.7.1): whoever has a role in the item is inside.
+        let available = match read.type_.as_deref() {
+            None => true,
+            Some("unavailable") => false,
+            Some("error") => return,
+            Some(_) => match &read.role {
+                Some(role) => *role != Role::None,
+                None => return,
+            },
+        };
+        match &mut self.state {
+            State::Joining { nick: wanted, occupants, .. } => {
+                let own = read.has(Status::SELF) || nick == &**wanted;
+                if available {
+                    occupants.enter(cx.now, nick, read);
+                    if own {
+                        self.entered(nick, read, cx);
+                    }
+                } else if own && !read.has(Status::RENAMED) {
+                    self.thrown_out(read, cx);
+                } else {
+                    occupants.leave(nick, renamed(read));
+                }
+            }
+            State::Inside(inside) => {
+                let own = read.has(Status::SELF) || nick == &*inside.nick;
+                if available {
+                    inside.occupants.enter(cx.now, nick, read);
+                    if own {
+                        inside.nick = nick.into();
+                        inside.confirmed = inside.confirmed.max(cx.now);
+                    }
+                } else if own && !read.has(Status::RENAMED) {
+                    self.thrown_out(read, cx);
+                    return;
+                } else {
+                    inside.occupants.leave(nick, renamed(read));
+                    if let (true, Some(new)) = (own, renamed(read)) {
+                        inside.nick = new.into();
+                    }
+                }
+                let (settings, kicks) = (self.settings.clone(), &mut self.kicks);
+                if let State::Inside(inside) = &mut self.state {
+                    inside.judge(&settings, cx);
+                    if inside.moderator && inside.entered + Duration::from_secs(600) < cx.now {
+                        kicks.reset();
+                    }
+                }
+            }
+            State::Leaving { .. } if !available && (read.has(Status::SELF) || nick == &*self.settings.nick) => {
+                self.gone(cx);
+            }
+            _ => {}
+        }
+    }
+
+    /// Our own presence ended the join. Source: XEP-0045 §7.2.2 "Presence Broadcast".
+    fn entered(&mut self, nick: &str, read: &RoomPresence, cx: &mut Context<'_>) {
+        let State::Joining { occupants, .. } = &mut self.state else { return };
+        let occupants = std::mem::take(&mut **occupants);
+        self.soon = 0;
+        let form = if !self.settings.focus && read.has(Status::CREATED) {
+            cx.effects.push(Effect::Configure);
+            Form::Sent
+        } else {
+            Form::NotNeeded
+        };
+        // Spread over a whole interval, so that a thousand rooms joined at once do not ping at once.
+        let first_ping = cx.now + cx.rules.self_ping.mul_f64(0.1 + 0.9 * cx.rng.f64());
+        let mut inside = Box::new(Inside {
+            occupants,
+            nick: nick.into(),
+            moderator: false,
+            entered: cx.now,
+            confirmed: cx.now,
+            ping: Ping::Due(first_ping),
+            ask: Ask::Idle,
+            ask_ladder: Ladder::default(),
+            form,
+            refusal: None,
+            lost: None,
+        });
+        inside.judge(&self.settings, cx);
+        self.state = State::Inside(inside);
+    }
+
+    fn thrown_out(&mut self, read: &RoomPresence, cx: &mut Context<'_>) {
+        if let State::Inside(inside) = &self.state
+            && inside.entered + Duration::from_secs(60) <= cx.now
+        {
+            self.ladder.reset();
+        }
+        if self.releasing {
+            return self.gone(cx);
+        }
+        let (cause, retry) = join::removed(read, &self.settings.jid);
+        self.outside(cause, retry, cx);
+    }
+
+    fn refused(&mut self, error: &StanzaError, cx: &mut Context<'_>) {
+        match &mut self.state {
+            State::Joining { nick, .. } => {
+                let (cause, retry) = join::refused(error, &self.settings.jid, nick);
+                self.outside(cause, retry, cx);
+            }
+            // A refused change of nick or name: the room keeps what it had.
+            _ => {}
+        }
+    }
+
+    /// Goes outside for `cause`, and plans the next try.
+    fn outside(&mut self, cause: Cause, retry: Retry, cx: &mut Context<'_>) {
+        if retry != Retry::OtherNick {
+            self.nick_try = 0;
+        }
+        let wait = match retry {
+            Retry::OtherNick if self.nick_try < NICK_TRIES => {
+                self.nick_try += 1;
+                None
+            }
+            Retry::OtherNick => {
+                self.nick_try = 0;
+                Some(self.ladder.next(FIRST, SLOW, cx.rng))
+            }
+            Retry::Soon if self.soon < SOON_TRIES => {
+                self.soon += 1;
+                Some(jitter(Duration::from_millis(500), cx.rng))
+            }
+            Retry::Soon | Retry::Ladder => Some(self.ladder.next(FIRST, SLOW, cx.rng)),
+            Retry::AfterKick => Some(self.kicks.next(cx.rules.after_kick, SLOW.max(cx.rules.after_kick), cx.rng)),
+            Retry::Slow => Some(jitter(SLOW, cx.rng)),
+        };
+        let retry_at = wait.map(|wait| cx.now + wait);
+        if retry_at.is_none() {
+            cx.effects.push(Effect::Enqueue);
+        }
+        self.state = State::Outside(Outside { cause, retry_at });
+    }
+
+    /// Goes outside for `cause` and wants a place as soon as there is one.
+    fn in_turn(&mut self, cause: Cause, cx: &mut Context<'_>) {
+        cx.effects.push(Effect::Enqueue);
+        self.state = State::Outside(Outside { cause, retry_at: None });
+    }
+
+    fn conference(&mut self, answer: &Answer, cx: &mut Context<'_>) {
+        match &mut self.state {
+            State::Asking { .. } => match answer {
+                Answer::Ready(_) => self.join(cx),
+                _ => self.not_ready(answer, cx),
+            },
+            State::Inside(inside) => {
+                inside.asked(answer, &self.settings, cx);
+            }
+            _ => {}
+        }
+    }
+
+    /// The focus did not open the conference.
+    fn not_ready(&mut self, answer: &Answer, cx: &mut Context<'_>) {
+        let room = self.settings.jid.clone();
+        let cause = focus_cause(answer, &room);
+        match answer {
+            Answer::Ready(_) => {}
+            // The session dropped its session-id; asking again at once cures it, unless it happens again and again.
+            Answer::SessionInvalid => self.outside(cause, Retry::Soon, cx),
+            Answer::NotReady(granted) if granted.visitor => self.outside(cause, Retry::Slow, cx),
+            Answer::NotReady(_) | Answer::Refused(_) => self.outside(cause, Retry::Ladder, cx),
+            Answer::NotAuthorized(_) | Answer::Reservation(_) => self.outside(cause, Retry::Slow, cx),
+            Answer::Absent(_) => self.in_turn(cause, cx),
+        }
+    }
+
+    fn focus_silent(&mut self, alone: bool, cx: &mut Context<'_>) {
+        match &mut self.state {
+            State::Asking { .. } if alone => {
+                let cause =
+                    Cause::new(Word::FocusAbsent, "the focus does not answer: is Jicofo running and connected?");
+                self.in_turn(cause, cx);
+            }
+            State::Asking { .. } => {
+                let room = &self.settings.jid;
+                let cause = Cause::new(
+                    Word::FocusSilent,
+                    format!(
+                        "the focus answers others but not for {room}: it could not open that room; \
+                         check that {} is the deployment's MUC domain",
+                        crate::xmpp::jid::domain(room)
+                    ),
+                );
+                self.outside(cause, Retry::Ladder, cx);
+            }
+            State::Inside(inside) => {
+                if alone {
+                    inside.ask = Ask::Queued;
+                    cx.effects.push(Effect::Enqueue);
+                } else {
+                    inside.ask_later(FIRST, cx);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn pinged(&mut self, answer: &ping::Presence, cx: &mut Context<'_>) {
+        let State::Inside(inside) = &mut self.state else { return };
+        match answer {
+            ping::Presence::Inside => {
+                inside.confirmed = cx.now;
+                inside.ping = Ping::Due(cx.now + jitter(cx.rules.self_ping, cx.rng));
+                if inside.entered + Duration::from_secs(60) <= cx.now {
+                    self.ladder.reset();
+                }
+            }
+            ping::Presence::Unknown => {
+                inside.ping = Ping::Due(cx.now + jitter(Duration::from_secs(30), cx.rng));
+            }
+            ping::Presence::Outside => {
+                let cause = Cause::new(
+                    Word::NotInRoom,
+                    format!("a self-ping says that we are no longer in {}; we join again", self.settings.jid),
+                );
+                self.outside(cause, Retry::Ladder, cx);
+            }
+        }
+    }
+
+    fn online(&mut self, resumed: bool, cx: &mut Context<'_>) {
+        match &mut self.state {
+            State::Inside(inside) if resumed => {
+                inside.lost = None;
+                // Questions on their way when the stream was lost are asked again.
+                if let Ask::Sent(_) = inside.ask {
+                    inside.ask = Ask::Due(cx.now);
+                }
+                if let Ping::Sent(_) = inside.ping {
+                    inside.ping = Ping::Due(cx.now + jitter(Duration::from_secs(10), cx.rng));
+                }
+                inside.judge(&self.settings, cx);
+            }
+            State::Inside(_) => {
+                let cause =
+                    Cause::new(Word::Disconnected, "the session could not be resumed; the room is joined again");
+                self.in_turn(cause, cx);
+            }
+            State::Outside(Outside { retry_at: None, .. }) => cx.effects.push(Effect::Enqueue),
+            State::Leaving { .. } => self.gone(cx),
+            _ => {}
+        }
+    }
+
+    fn offline(&mut self, cause: &Cause, resumable: bool, cx: &mut Context<'_>) {
+        match &mut self.state {
+            State::Inside(inside) if resumable => inside.lost = Some(cause.clone()),
+            State::Leaving { .. } => self.gone(cx),
+            State::Gone => {}
+            // Who waits for a reason of the room's own goes on waiting for that.
+            State::Outside(Outside { retry_at: Some(_), .. }) => {}
+            _ => self.in_turn(cause.clone(), cx),
+        }
+    }
+
+    fn change(&mut self, settings: Arc<Settings>, cx: &mut Context<'_>) {
+        let before = std::mem::replace(&mut self.settings, settings);
+        let new = &self.settings;
+        match &mut self.state {
+            State::Inside(inside) if before.nick != new.nick || before.display_name != new.display_name => {
+                let nick = if before.nick == new.nick { inside.nick.clone() } else { new.nick.clone() };
+                cx.effects.push(Effect::Update { nick });
+            }
+            // What kept us out may be what was just changed.
+            State::Outside(Outside { retry_at: at @ Some(_), .. }) if *before != **new => {
+                *at = None;
+                cx.effects.push(Effect::Enqueue);
+            }
+            _ => {}
+        }
+    }
+
+    fn release(&mut self, cx: &mut Context<'_>) {
+        self.releasing = true;
+        match &self.state {
+            State::Inside(inside) if inside.lost.is_none() => {
+                cx.effects.push(Effect::Leave { nick: inside.nick.clone() });
+                self.state = State::Leaving { give_up_at: cx.now + Duration::from_secs(5) };
+            }
+            State::Joining { nick, .. } => {
+                cx.effects.push(Effect::Leave { nick: nick.clone() });
+                self.state = State::Leaving { give_up_at: cx.now + Duration::from_secs(5) };
+            }
+            State::Leaving { .. } => {}
+            _ => self.gone(cx),
+        }
+    }
+
+    fn gone(&mut self, cx: &mut Context<'_>) {
+        self.state = State::Gone;
+        cx.effects.push(Effect::Gone);
+    }
+
+    fn timeout(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now;
+        match &mut self.state {
+            State::Outside(outside) if outside.retry_at.is_some_and(|at| at <= now) => {
+                outside.retry_at = None;
+                cx.effects.push(Effect::Enqueue);
+            }
+            State::Joining { give_up_at, .. } if *give_up_at <= now => {
+                let cause = Cause::new(
+                    Word::NoAnswer,
+                    format!(
+                        "the room {} did not answer the join within {} s; on Jitsi it waits for the focus",
+                        self.settings.jid,
+                        JOIN_TIMEOUT.as_secs()
+                    ),
+                );
+                self.outside(cause, Retry::Ladder, cx);
+            }
+            State::Leaving { give_up_at } if *give_up_at <= now => self.gone(cx),
+            State::Inside(inside) if inside.lost.is_none() => {
+                if let Ask::Due(at) = inside.ask
+                    && at <= now
+                {
+                    inside.ask = Ask::Queued;
+                    cx.effects.push(Effect::Enqueue);
+                }
+                if let Ping::Due(at) = inside.ping
+                    && at <= now
+                {
+                    inside.ping = Ping::Sent(now);
+                    cx.effects.push(Effect::SelfPing { nick: inside.nick.clone() });
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Inside {
+    /// Looks again at what we are and whether the focus is there, and plans to ask it where that helps.
+    fn judge(&mut self, settings: &Settings, cx: &mut Context<'_>) {
+        let own = self.occupants.by_nick(&self.nick);
+        self.moderator = own.is_some_and(|occupant| occupant.role == Some(Role::Moderator));
+        if !settings.focus {
+            return;
+        }
+        let focus = focus_in(&self.occupants, cx.focus);
+        if focus && self.moderator {
+            self.ask = Ask::Idle;
+            self.ask_ladder.reset();
+        } else if self.ask == Ask::Idle {
+            if focus {
+                // The grant comes in a second presence, tens of milliseconds later; ask again only if it does not.
+                self.ask_later(GRANT_PATIENCE, cx);
+            } else {
+                self.ask = Ask::Queued;
+                cx.effects.push(Effect::Enqueue);
+            }
+        } else if !focus && matches!(self.ask, Ask::Due(_)) {
+            self.ask = Ask::Queued;
+            cx.effects.push(Effect::Enqueue);
+        }
+    }
+
+    fn ask_later(&mut self, first: Duration, cx: &mut Context<'_>) {
+        self.ask = Ask::Due(cx.now + self.ask_ladder.next(first, SLOW, cx.rng));
+    }
+
+    /// The focus answered while we are inside.
+    fn asked(&mut self, answer: &Answer, settings: &Settings, cx: &mut Context<'_>) {
+        if self.moderator && focus_in(&self.occupants, cx.focus) {
+            self.ask = Ask::Idle;
+            return;
+        }
+        match answer {
+            Answer::Absent(_) => {
+                self.ask = Ask::Queued;
+                cx.effects.push(Effect::Enqueue);
+            }
+            Answer::SessionInvalid if self.ask_ladder.tries() < SOON_TRIES => {
+                self.ask_later(Duration::from_millis(200), cx);
+            }
+            Answer::NotReady(_) => self.ask_later(FIRST, cx),
+            // The focus's presence and the grant follow; ask again only if they do not.
+            _ => self.ask_later(GRANT_PATIENCE, cx),
+        }
+        self.refusal = match answer {
+            Answer::NotAuthorized(_) | Answer::Reservation(_) | Answer::Refused(_) => {
+                Some(focus_cause(answer, &settings.jid))
+            }
+            _ => None,
+        };
+    }
+
+    fn snapshot(&self, now: Instant, settings: &Settings, rules: &Rules, focus: &FocusFacts) -> Snapshot {
+        let room = &settings.jid;
+        let ask_next = match self.ask {
+            Ask::Due(at) => Next::AskFocus(at),
+            Ask::Sent(at) => Next::Answer(at),
+            Ask::Queued => Next::Turn,
+            Ask::Idle => Next::Nothing,
+        };
+        let joined =
+            |word, text: String, next| Snapshot { state: RoomState::Joined, cause: Cause::new(word, text), next };
+        if let Some(cause) = &self.lost {
+            return joined(
+                cause.word,
+                format!("the connection is lost and may yet be resumed: {}", cause.text),
+                Next::Turn,
+            );
+        }
+        if settings.focus && !focus_in(&self.occupants, focus) {
+            let text =
+                format!("we are inside {room} and the focus is not: people who come get no media until it is back");
+            return joined(Word::FocusAbsent, text, ask_next);
+        }
+        if !self.moderator {
+            return if !settings.focus {
+                let text =
+                    format!("we are inside {room} and somebody else owns it: have an owner make us owner or admin");
+                joined(Word::NotOwner, text, Next::Nothing)
+            } else if let Some(refusal) = &self.refusal {
+                Snapshot { state: RoomState::Joined, cause: refusal.clone(), next: ask_next }
+            } else if focus.authentication == Some(false) {
+                let text = format!(
+                    "the focus has authentication off and somebody else was first in {room}: \
+                     have them make us moderator"
+                );
+                joined(Word::AuthOffOtherOwner, text, ask_next)
+            } else if focus.authentication == Some(true) && !focus.has_session {
+                let text = format!(
+                    "the focus gives our account no session, so it does not make us moderator of {room}: \
+                     is `domain` the deployment's login domain?"
+                );
+                joined(Word::NoSessionId, text, ask_next)
+            } else {
+                let text = format!("we are inside {room} and wait for the focus to make us moderator");
+                joined(Word::AwaitingGrant, text, ask_next)
+            };
+        }
+        if let (Form::Failed(why), false) = (&self.form, settings.focus) {
+            let text = format!("{room} did not take its configuration form ({why}); it may be locked for others");
+            return joined(Word::Configuring, text, Next::Nothing);
+        }
+        if self.form == Form::Sent {
+            let text = format!("{room} is new and its configuration form is being confirmed");
+            return joined(Word::Configuring, text, Next::Nothing);
+        }
+        let next = match self.ping {
+            Ping::Due(at) => Next::SelfPing(at),
+            Ping::Sent(at) => Next::Answer(at + PING_TIMEOUT),
+        };
+        if now > self.confirmed + 2 * rules.self_ping + PING_TIMEOUT {
+            let text = format!("{room} has not answered our self-pings lately; the list of occupants may be stale");
+            return joined(Word::Unconfirmed, text, next);
+        }
+        Snapshot { state: RoomState::Held, cause: Cause::new(Word::Holding, "we are inside and moderator"), next }
+    }
+}
+
+/// Whether the focus is among them.
+fn focus_in(occupants: &Occupants, focus: &FocusFacts) -> bool {
+    occupants.by_nick("focus").is_some_and(|occupant| occupant.is_focus(focus.jid.as_deref()))
+}
+
+fn renamed(read: &RoomPresence) -> Option<&str> {
+    if read.has(Status::RENAMED) { read.new_nick.as_deref() } else { None }
+}
+
+/// What an answer of the focus other than "ready" means.
+fn focus_cause(answer: &Answer, room: &str) -> Cause {
+    match answer {
+        Answer::Ready(_) => Cause::new(Word::AskingFocus, "the focus is ready"),
+        Answer::NotReady(Granted { visitor: true, .. }) => Cause::new(
+            Word::Visitor,
+            format!("the focus would take us into {room} as a visitor only: a moderator must open the main room first"),
+        ),
+        Answer::NotReady(_) => {
+            Cause::new(Word::FocusNotReady, format!("somebody else is just opening {room}; the focus is asked again"))
+        }
+        Answer::SessionInvalid => {
+            Cause::new(Word::FocusRefused, "the focus does not know our session any more; it is asked again without it")
+        }
+        Answer::NotAuthorized(error) => Cause::new(
+            Word::NotAuthorized,
+            format!(
+                "the focus does not let our account open {room} ({}): log in on the deployment's main domain",
+                error.describe()
+            ),
+        ),
+        Answer::Reservation(error) => Cause::new(
+            Word::ReservationRefused,
+            format!(
+                "the reservation system refuses {room}: {} (code {})",
+                error.describe(),
+                error.reservation.as_deref().unwrap_or("none")
+            ),
+        ),
+        Answer::Absent(error) => Cause::new(
+            Word::FocusAbsent,
+            format!("nobody is behind the focus address ({}): is Jicofo running and connected?", error.describe()),
+        ),
+        Answer::Refused(error) => {
+            Cause::new(Word::FocusRefused, format!("the focus refused {room}: {}", error.describe()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Who is in a room, under which nick, since when. Pure.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use crate::xmpp::jid;
+use crate::xmpp::muc::{Affiliation, Role, RoomPresence};
+
+/// One occupant. What could not be read is `None`; they are listed all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occupant {
+    /// The real JID, where the room shows it.
+    pub real_jid: Option<Box<str>>,
+    /// The role, as the room said last.
+    pub role: Option<Role>,
+    /// The affiliation, as the room said last.
+    pub affiliation: Option<Affiliation>,
+    /// The display name: their own choice.
+    pub display_name: Option<Box<str>>,
+    /// When we first saw them under any nick.
+    pub since: Instant,
+}
+
+/// Everybody in a room, by nick as the room writes it.
+#[derive(Debug, Default)]
+pub struct Occupants {
+    by_nick: HashMap<Box<str>, Occupant>,
+}
+
+impl Occupants {
+    /// Takes in an available presence; says whether the occupant is new.
+    pub fn enter(&mut self, now: Instant, nick: &str, presence: &RoomPresence) -> bool {
+        if let Some(occupant) = self.by_nick.get_mut(nick) {
+            occupant.read(presence);
+            return false;
+        }
+        let mut occupant = Occupant { real_jid: None, role: None, affiliation: None, display_name: None, since: now };
+        occupant.read(presence);
+        self.by_nick.insert(nick.into(), occupant);
+        true
+    }
+
+    /// Takes in an unavailable presence: a change of nick moves the occupant, anything else removes them.
+    ///
+    /// Source: XEP-0045 §7.6 "Changing Nickname", §7.14 "Exiting a Room".
+    pub fn leave(&mut self, nick: &str, renamed_to: Option<&str>) {
+        if let Some(occupant) = self.by_nick.remove(nick)
+            && let Some(new) = renamed_to
+        {
+            self.by_nick.insert(new.into(), occupant);
+        }
+        if self.by_nick.len() * 4 < self.by_nick.capacity() {
+            self.by_nick.shrink_to_fit();
+        }
+    }
+
+    /// The occupant under that nick.
+    #[must_use]
+    pub fn by_nick(&self, nick: &str) -> Option<&Occupant> {
+        self.by_nick.get(nick)
+    }
+
+    /// All, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Occupant)> {
+        self.by_nick.iter().map(|(nick, occupant)| (&**nick, occupant))
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_nick.len()
+    }
+
+    /// Whether nobody is there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_nick.is_empty()
+    }
+}
+
+impl Occupant {
+    fn read(&mut self, presence: &RoomPresence) {
+        if let Some(real) = &presence.real_jid {
+            self.real_jid = Some(real.as_str().into());
+        }
+        if let Some(role) = &presence.role {
+            self.role = Some(role.clone());
+        }
+        if let Some(affiliation) = &presence.affiliation {
+            self.affiliation = Some(affiliation.clone());
+        }
+        // A presence replaces the one before (RFC 6121 §4.4.1), so a name that is gone is gone.
+        self.display_name = presence.display_name.as_deref().map(Into::into);
+    }
+
+    /// Whether this is the focus: an owner, and the account that the focus named as its own, where both are known.
+    ///
+    /// The nick alone proves nothing: when the focus is gone anybody may take it.
+    #[must_use]
+    pub fn is_focus(&self, focus_jid: Option<&str>) -> bool {
+        let owner = matches!(self.affiliation, Some(Affiliation::Owner | Affiliation::Admin));
+        match (focus_jid, self.real_jid.as_deref()) {
+            (Some(focus), Some(real)) => owner && jid::bare(real) == jid::bare(focus),
+            _ => owner,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn presence(role: Role, affiliation: Affiliation, real: &str) -> RoomPresence {
+        RoomPresence {
+            role: Some(role),
+            affiliation: Some(affiliation),
+            real_jid: Some(real.to_owned()),
+            ..RoomPresence::default()
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods)]
+    fn somebody_else_under_the_focus_nick_is_not_the_focus() {
+        let now = Instant::now();
+        let mut here = Occupants::default();
+        here.enter(now, "focus", &presence(Role::Moderator, Affiliation::Owner, "mallory@guest.meet.jitsi/x"));
+        let occupant = here.by_nick("focus").expect("just entered");
+        assert!(!occupant.is_focus(Some("focus@auth.meet.jitsi/f")));
+        here.enter(now, "focus", &presence(Role::Participant, Affiliation::None, "focus@auth.meet.jitsi/f"));
+        assert!(!here.by_nick("focus").expect("still there").is_focus(Some("focus@auth.meet.jitsi")));
+        here.enter(now, "focus", &presence(Role::Moderator, Affiliation::Owner, "focus@auth.meet.jitsi/f"));
+        assert!(here.by_nick("focus").expect("still there").is_focus(Some("focus@auth.meet.jitsi")));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods)]
+    fn a_change_of_nick_keeps_since_when_we_know_them() {
+        let (then, now) = (Instant::now(), Instant::now());
+        let mut here = Occupants::default();
+        here.enter(then, "a", &RoomPresence::default());
+        here.leave("a", Some("b"));
+        assert!(!here.enter(now, "b", &RoomPresence::default()));
+        assert_eq!(here.by_nick("b").map(|occupant| occupant.since), Some(then));
+        assert_eq!(here.len(), 1);
+    }
+}

@@ -1,0 +1,158 @@
+#![expect(clippy::disallowed_methods)]
+
+use super::*;
+
+fn key(name: &str) -> RoomKey {
+    RoomKey { service: "s".into(), name: name.into() }
+}
+
+fn unreachable() -> Cause {
+    Cause::new(Word::Unreachable, "refused")
+}
+
+/// A service with `rooms` rooms, two a session, whose sessions want to connect.
+fn service(rooms: usize) -> (Service, Logins, Vec<Output>) {
+    let mut service = Service::new(true, 2, 1);
+    let mut out = Vec::new();
+    for n in 0..rooms {
+        service.place(&key(&n.to_string()), &mut out);
+    }
+    (service, Logins::new(8), out)
+}
+
+fn connects(out: &[Output]) -> Vec<usize> {
+    out.iter().filter_map(|output| if let Output::Connect(id) = output { Some(*id) } else { None }).collect()
+}
+
+#[test]
+fn rooms_fill_sessions_and_the_last_room_closes_its_session() {
+    let (mut service, mut logins, mut out) = service(5);
+    assert_eq!(out, [Output::Start(0), Output::Start(1), Output::Start(2)]);
+    out.clear();
+    service.left(&key("4"), &mut logins, &mut out);
+    assert_eq!(out, [Output::Stop(2)]);
+    service.left(&key("0"), &mut logins, &mut out);
+    assert_eq!(service.place(&key("new"), &mut out), 0);
+}
+
+#[test]
+fn a_server_that_is_down_is_probed_by_one_session_and_all_follow_when_it_is_back() {
+    let (mut service, mut logins, _) = service(10);
+    let mut now = Instant::now();
+    let mut out = Vec::new();
+    service.poll(now, &mut logins, &mut out);
+    assert_eq!(connects(&out).len(), 5);
+    for id in 0..5 {
+        service.failed(now, id, &unreachable(), &mut logins);
+    }
+    let mut attempts = 0;
+    for _ in 0..600 {
+        now += Duration::from_millis(100);
+        out.clear();
+        service.poll(now, &mut logins, &mut out);
+        for id in connects(&out) {
+            attempts += 1;
+            service.failed(now, id, &unreachable(), &mut logins);
+        }
+    }
+    assert!((12..=18).contains(&attempts), "{attempts} attempts in a minute");
+    now = service.deadline().expect("an attempt is due");
+    out.clear();
+    service.poll(now, &mut logins, &mut out);
+    let prober = connects(&out);
+    assert_eq!(prober.len(), 1);
+    service.online(now, prober[0], &mut logins, &mut out);
+    out.clear();
+    service.poll(now, &mut logins, &mut out);
+    assert_eq!(connects(&out).len(), 4);
+}
+
+#[test]
+fn no_more_logins_than_the_host_allows_are_on_their_way() {
+    let (mut service, _, _) = service(100);
+    let mut logins = Logins::new(8);
+    let now = Instant::now();
+    let mut out = Vec::new();
+    service.poll(now, &mut logins, &mut out);
+    assert_eq!(connects(&out).len(), 8);
+    service.online(now, 0, &mut logins, &mut out);
+    out.clear();
+    service.poll(now, &mut logins, &mut out);
+    assert_eq!(connects(&out), [8]);
+}
+
+#[test]
+fn a_refused_password_is_not_tried_again_for_minutes() {
+    let (mut service, mut logins, _) = service(4);
+    let now = Instant::now();
+    let mut out = Vec::new();
+    service.poll(now, &mut logins, &mut out);
+    for id in connects(&out) {
+        service.failed(now, id, &Cause::new(Word::BadCredentials, "x"), &mut logins);
+    }
+    out.clear();
+    service.poll(now + Duration::from_secs(200), &mut logins, &mut out);
+    assert_eq!(out, []);
+    service.poll(now + Duration::from_secs(361), &mut logins, &mut out);
+    assert_eq!(connects(&out).len(), 1);
+}
+
+#[test]
+fn a_conflict_holds_only_the_session_that_had_it() {
+    let (mut service, mut logins, _) = service(4);
+    let now = Instant::now();
+    let mut out = Vec::new();
+    service.poll(now, &mut logins, &mut out);
+    service.online(now, 0, &mut logins, &mut out);
+    service.online(now, 1, &mut logins, &mut out);
+    service.lost(now, 0, &Cause::new(Word::Conflict, "x"));
+    out.clear();
+    service.poll(now + Duration::from_secs(20), &mut logins, &mut out);
+    assert_eq!(out, []);
+    assert_eq!(*service.reach(), Reach::Up);
+    service.poll(now + Duration::from_secs(40), &mut logins, &mut out);
+    assert_eq!(connects(&out), [0]);
+}
+
+#[test]
+fn the_focus_is_probed_by_one_session_until_it_is_back() {
+    let (mut service, mut logins, _) = service(6);
+    let mut now = Instant::now();
+    let mut out = Vec::new();
+    service.poll(now, &mut logins, &mut out);
+    for id in 0..3 {
+        service.online(now, id, &mut logins, &mut out);
+    }
+    out.clear();
+    let absent = || Cause::new(Word::FocusAbsent, "x");
+    service.focus_absent(now, 1, absent(), &mut out);
+    assert_eq!(out, [0, 1, 2].map(|id| Output::Gate(id, Gate::Closed)));
+    service.focus_absent(now, 0, absent(), &mut out);
+    for _ in 0..3 {
+        now = service.deadline().expect("a probe is due");
+        out.clear();
+        service.poll(now, &mut logins, &mut out);
+        assert_eq!(out, [Output::Gate(1, Gate::Probe)]);
+        service.focus_absent(now, 1, absent(), &mut out);
+    }
+    out.clear();
+    service.focus_present(&mut out);
+    assert_eq!(out, [0, 1, 2].map(|id| Output::Gate(id, Gate::Open)));
+}
+
+#[test]
+fn a_prober_with_nothing_to_ask_hands_on() {
+    let (mut service, mut logins, _) = service(4);
+    let mut now = Instant::now();
+    let mut out = Vec::new();
+    service.poll(now, &mut logins, &mut out);
+    service.online(now, 0, &mut logins, &mut out);
+    service.online(now, 1, &mut logins, &mut out);
+    service.focus_absent(now, 0, Cause::new(Word::FocusAbsent, "x"), &mut out);
+    now = service.deadline().expect("a probe is due");
+    out.clear();
+    service.poll(now, &mut logins, &mut out);
+    service.nothing_to_ask(now, 0, &mut out);
+    service.poll(now, &mut logins, &mut out);
+    assert_eq!(out, [Output::Gate(0, Gate::Probe), Output::Gate(1, Gate::Probe)]);
+}

@@ -1,0 +1,855 @@
+//! One account's presence across streams: it owns its rooms. Pure.
+//!
+//! It routes stanzas to rooms by the bare JID of `from`, keeps the earliest deadline, paces joins, answers what others
+//! ask, keeps the connection alive and carries acknowledgements over a resumption.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::cause::{Cause, Word};
+use crate::config::{Media, PaceKind, RoomKey};
+use crate::jitsi::focus::{Focus, Gate};
+use crate::jitsi::{CONFERENCE_TIMEOUT, citizen};
+use crate::room::{self, Effect, FocusFacts, Room, Rules, Settings, Snapshot};
+use crate::stream::{Acks, Bound};
+use crate::xml::{Bad, Element};
+use crate::xmpp::caps::Capabilities;
+use crate::xmpp::jitsi::conference;
+use crate::xmpp::muc::{self, RoomPresence};
+use crate::xmpp::stanza::{self, Kind, StanzaError};
+use crate::xmpp::{element, jid, ns, ping};
+
+use iq::Questions;
+pub use pace::{Bucket, Pace};
+
+mod discover;
+mod iq;
+mod pace;
+#[cfg(test)]
+mod tests;
+
+/// After so long without a byte in either direction the server is pinged, so that nothing on the path sees more than
+/// 25 s of silence.
+const SILENCE: Duration = Duration::from_secs(20);
+/// How long the server may be silent after that before the link counts as dead: 30 s after its last byte.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an IQ to a room or to the server may stay unanswered.
+const IQ_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What a session is told of its service.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// The XMPP domain of the account.
+    pub domain: Box<str>,
+    /// The group chat service; found by the session when absent.
+    pub muc: Option<Box<str>>,
+    /// The focus's address; `None` for plain XMPP rooms.
+    pub focus: Option<Box<str>>,
+    /// Stable for this session's place in the pool.
+    pub machine_uid: Box<str>,
+    /// What rooms go by.
+    pub rules: Rules,
+    /// What to do with media invitations.
+    pub media: Media,
+    /// How joins are paced.
+    pub pace: PaceKind,
+    /// Seed of all jitter.
+    pub seed: u64,
+}
+
+/// What happens to a session.
+#[derive(Debug)]
+pub enum Input {
+    /// A stream is ready.
+    Online(Bound),
+    /// The stream is lost, or could not be had.
+    Offline(Cause),
+    /// An element came.
+    Element(Element),
+    /// An element came that could not (wholly) be read.
+    Bad(Bad),
+    /// Hold this room, or hold it with other settings.
+    Hold(Arc<Settings>),
+    /// Leave this room for good.
+    Release(RoomKey),
+    /// Ask the focus or do not.
+    Focus(Gate),
+    /// Pace joins by fixed rates from now on.
+    Limit,
+    /// Leave all rooms and close.
+    Close,
+    /// A deadline passed.
+    Timeout,
+}
+
+/// What goes out.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Elements to send, in order.
+    pub send: Vec<Element>,
+    /// What the supervisor should know.
+    pub reports: Vec<Report>,
+    /// The link is dead or useless: drop it for this cause.
+    pub disconnect: Option<Cause>,
+    /// Everything is said; close the stream.
+    pub close: bool,
+}
+
+/// What the supervisor should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// A room shows something else.
+    Room(RoomKey, Snapshot),
+    /// A room is left for good.
+    Released(RoomKey),
+    /// Nobody is behind the focus address.
+    FocusAbsent(Cause),
+    /// The focus answers.
+    FocusPresent,
+    /// It was told to ask the focus for the others and has nothing to ask.
+    NothingToAsk,
+    /// The group chat service was found.
+    MucFound(String),
+    /// It was not.
+    MucNotFound(Cause),
+    /// A stanza could not (wholly) be read.
+    Bad {
+        /// Who sent it.
+        from: Option<String>,
+        /// What was wrong.
+        why: String,
+    },
+    /// The server began to throttle in silence; joins are paced by fixed rates from now on.
+    Throttled,
+    /// Something odd that was coped with, for the log.
+    Odd(String),
+}
+
+/// A session.
+#[derive(Debug)]
+pub struct Session {
+    profile: Profile,
+    rng: fastrand::Rng,
+    capabilities: Capabilities,
+    link: Link,
+    acks: Acks,
+    questions: Questions<About>,
+    focus: Option<Focus>,
+    pace: Pace,
+    rooms: HashMap<u32, Held>,
+    by_jid: HashMap<Box<str>, u32>,
+    by_key: HashMap<RoomKey, u32>,
+    next_room: u32,
+    queue: VecDeque<u32>,
+    timers: BTreeSet<(Instant, u32)>,
+    in_flight: usize,
+    /// When to look at the queue again although no answer came.
+    pump_at: Option<Instant>,
+    /// Why the group chat service is not one, where the server said so.
+    muc_trouble: Option<Cause>,
+    discovery: discover::Discovery,
+}
+
+#[derive(Debug)]
+struct Held {
+    room: Room,
+    /// What was last reported.
+    shown: Option<Snapshot>,
+    timer: Option<Instant>,
+    in_flight_since: Option<Instant>,
+    /// Number in the id of the last join, so that the refusal of an older one is not taken for it.
+    join: u32,
+}
+
+#[derive(Debug)]
+enum Link {
+    Offline,
+    Online {
+        /// Our full JID.
+        jid: Box<str>,
+        /// When something last came.
+        heard: Instant,
+        /// When something last went out.
+        spoke: Instant,
+        /// A ping went out and nothing came since.
+        pinged: Option<Instant>,
+    },
+    /// The stream is lost; rooms may still know us until then.
+    Lost {
+        jid: Box<str>,
+        until: Instant,
+    },
+}
+
+/// What a question was about.
+#[derive(Debug)]
+enum About {
+    Conference { room: u32, asked_at: Instant, number: u32 },
+    SelfPing { room: u32 },
+    Form { room: u32 },
+    FormSubmit { room: u32 },
+    ServerPing,
+    Discovery(discover::Step),
+}
+
+impl Session {
+    /// A session without rooms, offline.
+    #[must_use]
+    pub fn new(profile: Profile, now: Instant) -> Self {
+        let mut rng = fastrand::Rng::with_seed(profile.seed);
+        let prefix: String = std::iter::repeat_with(|| rng.alphanumeric()).take(6).collect();
+        Session {
+            focus: profile.focus.as_deref().map(|address| Focus::new(address, &profile.machine_uid)),
+            pace: Pace::new(profile.pace, now),
+            rng,
+            capabilities: Capabilities::new(),
+            link: Link::Offline,
+            acks: Acks::default(),
+            questions: Questions::new(&format!("{prefix}-")),
+            rooms: HashMap::new(),
+            by_jid: HashMap::new(),
+            by_key: HashMap::new(),
+            next_room: 0,
+            queue: VecDeque::new(),
+            timers: BTreeSet::new(),
+            in_flight: 0,
+            pump_at: None,
+            muc_trouble: None,
+            discovery: discover::Discovery::default(),
+            profile,
+        }
+    }
+
+    /// What to resume when connecting again, if the server may still know us.
+    #[must_use]
+    pub fn resumable(&self, now: Instant) -> Option<crate::stream::Resume> {
+        match &self.link {
+            Link::Lost { until, .. } if *until > now => self.acks.resume_request(),
+            _ => None,
+        }
+    }
+
+    /// Our full JID while online.
+    #[must_use]
+    pub fn jid(&self) -> Option<&str> {
+        match &self.link {
+            Link::Online { jid, .. } => Some(jid),
+            _ => None,
+        }
+    }
+
+    /// How many rooms it has, left ones included until the room confirmed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Whether it has no rooms.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+
+    /// A room of ours.
+    #[must_use]
+    pub fn room(&self, key: &RoomKey) -> Option<&Room> {
+        self.by_key.get(key).and_then(|id| self.rooms.get(id)).map(|held| &held.room)
+    }
+
+    /// All rooms of ours.
+    pub fn rooms(&self) -> impl Iterator<Item = &Room> {
+        self.rooms.values().map(|held| &held.room)
+    }
+
+    /// What is known of the focus.
+    #[must_use]
+    pub fn focus_facts(&self) -> FocusFacts {
+        self.focus.as_ref().map(|focus| focus.facts().clone()).unwrap_or_default()
+    }
+
+    /// When [`Input::Timeout`] is next due; monotonic clock.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let keepalive = match &self.link {
+            Link::Online { pinged: Some(at), .. } => Some(*at + PATIENCE),
+            Link::Online { heard, spoke, .. } => Some((*heard).min(*spoke) + SILENCE),
+            Link::Lost { until, .. } => Some(*until),
+            Link::Offline => None,
+        };
+        let online = matches!(self.link, Link::Online { .. });
+        [
+            keepalive,
+            self.timers.first().map(|(at, _)| *at),
+            self.questions.deadline(),
+            self.pump_at,
+            if online { self.acks.request_at() } else { None },
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Advances the session by one input. `joins` is the service's cap on joins a second, shared by its sessions.
+    pub fn handle(&mut self, now: Instant, input: Input, joins: &mut Bucket, out: &mut Outbox) {
+        let sent_before = out.send.len();
+        match input {
+            Input::Online(bound) => self.online(now, bound, out),
+            Input::Offline(cause) => self.offline(now, &cause, out),
+            Input::Element(element) => self.element(now, &element, out),
+            Input::Bad(bad) => self.bad(now, bad, out),
+            Input::Hold(settings) => self.hold(now, settings, out),
+            Input::Release(key) => {
+                if let Some(&id) = self.by_key.get(&key) {
+                    self.room_input(now, id, room::Input::Release, out);
+                }
+            }
+            Input::Focus(gate) => {
+                if let Some(focus) = &mut self.focus {
+                    focus.set_gate(gate);
+                }
+                let rooms = &self.rooms;
+                let asks = |id: &u32| rooms.get(id).is_some_and(|held| held.room.wants_place());
+                if gate == Gate::Probe && !self.queue.iter().any(asks) {
+                    out.reports.push(Report::NothingToAsk);
+                }
+            }
+            Input::Limit => self.pace.limit(),
+            Input::Close => self.close(now, out),
+            Input::Timeout => self.timeout(now, out),
+        }
+        self.pump(now, joins, out);
+        self.account(now, sent_before, out);
+    }
+
+    /// Counts what goes out for XEP-0198 and asks for an acknowledgement where one is due.
+    fn account(&mut self, now: Instant, from: usize, out: &mut Outbox) {
+        let Link::Online { spoke, .. } = &mut self.link else {
+            out.send.truncate(from);
+            return;
+        };
+        for element in &out.send[from..] {
+            if stanza::kind(element).is_some() {
+                self.acks.sent(now, element);
+            }
+        }
+        if self.acks.wants_request(now) {
+            self.acks.requested();
+            out.send.push(element("r", ns::SM).into());
+        }
+        if out.send.len() > from {
+            *spoke = now;
+        }
+    }
+
+    // ── rooms
+
+    fn hold(&mut self, now: Instant, settings: Arc<Settings>, out: &mut Outbox) {
+        if let Some(&id) = self.by_key.get(&settings.key) {
+            self.room_input(now, id, room::Input::Settings(settings), out);
+            return;
+        }
+        let id = self.next_room;
+        self.next_room += 1;
+        let mut effects = Vec::new();
+        self.by_jid.insert(settings.jid.clone(), id);
+        self.by_key.insert(settings.key.clone(), id);
+        let room = Room::new(settings, &mut effects);
+        self.rooms.insert(id, Held { room, shown: None, timer: None, in_flight_since: None, join: 0 });
+        self.after_room(now, id, effects, out);
+    }
+
+    fn room_input(&mut self, now: Instant, id: u32, input: room::Input<'_>, out: &mut Outbox) {
+        let Some(held) = self.rooms.get_mut(&id) else { return };
+        let nothing = FocusFacts::default();
+        let mut effects = Vec::new();
+        let mut cx = room::Context {
+            now,
+            rng: &mut self.rng,
+            rules: &self.profile.rules,
+            focus: self.focus.as_ref().map_or(&nothing, Focus::facts),
+            effects: &mut effects,
+        };
+        held.room.handle(input, &mut cx);
+        self.after_room(now, id, effects, out);
+    }
+
+    /// Carries out what a room wants, and keeps its timer, its place and what it shows.
+    fn after_room(&mut self, now: Instant, id: u32, effects: Vec<Effect>, out: &mut Outbox) {
+        for effect in effects {
+            self.carry_out(now, id, effect, out);
+        }
+        let Some(held) = self.rooms.get_mut(&id) else { return };
+        let timer = held.room.deadline();
+        if timer != held.timer {
+            if let Some(old) = held.timer.take() {
+                self.timers.remove(&(old, id));
+            }
+            if let Some(at) = timer {
+                self.timers.insert((at, id));
+            }
+            held.timer = timer;
+        }
+        match (held.in_flight_since, held.room.in_flight()) {
+            (None, true) => {
+                held.in_flight_since = Some(now);
+                self.in_flight += 1;
+            }
+            (Some(_), false) => {
+                held.in_flight_since = None;
+                self.in_flight -= 1;
+            }
+            _ => {}
+        }
+        let nothing = FocusFacts::default();
+        let facts = self.focus.as_ref().map_or(&nothing, Focus::facts);
+        let snapshot = held.room.snapshot(now, &self.profile.rules, facts);
+        if held.shown.as_ref().is_none_or(|shown| differs(shown, &snapshot)) {
+            out.reports.push(Report::Room(held.room.settings().key.clone(), snapshot.clone()));
+            held.shown = Some(snapshot);
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant, id: u32, effect: Effect, out: &mut Outbox) {
+        let Some(held) = self.rooms.get_mut(&id) else { return };
+        let settings = held.room.settings().clone();
+        let room = &settings.jid;
+        match effect {
+            Effect::Enqueue => self.queue.push_back(id),
+            Effect::AskFocus => {
+                let Some(focus) = &mut self.focus else { return };
+                let number = focus.asked();
+                let about = About::Conference { room: id, asked_at: now, number };
+                let question = self.questions.ask(&focus.address, about, now, CONFERENCE_TIMEOUT);
+                let (uid, session) = focus.credentials();
+                out.send.push(conference::request(&focus.address, &question, room, uid, session));
+            }
+            Effect::Join { nick } => {
+                held.join += 1;
+                let to = format!("{room}/{nick}");
+                let join = muc::Join {
+                    to: &to,
+                    id: &join_id(id, held.join),
+                    password: settings.password.as_ref().map(crate::config::Secret::expose),
+                    display_name: &settings.display_name,
+                    caps: self.capabilities.presence_child(),
+                };
+                out.send.push(muc::join(join));
+            }
+            Effect::Update { nick } => {
+                let to = format!("{room}/{nick}");
+                out.send.push(muc::update(&to, &settings.display_name, self.capabilities.presence_child()));
+            }
+            Effect::Leave { nick } => out.send.push(muc::leave(&format!("{room}/{nick}"))),
+            Effect::Configure => {
+                let question = self.questions.ask(room, About::Form { room: id }, now, IQ_TIMEOUT);
+                out.send.push(muc::form_request(room, &question));
+            }
+            Effect::SelfPing { nick } => {
+                let to = format!("{room}/{nick}");
+                let question = self.questions.ask(&to, About::SelfPing { room: id }, now, room::PING_TIMEOUT);
+                out.send.push(ping::request(Some(&to), &question));
+            }
+            Effect::Gone => {
+                if let Some(held) = self.rooms.remove(&id) {
+                    if let Some(at) = held.timer {
+                        self.timers.remove(&(at, id));
+                    }
+                    if held.in_flight_since.is_some() {
+                        self.in_flight -= 1;
+                    }
+                    self.by_jid.remove(room);
+                    self.by_key.remove(&settings.key);
+                    out.reports.push(Report::Released(settings.key.clone()));
+                }
+            }
+        }
+    }
+
+    /// Gives places to rooms that wait for one, as far as the pace allows.
+    fn pump(&mut self, now: Instant, joins: &mut Bucket, out: &mut Outbox) {
+        self.pump_at = None;
+        if !matches!(self.link, Link::Online { .. }) || self.discovery.unknown(self.profile.muc.is_some()) {
+            return;
+        }
+        while let Some(&id) = self.queue.front() {
+            let wants = self.rooms.get(&id).filter(|held| held.room.wants_place()).map(|held| held.room.wants_join());
+            let Some(wants_join) = wants else {
+                self.queue.pop_front();
+                continue;
+            };
+            if self.acks.full() || self.focus.as_ref().is_some_and(|focus| !focus.may_ask()) {
+                return;
+            }
+            match self.pace.take(now, self.in_flight, wants_join) {
+                Ok(()) => {}
+                Err(at) => {
+                    self.pump_at = at;
+                    return;
+                }
+            }
+            if wants_join && let Err(at) = joins.take(now) {
+                self.pump_at = Some(at);
+                return;
+            }
+            self.queue.pop_front();
+            self.room_input(now, id, room::Input::Go, out);
+        }
+        if self.queue.capacity() > 64 {
+            self.queue.shrink_to_fit();
+        }
+    }
+
+    // ── the link
+
+    fn online(&mut self, now: Instant, bound: Bound, out: &mut Outbox) {
+        let before = std::mem::replace(&mut self.link, Link::Offline);
+        let resumed = match (bound.resumed, before) {
+            (Some(handled), Link::Lost { jid, .. }) => {
+                self.link = Link::Online { jid, heard: now, spoke: now, pinged: None };
+                out.send.extend(self.acks.resumed(handled));
+                true
+            }
+            _ => {
+                let jid = bound.jid.as_str().into();
+                self.link = Link::Online { jid, heard: now, spoke: now, pinged: None };
+                self.acks.start(bound.management.as_ref());
+                false
+            }
+        };
+        if !resumed {
+            self.questions.clear();
+            if let Some(focus) = &mut self.focus {
+                focus.reset();
+            }
+            self.discover(now, out);
+        }
+        self.pace = Pace::new(self.pace.kind(), now);
+        let ids: Vec<u32> = self.rooms.keys().copied().collect();
+        for id in ids {
+            self.room_input(now, id, room::Input::Online { resumed }, out);
+        }
+    }
+
+    fn offline(&mut self, now: Instant, cause: &Cause, out: &mut Outbox) {
+        let link = std::mem::replace(&mut self.link, Link::Offline);
+        self.link = match link {
+            Link::Online { jid, .. } => match self.acks.keeps() {
+                Some(keeps) => Link::Lost { jid, until: now + keeps },
+                None => Link::Offline,
+            },
+            lost @ Link::Lost { .. } => lost,
+            Link::Offline => Link::Offline,
+        };
+        // A stream that the server ended on purpose is not kept for us.
+        if matches!(cause.word, Word::Conflict | Word::PolicyViolation | Word::SystemShutdown) {
+            self.link = Link::Offline;
+        }
+        let resumable = matches!(self.link, Link::Lost { .. });
+        if !resumable {
+            self.acks.reset();
+            self.questions.clear();
+        }
+        self.queue.clear();
+        let mut ids: Vec<u32> = self.rooms.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            self.room_input(now, id, room::Input::Offline { cause, resumable }, out);
+        }
+    }
+
+    fn close(&mut self, now: Instant, out: &mut Outbox) {
+        let ids: Vec<u32> = self.rooms.keys().copied().collect();
+        for id in ids {
+            self.room_input(now, id, room::Input::Release, out);
+        }
+        out.close = true;
+    }
+
+    fn timeout(&mut self, now: Instant, out: &mut Outbox) {
+        while let Some(about) = self.questions.expired(now) {
+            self.unanswered(now, about, out);
+        }
+        while let Some(&(at, id)) = self.timers.first() {
+            if at > now {
+                break;
+            }
+            self.timers.pop_first();
+            if let Some(held) = self.rooms.get_mut(&id) {
+                held.timer = None;
+            }
+            self.room_input(now, id, room::Input::Timeout, out);
+        }
+        self.keep_alive(now, out);
+    }
+
+    fn keep_alive(&mut self, now: Instant, out: &mut Outbox) {
+        match &mut self.link {
+            Link::Online { pinged: Some(at), .. } => {
+                if *at + PATIENCE <= now {
+                    let silent = (SILENCE + PATIENCE).as_secs();
+                    let text = format!("the server has been silent for {silent} s");
+                    out.disconnect = Some(Cause::new(Word::Disconnected, text));
+                }
+            }
+            Link::Online { heard, spoke, pinged, .. } => {
+                if (*heard).min(*spoke) + SILENCE <= now {
+                    *pinged = Some(now);
+                    let id = self.questions.ask(&self.profile.domain, About::ServerPing, now, IQ_TIMEOUT);
+                    out.send.push(ping::request(Some(&self.profile.domain), &id));
+                }
+            }
+            Link::Lost { until, .. } if *until <= now => {
+                self.link = Link::Offline;
+                let text = "the connection was lost for longer than the server keeps a session";
+                self.offline(now, &Cause::new(Word::Disconnected, text), out);
+            }
+            _ => {}
+        }
+    }
+
+    // ── what comes in
+
+    fn heard(&mut self, now: Instant) {
+        if let Link::Online { heard, pinged, .. } = &mut self.link {
+            *heard = now;
+            *pinged = None;
+        }
+    }
+
+    fn element(&mut self, now: Instant, element: &Element, out: &mut Outbox) {
+        self.heard(now);
+        match stanza::kind(element) {
+            Some(kind) => {
+                self.acks.received();
+                match kind {
+                    Kind::Presence => self.presence(now, element, out),
+                    Kind::Iq => self.iq(now, element, out),
+                    // Nobody's words are judged yet; subject and status messages change nothing we keep.
+                    Kind::Message => {}
+                }
+            }
+            None if element.is("r", ns::SM) => {
+                out.send.push(self.acks.answer());
+            }
+            None if element.is("a", ns::SM) => {
+                let handled = element.attr("h").and_then(|h| h.parse().ok());
+                if let Some(handled) = handled
+                    && let Err(error) = self.acks.acknowledged(handled)
+                {
+                    out.disconnect = Some(Cause::new(Word::ProtocolError, error.to_string()));
+                }
+            }
+            None if element.is("error", ns::STREAM) => out.disconnect = Some(crate::stream::stream_error(element)),
+            // Unknown nonzas are none of our business (RFC 6120 §8.4 is about stanzas).
+            None => {}
+        }
+    }
+
+    fn bad(&mut self, now: Instant, bad: Bad, out: &mut Outbox) {
+        self.heard(now);
+        let head = &bad.head;
+        if stanza::counts(&head.name) {
+            self.acks.received();
+        }
+        out.reports.push(Report::Bad { from: head.from.clone(), why: bad.why.to_string() });
+        match head.name.as_str() {
+            "presence" => {
+                let read = match &bad.rest {
+                    Some(rest) => RoomPresence::read(rest),
+                    None => RoomPresence { type_: head.type_.clone(), ..RoomPresence::default() },
+                };
+                if let Some(from) = head.from.as_deref() {
+                    self.room_presence(now, from, &read, out);
+                }
+            }
+            "iq" if matches!(head.type_.as_deref(), Some("get" | "set")) => {
+                if let Some(id) = head.id.as_deref() {
+                    out.send.push(stanza::error_to(head.from.as_deref(), id, "modify", "not-acceptable"));
+                }
+            }
+            "iq" => {
+                if let Some(rest) = &bad.rest {
+                    self.iq(now, rest, out);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn presence(&mut self, now: Instant, presence: &Element, out: &mut Outbox) {
+        let Some(from) = presence.attr("from") else { return };
+        if presence.attr("type") == Some("error") {
+            self.presence_error(now, from, presence, out);
+            return;
+        }
+        let read = RoomPresence::read(presence);
+        self.room_presence(now, from, &read, out);
+    }
+
+    fn room_presence(&mut self, now: Instant, from: &str, read: &RoomPresence, out: &mut Outbox) {
+        let (Some(&id), Some(nick)) = (self.by_jid.get(jid::bare(from)), jid::resource(from)) else { return };
+        let since = self.rooms.get(&id).and_then(|held| held.in_flight_since);
+        let was_focus = self.focus_in(id);
+        self.room_input(now, id, room::Input::Presence { nick, read }, out);
+        self.measure(now, id, since, out);
+        if !was_focus && self.focus_in(id) && self.focus.as_ref().is_some_and(|focus| focus.gate() != Gate::Open) {
+            out.reports.push(Report::FocusPresent);
+        }
+    }
+
+    fn focus_in(&self, id: u32) -> bool {
+        let Some(focus) = &self.focus else { return false };
+        self.rooms.get(&id).is_some_and(|held| held.room.focus_present(focus.facts()))
+    }
+
+    /// A room that was on its way has been answered: that tells how quick the server is.
+    fn measure(&mut self, now: Instant, id: u32, since: Option<Instant>, out: &mut Outbox) {
+        let Some(since) = since else { return };
+        if self.rooms.get(&id).is_some_and(|held| held.in_flight_since.is_some()) {
+            return;
+        }
+        if self.pace.answered(now, now - since) {
+            out.reports.push(Report::Throttled);
+        }
+    }
+
+    fn presence_error(&mut self, now: Instant, from: &str, presence: &Element, out: &mut Outbox) {
+        let Some(&id) = self.by_jid.get(jid::bare(from)) else { return };
+        let error = StanzaError::of(presence);
+        let Some(held) = self.rooms.get(&id) else { return };
+        if let Some(answered) = presence.attr("id")
+            && answered != join_id(id, held.join)
+            && answered.starts_with(JOIN_PREFIX)
+        {
+            return; // the refusal of an older join
+        }
+        if held.room.inside().is_some() {
+            let room = &held.room.settings().jid;
+            out.reports.push(Report::Odd(format!("{room} did not take our presence: {}", error.describe())));
+        }
+        if error.condition == "resource-constraint" {
+            self.pace.complained(now);
+        }
+        let since = held.in_flight_since;
+        self.room_input(now, id, room::Input::Refused(&error), out);
+        self.measure(now, id, since, out);
+    }
+
+    fn iq(&mut self, now: Instant, iq: &Element, out: &mut Outbox) {
+        match iq.attr("type") {
+            Some("result" | "error") => {
+                let Some(id) = iq.attr("id") else { return };
+                let own = match &self.link {
+                    Link::Online { jid, .. } => jid.clone(),
+                    _ => return,
+                };
+                let domain = &self.profile.domain;
+                let from_server =
+                    |from: &str| from.is_empty() || from == &**domain || from == jid::bare(&own) || from == &*own;
+                if let Some(about) = self.questions.answer(iq.attr("from"), id, from_server) {
+                    self.answered(now, about, iq, out);
+                }
+            }
+            _ => {
+                let questions = &mut self.questions;
+                citizen::answer(iq, &self.capabilities, self.profile.media, || questions.id(), &mut out.send);
+            }
+        }
+    }
+
+    fn answered(&mut self, now: Instant, about: About, iq: &Element, out: &mut Outbox) {
+        match about {
+            About::Conference { room, number, .. } => {
+                let answer = conference::answer(iq);
+                if let Some(focus) = &mut self.focus {
+                    focus.answered(now, number, &answer);
+                    match &answer {
+                        conference::Answer::Absent(error) => {
+                            focus.set_gate(Gate::Closed);
+                            let text = format!("nobody is behind {} ({})", focus.address, error.describe());
+                            out.reports.push(Report::FocusAbsent(Cause::new(Word::FocusAbsent, text)));
+                        }
+                        _ if focus.gate() != Gate::Open => out.reports.push(Report::FocusPresent),
+                        _ => {}
+                    }
+                }
+                self.room_input(now, room, room::Input::Conference(&answer), out);
+            }
+            About::SelfPing { room } => {
+                self.room_input(now, room, room::Input::Pinged(ping::self_ping(iq)), out);
+            }
+            About::Form { room } => {
+                let Some(held) = self.rooms.get(&room) else { return };
+                if iq.attr("type") == Some("result") {
+                    let to = held.room.settings().jid.clone();
+                    let id = self.questions.ask(&to, About::FormSubmit { room }, now, IQ_TIMEOUT);
+                    out.send.push(muc::form_submit(&to, &id, iq));
+                } else {
+                    let error = StanzaError::of(iq);
+                    self.room_input(now, room, room::Input::Configured(Err(error)), out);
+                }
+            }
+            About::FormSubmit { room } => {
+                let result = if iq.attr("type") == Some("result") { Ok(()) } else { Err(StanzaError::of(iq)) };
+                self.room_input(now, room, room::Input::Configured(result), out);
+            }
+            About::ServerPing => {}
+            About::Discovery(step) => self.discovered(now, step, Some(iq), out),
+        }
+    }
+
+    fn unanswered(&mut self, now: Instant, about: About, out: &mut Outbox) {
+        match about {
+            About::Conference { room, asked_at, .. } => {
+                let Some(focus) = &mut self.focus else { return };
+                let alone = focus.silent(asked_at);
+                if let (Some(trouble), Some(held)) = (&self.muc_trouble, self.rooms.get(&room))
+                    && self.profile.muc.as_deref() == Some(jid::domain(&held.room.settings().jid))
+                {
+                    // The focus cannot join a room on a service that is none, and then never answers.
+                    let error = StanzaError {
+                        condition: "remote-server-not-found".to_owned(),
+                        text: Some(trouble.text.to_string()),
+                        ..StanzaError::default()
+                    };
+                    self.room_input(now, room, room::Input::NoSuchService(&error), out);
+                    return;
+                }
+                if alone {
+                    focus.set_gate(Gate::Closed);
+                    let text = format!("{} does not answer", focus.address);
+                    out.reports.push(Report::FocusAbsent(Cause::new(Word::FocusAbsent, text)));
+                }
+                self.room_input(now, room, room::Input::FocusSilent { alone }, out);
+            }
+            About::SelfPing { room } => {
+                self.room_input(now, room, room::Input::Pinged(ping::Presence::Unknown), out);
+            }
+            About::Form { room } | About::FormSubmit { room } => {
+                let error = StanzaError { condition: "no answer".to_owned(), ..StanzaError::default() };
+                self.room_input(now, room, room::Input::Configured(Err(error)), out);
+            }
+            // The link has its own, shorter patience.
+            About::ServerPing => {}
+            About::Discovery(step) => self.discovered(now, step, None, out),
+        }
+    }
+}
+
+const JOIN_PREFIX: &str = "join-";
+
+fn join_id(room: u32, number: u32) -> String {
+    format!("{JOIN_PREFIX}{room}-{number}")
+}
+
+/// Whether a person would see a difference. The time of the next self-ping is none.
+fn differs(a: &Snapshot, b: &Snapshot) -> bool {
+    use room::Next::{AskFocus, Retry};
+    let timed = |next| match next {
+        Retry(at) => Some((0, at)),
+        AskFocus(at) => Some((1, at)),
+        _ => None,
+    };
+    a.state != b.state || a.cause != b.cause || timed(a.next) != timed(b.next)
+}
