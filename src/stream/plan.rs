@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{Mechanism, Secret};
+use crate::xml::Element;
 
 /// How to log in on a stream.
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ pub struct Bound {
     pub management: Option<Management>,
     /// On resumption: how many of our stanzas the server handled.
     pub resumed: Option<u32>,
+    /// Stanzas that came before the login was finished; they do not count for stream management.
+    pub early: Vec<Element>,
 }
 
 /// What `<enabled/>` said.

@@ -1,0 +1,237 @@
+//! Acknowledgement counters and the queue of what is not yet acknowledged. Pure.
+//!
+//! Source: XEP-0198 §4 "Acks", §5 "Resumption".
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::cause::{Cause, Word};
+use crate::xml::{self, Element, Limits};
+use crate::xmpp::{element, ns};
+
+/// Counts stanzas both ways and keeps those that the server has not acknowledged.
+///
+/// Only stanzas count (`message`, `presence`, `iq`; see [`crate::xmpp::stanza::counts`]), refused ones included: a
+/// stanza that is not counted comes again on every resumption.
+#[derive(Debug, Default)]
+pub struct Acks {
+    /// Stanzas received, modulo 2^32.
+    handled: u32,
+    /// The server's last count.
+    acknowledged: u32,
+    /// Stanzas sent and not acknowledged, as text.
+    queue: VecDeque<Box<str>>,
+    bytes: usize,
+    /// Stanzas sent since the last request.
+    unasked: usize,
+    /// When the first of them was sent.
+    unasked_since: Option<Instant>,
+}
+
+impl Acks {
+    /// An acknowledgement is asked for after so many stanzas …
+    pub const ASK_AFTER: usize = 50;
+    /// … or so long after the first of them.
+    pub const ASK_WITHIN: Duration = Duration::from_secs(1);
+    /// Above so many unacknowledged stanzas …
+    pub const FULL_STANZAS: usize = 1_000;
+    /// … or bytes of them, whatever can wait must wait.
+    pub const FULL_BYTES: usize = 1024 * 1024;
+
+    /// Starts at zero, as after `<enabled/>`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets everything: a new session begins.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Notes a stanza that goes out now.
+    pub fn sent(&mut self, now: Instant, stanza: &Element) {
+        let text = xml::to_string(stanza, Some(ns::CLIENT)).into_boxed_str();
+        self.bytes += text.len();
+        self.queue.push_back(text);
+        self.unasked += 1;
+        self.unasked_since.get_or_insert(now);
+    }
+
+    /// Notes a stanza that came in, understood or not.
+    pub fn received(&mut self) {
+        self.handled = self.handled.wrapping_add(1);
+    }
+
+    /// How many stanzas came in; for `<resume h=…/>`.
+    #[must_use]
+    pub fn handled(&self) -> u32 {
+        self.handled
+    }
+
+    /// `<a/>`, the answer to every `<r/>`.
+    #[must_use]
+    pub fn answer(&self) -> Element {
+        element("a", ns::SM).attr("h", &self.handled.to_string()).into()
+    }
+
+    /// `<r/>`; notes that it goes out.
+    pub fn request(&mut self) -> Element {
+        self.unasked = 0;
+        self.unasked_since = None;
+        element("r", ns::SM).into()
+    }
+
+    /// Whether an acknowledgement should be asked for.
+    #[must_use]
+    pub fn wants_request(&self, now: Instant) -> bool {
+        self.request_due().is_some_and(|due| due <= now)
+    }
+
+    /// When an acknowledgement should be asked for; in the past when it is overdue.
+    #[must_use]
+    pub fn request_due(&self) -> Option<Instant> {
+        let since = self.unasked_since?;
+        Some(if self.unasked >= Self::ASK_AFTER { since } else { since + Self::ASK_WITHIN })
+    }
+
+    /// Takes the server's `<a/>`. One without a readable `h` says nothing.
+    ///
+    /// # Errors
+    /// As [`Acks::acknowledged`].
+    pub fn acknowledge(&mut self, a: &Element) -> Result<(), Cause> {
+        match a.attr("h").and_then(|h| h.trim().parse().ok()) {
+            Some(h) => self.acknowledged(h),
+            None => Ok(()),
+        }
+    }
+
+    /// Drops what the server has handled.
+    ///
+    /// # Errors
+    /// The server counts more than was sent, or goes back: the counters no longer agree and the session can not be
+    /// resumed. Source: XEP-0198 §4 (`handled-count-too-high`).
+    pub fn acknowledged(&mut self, h: u32) -> Result<(), Cause> {
+        let new = usize::try_from(h.wrapping_sub(self.acknowledged)).unwrap_or(usize::MAX);
+        if new > self.queue.len() {
+            let text = format!("the server acknowledges {h} stanzas, {} are unacknowledged", self.queue.len());
+            return Err(Cause::new(Word::ProtocolError, text));
+        }
+        for text in self.queue.drain(..new) {
+            self.bytes -= text.len();
+        }
+        self.acknowledged = h;
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+            self.unasked = 0;
+            self.unasked_since = None;
+        }
+        Ok(())
+    }
+
+    /// How many stanzas are not acknowledged.
+    #[must_use]
+    pub fn unacknowledged(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// How many bytes they have.
+    #[must_use]
+    pub fn unacknowledged_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether what can wait, joins above all, must wait for acknowledgements.
+    #[must_use]
+    pub fn full(&self) -> bool {
+        self.queue.len() > Self::FULL_STANZAS || self.bytes > Self::FULL_BYTES
+    }
+
+    /// After `<resumed h=…/>`: what to send again, in order. It stays queued and must not be noted as sent again.
+    ///
+    /// # Errors
+    /// As [`Acks::acknowledged`].
+    pub fn resume(&mut self, h: u32) -> Result<Vec<Element>, Cause> {
+        self.acknowledged(h)?;
+        // We wrote them, so none is over a limit.
+        let limits = Limits { stanza_bytes: usize::MAX, depth: usize::MAX, nodes: usize::MAX, token_bytes: usize::MAX };
+        Ok(self.queue.iter().filter_map(|text| xml::parse(text.as_bytes(), &limits).ok()).collect())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+
+    fn message(id: usize) -> Element {
+        element("message", ns::CLIENT).attr("id", &id.to_string()).into()
+    }
+
+    fn filled(count: usize) -> (Acks, Instant) {
+        let now = Instant::now();
+        let mut acks = Acks::new();
+        for id in 0..count {
+            acks.sent(now, &message(id));
+        }
+        (acks, now)
+    }
+
+    #[test]
+    fn what_is_acknowledged_is_forgotten_and_the_rest_is_sent_again_in_order() {
+        let (mut acks, _) = filled(5);
+        acks.acknowledged(2).unwrap();
+        let again = acks.resume(3).unwrap();
+        assert_eq!(again, [message(3), message(4)]);
+        assert_eq!(acks.unacknowledged(), 2);
+        acks.acknowledged(5).unwrap();
+        assert_eq!((acks.unacknowledged(), acks.unacknowledged_bytes(), acks.queue.capacity()), (0, 0, 0));
+    }
+
+    #[test]
+    fn counters_wrap() {
+        let (mut acks, _) = filled(3);
+        acks.acknowledged = u32::MAX - 1;
+        acks.handled = u32::MAX;
+        acks.acknowledged(1).unwrap();
+        acks.received();
+        assert_eq!((acks.unacknowledged(), acks.handled()), (0, 0));
+    }
+
+    #[test]
+    fn a_count_beyond_what_was_sent_or_going_back_is_an_error_and_nonsense_is_nothing() {
+        let (mut acks, _) = filled(3);
+        acks.acknowledged(2).unwrap();
+        assert!(acks.acknowledged(4).is_err());
+        assert!(acks.acknowledged(1).is_err());
+        for nonsense in ["bogus", "", "-1", "99999999999"] {
+            acks.acknowledge(&element("a", ns::SM).attr("h", nonsense).into()).unwrap();
+        }
+        acks.acknowledge(&element("a", ns::SM).into()).unwrap();
+        assert_eq!(acks.unacknowledged(), 1);
+    }
+
+    #[test]
+    fn an_acknowledgement_is_asked_for_after_fifty_stanzas_or_a_second() {
+        let (acks, now) = filled(0);
+        assert!(!acks.wants_request(now + Duration::from_secs(9)));
+        let (mut acks, now) = filled(1);
+        assert!(!acks.wants_request(now));
+        assert!(acks.wants_request(now + Acks::ASK_WITHIN));
+        acks.request();
+        assert!(!acks.wants_request(now + Acks::ASK_WITHIN));
+        let (acks, now) = filled(50);
+        assert!(acks.wants_request(now));
+    }
+
+    #[test]
+    fn it_is_full_above_a_thousand_stanzas_or_a_mebibyte() {
+        let (mut acks, now) = filled(1_000);
+        assert!(!acks.full());
+        acks.sent(now, &message(0));
+        assert!(acks.full());
+        acks.reset();
+        acks.sent(now, &element("message", ns::CLIENT).text(&"x".repeat(Acks::FULL_BYTES)).into());
+        assert!(acks.full());
+    }
+}
