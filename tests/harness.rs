@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use support::client::{Client, disco_answer};
 use support::focus::{self, Focus, Seen, Why};
+use support::observer::{self, Observer};
 use support::prosody::{ACCOUNT, FOCUS, MUC, Options, PASSWORD, Prosody, ROOMS};
 use support::xml::Node;
 
@@ -289,6 +290,26 @@ fn plain_rooms_are_locked_until_configured() {
     assert_eq!(guest.join(&room, "guest").condition(), "item-not-found");
     assert_eq!(owner.configure(&room, &[("muc#roomconfig_whois", "anyone")]).attr("type"), "result");
     assert_eq!(guest.join(&room, "guest").attr("type"), "");
+}
+
+#[test]
+fn an_independent_client_says_who_is_moderator() {
+    let (prosody, _focus) = world(Options::default());
+    let room = room("tavern");
+    let mut keeper = Client::account(prosody.c2s(), ACCOUNT, PASSWORD);
+    keeper.conference(FOCUS, &room, "machine-1", "");
+    keeper.join(&room, "keeper");
+    keeper.answer_disco(&room);
+    let observer = Observer::join(prosody.c2s(), "moderator", PASSWORD, &room, "observer");
+    let is = |occupants: &observer::Occupants, nick: &str, role: &str| {
+        occupants.get(nick).is_some_and(|occupant| occupant.role == role)
+    };
+    let seen = observer.wait("the keeper as moderator", SOON, |seen| {
+        is(seen, "keeper", "moderator") && is(seen, "focus", "moderator") && is(seen, "observer", "participant")
+    });
+    assert_eq!(seen["keeper"].jid, keeper.jid);
+    keeper.leave(&room, "keeper");
+    observer.wait("the keeper gone", SOON, |seen| !seen.contains_key("keeper"));
 }
 
 #[test]

@@ -17,12 +17,16 @@
 #![allow(dead_code, unused_imports, clippy::disallowed_methods)]
 
 pub mod client;
+pub mod daemon;
 pub mod focus;
+pub mod observer;
 pub mod process;
 pub mod prosody;
 pub mod xml;
 
 pub use client::Client;
+pub use daemon::{Daemon, Setup};
 pub use focus::Focus;
+pub use observer::Observer;
 pub use process::until;
 pub use prosody::Prosody;
