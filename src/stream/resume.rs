@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::{Management, Resume};
 use crate::cause::{Cause, Word};
 use crate::xml::{self, Element, Limits};
 use crate::xmpp::{element, ns};
@@ -15,6 +16,8 @@ use crate::xmpp::{element, ns};
 /// stanza that is not counted comes again on every resumption.
 #[derive(Debug, Default)]
 pub struct Acks {
+    /// What the server said of stream management; `None`: nothing is counted or kept.
+    management: Option<Management>,
     /// Stanzas received, modulo 2^32.
     handled: u32,
     /// The server's last count.
@@ -38,19 +41,38 @@ impl Acks {
     /// … or bytes of them, whatever can wait must wait.
     pub const FULL_BYTES: usize = 1024 * 1024;
 
-    /// Starts at zero, as after `<enabled/>`.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    /// How long a server keeps a lost session, where it does not say. Prosody's default is longer.
+    pub const KEEPS: Duration = Duration::from_secs(60);
+
+    /// Begins a session at zero; without `management` nothing is counted.
+    pub fn start(&mut self, management: Option<&Management>) {
+        *self = Acks { management: management.cloned(), ..Acks::default() };
     }
 
-    /// Forgets everything: a new session begins.
+    /// Forgets everything: the session is over.
     pub fn reset(&mut self) {
         *self = Self::default();
     }
 
+    /// What to resume with after a loss; `None` when the session can not be resumed.
+    #[must_use]
+    pub fn resume_request(&self) -> Option<Resume> {
+        let id = self.management.as_ref()?.id.clone()?;
+        Some(Resume { id, handled: self.handled })
+    }
+
+    /// How long the server keeps the session after a loss; `None` when it can not be resumed.
+    #[must_use]
+    pub fn keeps(&self) -> Option<Duration> {
+        let management = self.management.as_ref().filter(|management| management.id.is_some())?;
+        Some(management.max.unwrap_or(Self::KEEPS))
+    }
+
     /// Notes a stanza that goes out now.
     pub fn sent(&mut self, now: Instant, stanza: &Element) {
+        if self.management.is_none() {
+            return;
+        }
         let text = xml::to_string(stanza, Some(ns::CLIENT)).into_boxed_str();
         self.bytes += text.len();
         self.queue.push_back(text);
@@ -75,35 +97,23 @@ impl Acks {
         element("a", ns::SM).attr("h", &self.handled.to_string()).into()
     }
 
-    /// `<r/>`; notes that it goes out.
-    pub fn request(&mut self) -> Element {
+    /// Notes that `<r/>` goes out now.
+    pub fn requested(&mut self) {
         self.unasked = 0;
         self.unasked_since = None;
-        element("r", ns::SM).into()
     }
 
-    /// Whether an acknowledgement should be asked for.
+    /// Whether `<r/>` is due.
     #[must_use]
     pub fn wants_request(&self, now: Instant) -> bool {
-        self.request_due().is_some_and(|due| due <= now)
+        self.request_at().is_some_and(|due| due <= now)
     }
 
-    /// When an acknowledgement should be asked for; in the past when it is overdue.
+    /// When `<r/>` is due; in the past when it is overdue.
     #[must_use]
-    pub fn request_due(&self) -> Option<Instant> {
+    pub fn request_at(&self) -> Option<Instant> {
         let since = self.unasked_since?;
         Some(if self.unasked >= Self::ASK_AFTER { since } else { since + Self::ASK_WITHIN })
-    }
-
-    /// Takes the server's `<a/>`. One without a readable `h` says nothing.
-    ///
-    /// # Errors
-    /// As [`Acks::acknowledged`].
-    pub fn acknowledge(&mut self, a: &Element) -> Result<(), Cause> {
-        match a.attr("h").and_then(|h| h.trim().parse().ok()) {
-            Some(h) => self.acknowledged(h),
-            None => Ok(()),
-        }
     }
 
     /// Drops what the server has handled.
@@ -123,8 +133,7 @@ impl Acks {
         self.acknowledged = h;
         if self.queue.is_empty() {
             self.queue = VecDeque::new();
-            self.unasked = 0;
-            self.unasked_since = None;
+            self.requested();
         }
         Ok(())
     }
@@ -149,13 +158,17 @@ impl Acks {
 
     /// After `<resumed h=…/>`: what to send again, in order. It stays queued and must not be noted as sent again.
     ///
-    /// # Errors
-    /// As [`Acks::acknowledged`].
-    pub fn resume(&mut self, h: u32) -> Result<Vec<Element>, Cause> {
-        self.acknowledged(h)?;
+    /// A server whose count does not agree with ours is believed: then nothing is sent again.
+    pub fn resumed(&mut self, h: u32) -> Vec<Element> {
+        if self.acknowledged(h).is_err() {
+            self.queue = VecDeque::new();
+            self.bytes = 0;
+            self.acknowledged = h;
+        }
+        self.requested();
         // We wrote them, so none is over a limit.
         let limits = Limits { stanza_bytes: usize::MAX, depth: usize::MAX, nodes: usize::MAX, token_bytes: usize::MAX };
-        Ok(self.queue.iter().filter_map(|text| xml::parse(text.as_bytes(), &limits).ok()).collect())
+        self.queue.iter().filter_map(|text| xml::parse(text.as_bytes(), &limits).ok()).collect()
     }
 }
 
@@ -170,7 +183,8 @@ mod tests {
 
     fn filled(count: usize) -> (Acks, Instant) {
         let now = Instant::now();
-        let mut acks = Acks::new();
+        let mut acks = Acks::default();
+        acks.start(Some(&Management { id: Some("id".into()), max: None }));
         for id in 0..count {
             acks.sent(now, &message(id));
         }
@@ -181,7 +195,7 @@ mod tests {
     fn what_is_acknowledged_is_forgotten_and_the_rest_is_sent_again_in_order() {
         let (mut acks, _) = filled(5);
         acks.acknowledged(2).unwrap();
-        let again = acks.resume(3).unwrap();
+        let again = acks.resumed(3);
         assert_eq!(again, [message(3), message(4)]);
         assert_eq!(acks.unacknowledged(), 2);
         acks.acknowledged(5).unwrap();
@@ -199,16 +213,15 @@ mod tests {
     }
 
     #[test]
-    fn a_count_beyond_what_was_sent_or_going_back_is_an_error_and_nonsense_is_nothing() {
+    fn a_count_beyond_what_was_sent_or_going_back_is_an_error_and_no_end() {
         let (mut acks, _) = filled(3);
         acks.acknowledged(2).unwrap();
         assert!(acks.acknowledged(4).is_err());
         assert!(acks.acknowledged(1).is_err());
-        for nonsense in ["bogus", "", "-1", "99999999999"] {
-            acks.acknowledge(&element("a", ns::SM).attr("h", nonsense).into()).unwrap();
-        }
-        acks.acknowledge(&element("a", ns::SM).into()).unwrap();
         assert_eq!(acks.unacknowledged(), 1);
+        assert_eq!(acks.resumed(9), []);
+        acks.sent(Instant::now(), &message(9));
+        acks.acknowledged(10).unwrap();
     }
 
     #[test]
@@ -218,7 +231,7 @@ mod tests {
         let (mut acks, now) = filled(1);
         assert!(!acks.wants_request(now));
         assert!(acks.wants_request(now + Acks::ASK_WITHIN));
-        acks.request();
+        acks.requested();
         assert!(!acks.wants_request(now + Acks::ASK_WITHIN));
         let (acks, now) = filled(50);
         assert!(acks.wants_request(now));
@@ -230,8 +243,21 @@ mod tests {
         assert!(!acks.full());
         acks.sent(now, &message(0));
         assert!(acks.full());
-        acks.reset();
+        acks.start(Some(&Management { id: None, max: None }));
         acks.sent(now, &element("message", ns::CLIENT).text(&"x".repeat(Acks::FULL_BYTES)).into());
         assert!(acks.full());
+    }
+
+    #[test]
+    fn without_stream_management_nothing_is_kept() {
+        let mut acks = Acks::default();
+        acks.sent(Instant::now(), &message(1));
+        assert_eq!((acks.unacknowledged(), acks.request_at(), acks.resume_request()), (0, None, None));
+        acks.start(Some(&Management { id: None, max: None }));
+        assert_eq!((acks.keeps(), acks.resume_request()), (None, None));
+        acks.start(Some(&Management { id: Some("x".into()), max: Some(Duration::from_secs(5)) }));
+        acks.received();
+        assert_eq!(acks.keeps(), Some(Duration::from_secs(5)));
+        assert_eq!(acks.resume_request(), Some(Resume { id: "x".into(), handled: 1 }));
     }
 }
