@@ -1,10 +1,45 @@
 //! Where a service is reached. Pure.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use url::Url;
 
 use super::{Endpoint, HostPort};
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::WebSocket(url) => {
+                let mut shown = url.clone();
+                let hidden = if url.query().is_some() { "?…" } else { "" };
+                shown.set_query(None);
+                write!(f, "{shown}{hidden}")
+            }
+            Endpoint::DirectTls(Some(place)) => write!(f, "xmpps://{place}"),
+            Endpoint::DirectTls(None) => f.write_str("xmpps: (SRV)"),
+            Endpoint::StartTls(Some(place)) => write!(f, "xmpp://{place}"),
+            Endpoint::StartTls(None) => f.write_str("xmpp: (SRV)"),
+            Endpoint::Srv => f.write_str("the domain's SRV records"),
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({self})")
+    }
+}
 
 /// What a URL may be.
 pub(super) const EXPECTED: &str = "wss://…, xmpps://…, xmpp://…, or ws://… to this machine";
@@ -122,5 +157,7 @@ mod tests {
             let (what, expected) = endpoint(bad).unwrap_err();
             assert!(!what.contains("hunter2") && !expected.contains("hunter2"), "{bad}");
         }
+        let shown = format!("{:?}", endpoint("wss://h/x?token=hunter2").unwrap());
+        assert_eq!(shown, "Endpoint(wss://h/x?…)");
     }
 }

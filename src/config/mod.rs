@@ -120,8 +120,8 @@ pub struct RoomKey {
     pub name: std::sync::Arc<str>,
 }
 
-/// How a service is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a service is reached. Shows itself without a query, which may carry a token.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Endpoint {
     /// `ws:` or `wss:` (RFC 7395); the URL with its path and query as written.
     WebSocket(url::Url),
