@@ -1,0 +1,41 @@
+//! The control socket: one line of JSON in, one line of JSON out. No decisions are made here.
+#![allow(clippy::disallowed_methods)]
+
+use std::path::{Path, PathBuf};
+
+pub use client::{ClientError, ask};
+pub use unix::{Asked, BindError, Groups, Listener, serve};
+
+mod client;
+mod unix;
+
+/// Longest request, and what a client accepts as one line of a request, bytes.
+pub const REQUEST_BYTES: usize = 64 * 1024;
+
+/// Longest answer that a client reads, bytes: a room list of thousands.
+pub const REPLY_BYTES: usize = 64 * 1024 * 1024;
+
+/// How long each step of a request may take.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// The socket for those who may only read, beside the one for those who may do all: `control-read.sock`.
+#[must_use]
+pub fn read_socket(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = match name.strip_suffix(".sock") {
+        Some(stem) => format!("{stem}-read.sock"),
+        None => format!("{name}-read"),
+    };
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_read_socket_lies_beside_the_other() {
+        assert_eq!(read_socket(Path::new("/run/i/control.sock")), Path::new("/run/i/control-read.sock"));
+        assert_eq!(read_socket(Path::new("/run/i/ctl")), Path::new("/run/i/ctl-read"));
+    }
+}
