@@ -1,0 +1,198 @@
+//! Composition: reads the files, opens the state and the control socket, and starts what holds the rooms.
+#![allow(clippy::disallowed_methods)]
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::cli::Exit;
+use crate::command::refused;
+use crate::config::{self, Config, Content, File, Files, Input, Problem};
+use crate::control::{self, Asked, Groups, Listener};
+use crate::store::Store;
+use crate::telemetry::health;
+
+/// Largest configuration or secret file that is read, bytes.
+const MOST_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug)]
+pub struct Problems {
+    /// The folder of the main file.
+    pub folder: PathBuf,
+    /// What is wrong, by file and line.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads and checks the configuration: the main file, `rooms.d/*.toml` beside it, the environment.
+///
+/// # Errors
+/// All problems at once, unreadable files included.
+pub fn load(path: &Path, offline: bool) -> Result<Config, Problems> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    // So that what is relative stays right, and problems name a folder that can be found.
+    let folder = fs::canonicalize(&folder).unwrap_or(folder);
+    let (files, mut problems) = read_files(path, &folder);
+    if files.is_empty() {
+        return Err(Problems { folder, problems });
+    }
+    let env =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let input = Input { files, env: env.collect(), base: folder.clone(), offline, secrets: &Disk };
+    match config::check(&input) {
+        Ok(config) if problems.is_empty() => Ok(config),
+        Ok(_) => Err(Problems { folder, problems }),
+        Err(more) => {
+            problems.extend(more);
+            Err(Problems { folder, problems })
+        }
+    }
+}
+
+/// The texts in their order. No text at all means that the main file can not be read.
+fn read_files(path: &Path, folder: &Path) -> (Vec<File>, Vec<Problem>) {
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    match read_text(path) {
+        Ok(text) => files.push(File { name, text }),
+        Err(what) => {
+            problems.push(Problem::of_file(&path.display().to_string(), what));
+            return (files, problems);
+        }
+    }
+    let drop_ins = folder.join("rooms.d");
+    let mut names = Vec::new();
+    match fs::read_dir(&drop_ins) {
+        Ok(entries) => {
+            for entry in entries {
+                match entry {
+                    Ok(entry) => names.push(entry.file_name()),
+                    Err(error) => problems.push(Problem::of_file("rooms.d", error.to_string())),
+                }
+            }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => problems.push(Problem::of_file("rooms.d", error.to_string())),
+    }
+    names.sort();
+    for name in names {
+        let shown = name.to_string_lossy();
+        if !shown.ends_with(".toml") || shown.starts_with('.') {
+            continue;
+        }
+        let shown = format!("rooms.d/{shown}");
+        match read_text(&drop_ins.join(&name)) {
+            Ok(text) => files.push(File { name: shown, text }),
+            Err(what) => problems.push(Problem::of_file(&shown, what)),
+        }
+    }
+    (files, problems)
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let content = Disk.read(path)?;
+    String::from_utf8(content.bytes).map_err(|_| "not UTF-8 text".to_owned())
+}
+
+/// The files as they lie on the disk.
+struct Disk;
+
+impl Files for Disk {
+    fn read(&self, path: &Path) -> Result<Content, String> {
+        let words = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => "no such file".to_owned(),
+            std::io::ErrorKind::PermissionDenied => "may not be read by this user".to_owned(),
+            _ => error.to_string(),
+        };
+        let file = fs::File::open(path).map_err(words)?;
+        let meta = file.metadata().map_err(words)?;
+        if meta.is_dir() {
+            return Err("is a folder".to_owned());
+        }
+        let mut bytes = Vec::new();
+        file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(words)?;
+        if bytes.len() as u64 > MOST_BYTES {
+            return Err(format!("larger than {} MiB", MOST_BYTES / 1024 / 1024));
+        }
+        Ok(Content { bytes, others_may_read: meta.permissions().mode() & 0o004 != 0 })
+    }
+}
+
+/// Runs the daemon until SIGTERM or SIGINT.
+pub async fn run(path: &Path) -> ExitCode {
+    let config = match load(path, false) {
+        Ok(config) => config,
+        Err(problems) => {
+            say(&problems);
+            return Exit::Configuration.into();
+        }
+    };
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    // The lock comes first: it is what makes it safe to take over the socket.
+    let (store, _state, warnings) = match Store::open(&config.state_dir) {
+        Ok(opened) => opened,
+        Err(error) => {
+            error!("{:#}", anyhow::Error::new(error));
+            return Exit::Failed.into();
+        }
+    };
+    for warning in warnings {
+        error!("{warning}");
+    }
+    let listener = match Listener::bind(&config.control_socket, Groups::of_this_machine(), &store) {
+        Ok((listener, warnings)) => {
+            for warning in warnings {
+                warn!("{warning}");
+            }
+            listener
+        }
+        Err(error) => {
+            error!("{:#}", anyhow::Error::new(error));
+            return Exit::Failed.into();
+        }
+    };
+    let (asked, commands) = mpsc::channel(32);
+    tokio::select! {
+        () = control::serve(listener, asked) => Exit::Failed.into(),
+        code = hold(commands) => code,
+    }
+}
+
+/// Says every problem in the log, one line each.
+pub fn say(problems: &Problems) {
+    for problem in &problems.problems {
+        error!(folder = %problems.folder.display(), "{problem}");
+    }
+}
+
+/// Waits for the end and refuses what is asked: nothing holds rooms yet.
+async fn hold(mut commands: mpsc::Receiver<Asked>) -> ExitCode {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        error!("no signals");
+        return Exit::Failed.into();
+    };
+    health::ready();
+    loop {
+        tokio::select! {
+            Some((_, _, reply)) = commands.recv() => {
+                let _ = reply.send(refused("busy", "the daemon does not hold rooms yet"));
+            }
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+        }
+    }
+    health::stopping();
+    info!("stopped");
+    Exit::Done.into()
+}

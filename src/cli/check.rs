@@ -1,0 +1,148 @@
+//! `check`: the configuration, without a daemon.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::ask::json as pretty;
+use super::print::{self, Paint, table};
+use super::{CONFIG, Exit};
+use crate::app::{self, Problems};
+use crate::config::{Config, Login, Room, Service};
+use crate::telemetry::text::printable;
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The configuration file; `rooms.d` lies beside it
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
+    config: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(super) fn go(self) -> Exit {
+        match app::load(&self.config, true) {
+            Ok(config) => {
+                print::out(&if self.json { as_json(&config) } else { show(&config, Paint::of_stdout()) });
+                Exit::Done
+            }
+            Err(problems) => {
+                if self.json {
+                    print::out(&pretty(&json!({ "ok": false, "problems": problems.problems })));
+                } else {
+                    eprint!("{}", complain(&problems, Paint::of_stdout()));
+                }
+                Exit::Configuration
+            }
+        }
+    }
+}
+
+/// All problems as a compiler shows them.
+pub(super) fn complain(problems: &Problems, paint: Paint) -> String {
+    let mut text = String::new();
+    for problem in &problems.problems {
+        let shown = problem.with_source();
+        let lines = shown.lines().map(printable).collect::<Vec<_>>().join("\n");
+        text.push_str(&lines);
+        text.push_str("\n\n");
+    }
+    let count = problems.problems.len();
+    let plural = if count == 1 { "problem" } else { "problems" };
+    let last = format!("{count} {plural} in {}", problems.folder.display());
+    text.push_str(&paint.red(&printable(&last)));
+    text.push('\n');
+    text
+}
+
+fn account(service: &Service) -> String {
+    match &service.login {
+        Login::Direct { account, .. } => format!("{account}@{}", service.domain),
+        Login::Anonymous => format!("anonymous at {}", service.domain),
+    }
+}
+
+fn show(config: &Config, paint: Paint) -> String {
+    let mut text = String::new();
+    for service in config.services.values() {
+        let rooms: Vec<&Room> = config.rooms.values().filter(|room| *room.key.service == *service.name).collect();
+        text.push_str(&paint.bold(&format!("service {}", service.name)));
+        text.push('\n');
+        text.push_str(&print::facts(&[
+            ("  reached at", service.endpoint.to_string()),
+            ("  account", account(service)),
+            ("  rooms are at", service.muc.clone().unwrap_or_else(|| "found and verified at login".to_owned())),
+            ("  focus", service.focus.clone().unwrap_or_else(|| "none, plain XMPP rooms".to_owned())),
+            ("  holds", format!("{} rooms, {} a session", rooms.len(), service.rooms_per_session)),
+        ]));
+        if !rooms.is_empty() {
+            let rows: Vec<Vec<String>> = rooms
+                .iter()
+                .map(|room| {
+                    let domain = room.muc.as_deref().map(|muc| format!("@{muc}")).unwrap_or_default();
+                    vec![
+                        format!("  {}{domain}", room.key.name),
+                        room.nick.clone(),
+                        room.display_name.clone(),
+                        if room.password.is_some() { "yes".to_owned() } else { String::new() },
+                        room.subject.clone().unwrap_or_default(),
+                        room.origin.clone(),
+                    ]
+                })
+                .collect();
+            let head = ["  ROOM", "NICK", "DISPLAY NAME", "PASSWORD", "SUBJECT", "WRITTEN IN"];
+            text.push_str(&table(&head, &rows, paint));
+        }
+        text.push('\n');
+    }
+    for warning in &config.warnings {
+        text.push_str(&format!("warning: {}\n", printable(warning)));
+    }
+    text.push_str(&format!("fine: {} rooms on {} services\n", config.rooms.len(), config.services.len()));
+    text
+}
+
+fn as_json(config: &Config) -> String {
+    let services: Vec<_> = config
+        .services
+        .values()
+        .map(|service| {
+            json!({
+                "name": service.name,
+                "endpoint": service.endpoint.to_string(),
+                "domain": service.domain,
+                "account": match &service.login { Login::Direct { account, .. } => Some(account), Login::Anonymous => None },
+                "muc": service.muc,
+                "focus": service.focus,
+                "rooms_per_session": service.rooms_per_session,
+            })
+        })
+        .collect();
+    let rooms: Vec<_> = config
+        .rooms
+        .values()
+        .map(|room| {
+            json!({
+                "service": &*room.key.service,
+                "name": &*room.key.name,
+                "muc": room.muc,
+                "nick": room.nick,
+                "display_name": room.display_name,
+                "has_password": room.password.is_some(),
+                "subject": room.subject,
+                "origin": room.origin,
+            })
+        })
+        .collect();
+    pretty(&json!({
+        "ok": true,
+        "services": services,
+        "rooms": rooms,
+        "control_socket": config.control_socket,
+        "state_dir": config.state_dir,
+        "warnings": config.warnings,
+    }))
+}

@@ -1,0 +1,174 @@
+//! The command line: one binary, `run` is the daemon, everything else asks it or works offline.
+//!
+//! This is the only place that prints for people. Whatever comes from a stranger goes through
+//! [`crate::telemetry::text::printable`] before a terminal sees it.
+#![allow(clippy::disallowed_methods)]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::control::ClientError;
+use crate::telemetry::text::printable;
+
+mod ask;
+mod change;
+mod check;
+mod print;
+mod rooms;
+mod run;
+mod status;
+
+/// What the process says at its end (`sysexits.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Refused or failed.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 64,
+    /// No daemon answers.
+    Unreachable = 69,
+    /// The configuration is wrong.
+    Configuration = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Where the configuration lies when nothing else is said.
+pub const CONFIG: &str = "/etc/innkeeper/innkeeper.toml";
+
+/// Holds rooms open on XMPP servers, Jitsi Meet's first, and keeps order in them.
+#[derive(Debug, Parser)]
+#[command(name = "innkeeper", version, about, after_help = AFTER)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const AFTER: &str = "\
+A ROOM is named NAME where that is unique, else SERVICE/NAME or by its room JID.
+Exit codes: 0 done, 1 refused or failed, 64 usage, 69 no daemon answers, 78 configuration.";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the daemon
+    Run(run::Run),
+    /// Check the configuration and print what would be held; works without a daemon
+    Check(check::Check),
+    /// List all rooms with their state, its cause and what happens next
+    Rooms(rooms::Rooms),
+    /// Show one room: state, who is inside, who wants it
+    Room(rooms::Room),
+    /// Show the daemon: counts, services, sessions
+    Status(status::Status),
+    /// Hold a room: a new one, or one that was released or suspended
+    Hold(change::Hold),
+    /// Stop holding a room, also if the configuration wants it
+    Release(change::Release),
+    /// Leave a room for a while and keep its settings
+    Suspend(change::Suspend),
+    /// Read the configuration again and join and leave only what changed
+    Reload(change::Reload),
+    /// Say why something is as it is
+    #[command(subcommand)]
+    Why(Why),
+    /// List who is inside a room
+    Occupants(rooms::Occupants),
+}
+
+#[derive(Debug, Subcommand)]
+enum Why {
+    /// Why a room is in its state, and the last things that happened to it
+    Room(rooms::WhyRoom),
+}
+
+/// How the daemon is asked.
+#[derive(Debug, Clone, Args)]
+struct Ask {
+    /// The daemon's control socket
+    #[arg(long, env = "INNKEEPER_SOCKET", value_name = "PATH", default_value_os_t = default_socket())]
+    socket: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// As the daemon chooses it when the configuration does not: systemd's runtime folder for commands of the unit itself.
+fn default_socket() -> PathBuf {
+    let folder = std::env::var("RUNTIME_DIRECTORY").ok();
+    let folder = folder.as_deref().and_then(|folders| folders.split(':').next()).filter(|path| path.starts_with('/'));
+    PathBuf::from(folder.unwrap_or("/run/innkeeper")).join("control.sock")
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` are no errors.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    let done = match cli.verb {
+        Verb::Run(verb) => return verb.go(),
+        Verb::Check(verb) => return verb.go().into(),
+        Verb::Rooms(verb) => verb.go(),
+        Verb::Room(verb) => verb.go(),
+        Verb::Status(verb) => verb.go(),
+        Verb::Hold(verb) => verb.go(),
+        Verb::Release(verb) => verb.go(),
+        Verb::Suspend(verb) => verb.go(),
+        Verb::Reload(verb) => verb.go(),
+        Verb::Why(Why::Room(verb)) => verb.go(),
+        Verb::Occupants(verb) => verb.go(),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            // With its causes, in one line.
+            eprintln!("innkeeper: {}", printable(&format!("{:#}", anyhow::Error::new(error))));
+            Exit::Unreachable.into()
+        }
+    }
+}
+
+/// What a verb that asks the daemon comes to.
+type Outcome = Result<Exit, ClientError>;
+
+/// All verbs, for the test that compares them with the README.
+#[must_use]
+pub fn verbs() -> Vec<String> {
+    Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_password_can_not_be_given_as_an_argument() {
+        for verb in Cli::command().get_subcommands() {
+            for argument in verb.get_arguments() {
+                assert!(!argument.get_id().as_str().contains("pass"), "{} {argument}", verb.get_name());
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! `rooms`, `room`, `occupants`, `why room`: what is known of rooms.
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::ask::json;
+use super::print::{self, Paint, facts, next, state_since, table, when};
+use super::{Ask, Outcome};
+use crate::command::{Command, HistoryRow, OccupantRow, Reply, RoomReply, RoomRow, SourceRow, WhyReply};
+
+#[derive(Debug, Args)]
+pub(super) struct Rooms {
+    #[command(flatten)]
+    ask: Ask,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Room {
+    /// NAME, SERVICE/NAME or the room's JID
+    #[arg(value_name = "ROOM")]
+    room: String,
+    #[command(flatten)]
+    ask: Ask,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Occupants {
+    /// NAME, SERVICE/NAME or the room's JID
+    #[arg(value_name = "ROOM")]
+    room: String,
+    #[command(flatten)]
+    ask: Ask,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WhyRoom {
+    /// NAME, SERVICE/NAME or the room's JID
+    #[arg(value_name = "ROOM")]
+    room: String,
+    #[command(flatten)]
+    ask: Ask,
+}
+
+impl Rooms {
+    pub(super) fn go(self) -> Outcome {
+        self.ask.show(&Command::Rooms, |reply, as_json| match reply {
+            Reply::Rooms { rooms } if as_json => Some(json(rooms)),
+            Reply::Rooms { rooms } => Some(list(rooms, Timestamp::now(), Paint::of_stdout())),
+            _ => None,
+        })
+    }
+}
+
+impl Room {
+    pub(super) fn go(self) -> Outcome {
+        self.ask.show(&Command::Room { room: self.room }, |reply, as_json| match reply {
+            Reply::Room(room) if as_json => Some(json(room)),
+            Reply::Room(room) => Some(one(room, Timestamp::now(), Paint::of_stdout())),
+            _ => None,
+        })
+    }
+}
+
+impl Occupants {
+    pub(super) fn go(self) -> Outcome {
+        self.ask.show(&Command::Room { room: self.room }, |reply, as_json| match reply {
+            Reply::Room(room) if as_json => Some(json(&room.occupants)),
+            Reply::Room(room) if room.occupants.is_empty() => Some("nobody is known to be inside\n".to_owned()),
+            Reply::Room(room) => Some(occupants(&room.occupants, Timestamp::now(), Paint::of_stdout())),
+            _ => None,
+        })
+    }
+}
+
+impl WhyRoom {
+    pub(super) fn go(self) -> Outcome {
+        self.ask.show(&Command::WhyRoom { room: self.room }, |reply, as_json| match reply {
+            Reply::Why(why) if as_json => Some(json(why)),
+            Reply::Why(why) => Some(explain(why, Timestamp::now(), Paint::of_stdout())),
+            _ => None,
+        })
+    }
+}
+
+/// A row's cause as far as it is news: nobody needs to be told that a held room is held.
+fn reason(row: &RoomRow) -> String {
+    match &row.last_trouble {
+        _ if row.cause != "holding" => format!("{}: {}", row.cause, row.text),
+        Some(trouble) => format!("lately {trouble}"),
+        None => String::new(),
+    }
+}
+
+fn list(rooms: &[RoomRow], now: Timestamp, paint: Paint) -> String {
+    if rooms.is_empty() {
+        return "no rooms are wanted; `innkeeper hold NAME` or a file in rooms.d changes that\n".to_owned();
+    }
+    let several = rooms.iter().any(|row| row.service != rooms[0].service);
+    let rows: Vec<Vec<String>> = rooms
+        .iter()
+        .map(|row| {
+            vec![
+                if several { format!("{}/{}", row.service, row.name) } else { row.name.clone() },
+                row.state.to_string(),
+                print::span(&row.since, now),
+                row.people.to_string(),
+                reason(row),
+                next(&row.next, row.next_at.as_deref(), now),
+            ]
+        })
+        .collect();
+    table(&["ROOM", "STATE", "SINCE", "PEOPLE", "CAUSE", "NEXT"], &rows, paint)
+}
+
+fn heading(row: &RoomRow, now: Timestamp) -> String {
+    facts(&[
+        ("room", format!("{}/{}", row.service, row.name)),
+        ("jid", row.jid.clone()),
+        ("state", state_since(row.state, &row.since, now)),
+        ("cause", format!("{}: {}", row.cause, row.text)),
+        ("lately", row.last_trouble.clone().unwrap_or_default()),
+        ("next", next(&row.next, row.next_at.as_deref(), now)),
+    ])
+}
+
+fn one(room: &RoomReply, now: Timestamp, paint: Paint) -> String {
+    let mut text = heading(&room.row, now);
+    text.push_str(&facts(&[
+        ("nick", room.nick.clone().unwrap_or_default()),
+        ("session", room.session.clone().unwrap_or_default()),
+        ("people", room.row.people.to_string()),
+    ]));
+    if !room.occupants.is_empty() {
+        text.push('\n');
+        text.push_str(&occupants(&room.occupants, now, paint));
+    }
+    text.push('\n');
+    text.push_str(&sources(&room.sources, now, paint));
+    text
+}
+
+fn occupants(occupants: &[OccupantRow], now: Timestamp, paint: Paint) -> String {
+    let rows: Vec<Vec<String>> = occupants
+        .iter()
+        .map(|occupant| {
+            vec![
+                occupant.nick.clone(),
+                occupant.display_name.clone().unwrap_or_default(),
+                occupant.role.clone(),
+                occupant.affiliation.clone(),
+                occupant.real_jid.clone().unwrap_or_default(),
+                print::span(&occupant.since, now),
+                occupant.kind.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    table(&["NICK", "NAME", "ROLE", "AFFILIATION", "REAL JID", "SINCE", ""], &rows, paint)
+}
+
+fn sources(sources: &[SourceRow], now: Timestamp, paint: Paint) -> String {
+    if sources.is_empty() {
+        return "nobody wants this room\n".to_owned();
+    }
+    let rows: Vec<Vec<String>> = sources
+        .iter()
+        .map(|source| {
+            let until = source.until.as_deref().map(|until| format!(" until {until}")).unwrap_or_default();
+            vec![
+                source.source.clone(),
+                format!("{}{until}", source.says),
+                source.who.clone(),
+                when(&source.when, now),
+                source.reason.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    table(&["SOURCE", "SAYS", "WHO", "WHEN", "REASON"], &rows, paint)
+}
+
+fn explain(why: &WhyReply, now: Timestamp, paint: Paint) -> String {
+    let mut text = heading(&why.row, now);
+    if !why.history.is_empty() {
+        let rows: Vec<Vec<String>> = why
+            .history
+            .iter()
+            .map(|HistoryRow { time, kind, text }| vec![when(time, now), kind.clone(), text.clone()])
+            .collect();
+        text.push('\n');
+        text.push_str(&table(&["WHEN", "WHAT", ""], &rows, paint));
+    }
+    text.push('\n');
+    text.push_str(&sources(&why.sources, now, paint));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::RoomState;
+
+    fn row(name: &str, state: RoomState, cause: &str) -> RoomRow {
+        RoomRow {
+            service: "meet".into(),
+            name: name.into(),
+            jid: format!("{name}@muc.meet.jitsi"),
+            state,
+            since: "2026-01-01T11:57:00Z".into(),
+            cause: cause.into(),
+            text: "nobody is behind focus.meet.jitsi".into(),
+            next: "asks again".into(),
+            next_at: Some("2026-01-01T12:00:12Z".into()),
+            last_trouble: None,
+            people: 2,
+        }
+    }
+
+    #[test]
+    fn a_list_says_state_since_cause_and_next() {
+        let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let mut held = row("hall", RoomState::Held, "holding");
+        (held.next, held.next_at) = (String::new(), None);
+        let text = list(&[held, row("tavern", RoomState::Waiting, "focus-absent")], now, Paint::off());
+        assert_eq!(
+            text,
+            "ROOM    STATE    SINCE  PEOPLE  CAUSE                                            NEXT\n\
+             hall    held     3 min  2\n\
+             tavern  waiting  3 min  2       focus-absent: nobody is behind focus.meet.jitsi  asks again in 12 s\n"
+        );
+    }
+}
