@@ -90,6 +90,12 @@ impl Splitter {
         *self = Splitter::new(self.limits);
     }
 
+    /// Whether no frame is half read.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.framing && self.depth == 0 && self.lexer == Lexer::Text
+    }
+
     /// Takes the next bytes and hands on every piece that they complete.
     ///
     /// # Errors
