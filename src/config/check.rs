@@ -93,11 +93,15 @@ impl Checker<'_> {
     }
 
     fn string<'s>(&mut self, view: View<'s>, key: &str) -> Option<(&'s str, &'s Place)> {
+        self.text(view, key, "a string between quotes")
+    }
+
+    fn text<'s>(&mut self, view: View<'s>, key: &str, expected: &str) -> Option<(&'s str, &'s Place)> {
         let entry = view.entry(key)?;
         if let Value::String(text) = &entry.value {
             return Some((text, &entry.at));
         }
-        self.wrong(view, key, &entry.at, entry.value.kind(), "a string between quotes");
+        self.wrong(view, key, &entry.at, format!("{} instead of a string", entry.value.kind()), expected);
         None
     }
 
@@ -108,7 +112,7 @@ impl Checker<'_> {
         expected: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let (text, at) = self.string(view, key)?;
+        let (text, at) = self.text(view, key, expected)?;
         match parse(text) {
             Ok(value) => Some(value),
             Err(what) => {

@@ -91,7 +91,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// Optimal string alignment: insertions, deletions, replacements and swaps of neighbours.
-pub(super) fn distance(a: &str, b: &str) -> usize {
+fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().take(64).collect();
     let b: Vec<char> = b.chars().take(64).collect();
     let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];

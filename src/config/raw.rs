@@ -10,7 +10,7 @@ use config::Source;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Problem, distance, nearest};
+use super::problem::{Problem, nearest};
 use super::{File, Input};
 
 /// Keys at the top, scalars.
@@ -175,19 +175,17 @@ fn line_of(text: &str, at: usize) -> (usize, usize, &str) {
     (before.matches('\n').count() + 1, text[start..at].chars().count() + 1, text[start..end].trim_end_matches('\r'))
 }
 
-/// A source line as it may be shown: without the value where the key sounds like a secret's or was mistyped from one's,
-/// and without the value of a URL that carries a user or a query.
+/// A source line as it may be shown: with a value only behind a known key, none of which takes a secret, and without a
+/// URL that carries a user or a query.
 fn without_secret(line: &str) -> String {
     let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let Some((key, value)) = line.split_once('=') else {
         // The rest of a text over several lines may be anything.
         return if line.trim_start().starts_with(['[', '#']) { line } else { "[not shown]".to_owned() };
     };
-    let word = key.rsplit(['.', '{', ',']).next().unwrap_or(key).trim().trim_matches(['"', '\'']).to_lowercase();
-    let path = matches!(word.as_str(), "password_file" | "credential");
-    let secret = !path
-        && (["pass", "secret", "token", "pw", "credential", "key"].iter().any(|part| word.contains(part))
-            || ["password", "secret", "token", "passwort"].iter().any(|known| distance(&word, known) <= 3));
+    let word = key.rsplit(['.', '{', ',']).next().unwrap_or(key).trim().trim_matches(['"', '\'']);
+    // The value of a key that nobody knows may be anything: a password under a mistyped name, most of all.
+    let secret = !known_keys().iter().any(|(_, known)| *known == word);
     let several = value.contains('{') || value.matches('=').count() > usize::from(value.contains('?'));
     let url = value.contains('?') || (value.contains("://") && value.contains('@'));
     if secret || several || url { format!("{key}= [not shown]") } else { line }
@@ -253,7 +251,7 @@ impl Layer<'_, '_> {
                     }
                 }
                 ("room", _) => {
-                    self.reporter.report(&at, "room", "a list of rooms is wanted", "[[room]] with two brackets");
+                    self.reporter.report(&at, "room", "a single [room]", "[[room]], with two brackets");
                 }
                 (name, value_) if TOP.contains(&name) => {
                     let entry = Entry { value: self.value(value_), at: self.at(value) };
@@ -296,7 +294,9 @@ impl Layer<'_, '_> {
 
     fn unknown(&mut self, at: &Place, path: &str, name: &str, known: &[&str]) {
         let key = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-        if name == "password" && known.contains(&"password_file") {
+        if nearest(name, known.iter().copied().chain(["password"])) == Some("password")
+            && known.contains(&"password_file")
+        {
             let expected = "password_file or credential: a password does not stand in the configuration";
             return self.reporter.report(at, &key, "unknown key", expected);
         }

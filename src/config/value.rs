@@ -66,7 +66,7 @@ pub(super) fn address(text: &str) -> Result<String, String> {
 pub(super) fn room(text: &str) -> Result<(String, Option<String>), String> {
     match text.split_once('@') {
         None => Ok((local(text)?, None)),
-        Some((_, rest)) if rest.contains('/') => Err("a room JID has no resource".to_owned()),
+        Some((_, rest)) if rest.contains('/') => Err("a JID with a resource".to_owned()),
         Some((node, rest)) => Ok((local(node)?, Some(domain(rest)?))),
     }
 }
@@ -90,9 +90,9 @@ pub(super) fn nick(text: &str) -> Result<String, String> {
 /// A line of text that others see.
 pub(super) fn line(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) {
-        return Err("control characters in it".to_owned());
+        return Err("text with control characters".to_owned());
     }
-    if text.len() > 1024 { Err("longer than 1024 bytes".to_owned()) } else { Ok(text.to_owned()) }
+    if text.len() > 1024 { Err("text of more than 1024 bytes".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 /// `192.0.2.1` or `192.0.2.1:5353`.
