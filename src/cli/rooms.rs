@@ -44,7 +44,7 @@ pub(super) struct WhyRoom {
 impl Rooms {
     pub(super) fn go(self) -> Outcome {
         self.ask.show(&Command::Rooms, |reply, as_json| match reply {
-            Reply::Rooms { rooms } if as_json => Some(json(rooms)),
+            Reply::Rooms { rooms } if as_json => Some(json(&serde_json::json!({ "rooms": rooms }))),
             Reply::Rooms { rooms } => Some(list(rooms, Timestamp::now(), Paint::of_stdout())),
             _ => None,
         })
@@ -64,7 +64,7 @@ impl Room {
 impl Occupants {
     pub(super) fn go(self) -> Outcome {
         self.ask.show(&Command::Room { room: self.room }, |reply, as_json| match reply {
-            Reply::Room(room) if as_json => Some(json(&room.occupants)),
+            Reply::Room(room) if as_json => Some(json(&serde_json::json!({ "occupants": room.occupants }))),
             Reply::Room(room) if room.occupants.is_empty() => Some("nobody is known to be inside\n".to_owned()),
             Reply::Room(room) => Some(occupants(&room.occupants, Timestamp::now(), Paint::of_stdout())),
             _ => None,
