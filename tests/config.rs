@@ -1,0 +1,515 @@
+//! What the configuration says to an admin: every example loads, every mistake is named with file, line and key.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use innkeeper::app;
+use innkeeper::config::{
+    self, Config, Content, Endpoint, File, Files, HostPort, Input, Login, Mechanism, Media, PaceKind, RoomKey,
+};
+
+/// Secret files out of memory.
+struct Memory(BTreeMap<PathBuf, &'static [u8]>);
+
+impl Files for Memory {
+    fn read(&self, path: &Path) -> Result<Content, String> {
+        let bytes = self.0.get(path).ok_or("no such file")?.to_vec();
+        Ok(Content { bytes, others_may_read: path.ends_with("open") })
+    }
+}
+
+fn memory() -> Memory {
+    let files: [(&str, &'static [u8]); 7] = [
+        ("/etc/innkeeper/pw", b"hunter2\n"),
+        ("/etc/innkeeper/bare", b"hunter2"),
+        ("/etc/innkeeper/open", b"hunter2"),
+        ("/etc/innkeeper/empty", b"\n"),
+        ("/etc/innkeeper/two", b"hunter2\nhunter3\n"),
+        ("/run/credentials/meet", b"hunter2"),
+        ("/etc/innkeeper/ca.pem", b"-----BEGIN CERTIFICATE-----\n"),
+    ];
+    Memory(files.map(|(path, bytes)| (PathBuf::from(path), bytes)).into())
+}
+
+fn read(files: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let files = files.iter().map(|(name, text)| File { name: (*name).into(), text: (*text).into() }).collect();
+    let env = env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    let input = Input { files, env, base: "/etc/innkeeper".into(), offline: false, secrets: &memory() };
+    config::check(&input).map_err(|problems| {
+        for problem in &problems {
+            let shown = problem.with_source() + &format!("{problem:?}") + &serde_json::to_string(problem).unwrap();
+            assert!(!shown.contains("hunter2"), "a secret in {shown}");
+        }
+        problems.iter().map(ToString::to_string).collect()
+    })
+}
+
+/// Problems of one main file.
+fn problems(text: &str) -> Vec<String> {
+    match read(&[("innkeeper.toml", text)], &[]) {
+        Ok(_) => panic!("accepted:\n{text}"),
+        Err(problems) => problems,
+    }
+}
+
+/// The main file with a service that is right, and further lines of it.
+fn service(more: &str) -> String {
+    format!("[service.meet]\ndomain = \"meet.jitsi\"\naccount = \"a\"\npassword_file = \"bare\"\n{more}\n")
+}
+
+fn accepted(text: &str) -> Config {
+    read(&[("innkeeper.toml", text)], &[]).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"))
+}
+
+fn examples() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
+    assert!(files.len() >= 3, "{files:?}");
+    files
+}
+
+#[test]
+fn every_file_in_config_loads() {
+    for path in examples() {
+        let config = app::load(&path, true).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        assert!(config.rooms.contains_key(&RoomKey::new("meet", "tavern")), "{}", path.display());
+    }
+    let demo = app::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo.toml"), true).unwrap();
+    assert_eq!(demo.rooms.len(), 3);
+}
+
+/// The example with its commented lines made active, but for those that exclude each other.
+fn whole_example() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/example.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let known: Vec<_> = config::known_keys().into_iter().map(|(_, key)| key).collect();
+    let active = |line: &str| {
+        let bare = line.strip_prefix("# ").unwrap_or(line);
+        let key = bare.split(" = ").next().unwrap_or_default();
+        if known.contains(&key) && bare.contains(" = ") { bare.to_owned() } else { line.to_owned() }
+    };
+    text.lines().map(|line| active(line) + "\n").collect()
+}
+
+#[test]
+fn every_known_key_has_a_line_in_the_example() {
+    let mut table = String::new();
+    let mut found = Vec::new();
+    for line in whole_example().lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            table = name.trim_matches(['[', ']']).split('.').next().unwrap_or_default().to_owned();
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            found.push((table.clone(), key.to_owned()));
+        }
+    }
+    for (table, key) in config::known_keys() {
+        assert!(found.contains(&(table.to_owned(), key.to_owned())), "[{table}] {key} is not in config/example.toml");
+    }
+}
+
+#[test]
+fn the_example_is_right_and_shows_the_defaults_where_it_is_commented_out() {
+    let apart = ["credential", "guest_domain", "ca_file", "nameserver", "subject"];
+    let text: String = whole_example()
+        .lines()
+        .filter(|line| !apart.iter().any(|key| line.starts_with(&format!("{key} = "))))
+        .map(|line| {
+            if line.starts_with("password_file") { "password_file = \"bare\"\n".into() } else { line.to_owned() + "\n" }
+        })
+        .collect();
+    let whole = accepted(&text);
+    let short = accepted(
+        "[service.meet]\nurl = \"wss://meet.example.org/xmpp-websocket\"\ndomain = \"meet.jitsi\"\naccount = \"innkeeper\"\npassword_file = \"bare\"\n[defaults]\npassword_file = \"bare\"\n[[room]]\nservice = \"meet\"\nname = \"library\"",
+    );
+    let (mut a, b) = (whole.services["meet"].clone(), &short.services["meet"]);
+    // These two lines are examples, not defaults.
+    assert_eq!(
+        (a.muc.take().as_deref(), a.mechanisms.take().map(|list| list.len())),
+        (Some("muc.meet.jitsi"), Some(4))
+    );
+    assert_eq!(&a, b);
+    assert_eq!(whole.defaults, short.defaults);
+    assert_eq!((whole.control_socket, whole.state_dir), (short.control_socket, short.state_dir));
+}
+
+#[test]
+fn a_service_has_the_values_that_were_written() {
+    let config = accepted(&service(
+        "url = \"xmpp://host.example\"\nmuc = \"MUC.meet.jitsi\"\nfocus = false\nca_file = \"ca.pem\"\nmechanisms = [\"PLAIN\"]\nnameserver = \"127.0.0.1:5353\"\nrooms_per_session = 7\njoins_per_second = 8\npace = \"rate-limited\"\nself_ping = \"90s\"\nafter_kick = \"1h\"\nmedia = \"refuse\"\nstanza_limit = \"64KiB\"",
+    ));
+    let meet = &config.services["meet"];
+    assert_eq!(meet.endpoint, Endpoint::StartTls(Some(HostPort { host: "host.example".into(), port: 5222 })));
+    assert_eq!((meet.muc.as_deref(), meet.focus.as_deref()), (Some("muc.meet.jitsi"), None));
+    assert_eq!(meet.ca_file.as_deref(), Some(Path::new("/etc/innkeeper/ca.pem")));
+    assert_eq!(meet.mechanisms.as_deref(), Some(&[Mechanism::Plain][..]));
+    assert_eq!(meet.nameserver, Some("127.0.0.1:5353".parse().unwrap()));
+    assert_eq!((meet.rooms_per_session, meet.joins_per_second, meet.stanza_bytes), (7, 8, 65_536));
+    assert_eq!((meet.pace, meet.media), (PaceKind::RateLimited, Media::Refuse));
+    assert_eq!((meet.self_ping, meet.after_kick), (Duration::from_secs(90), Duration::from_secs(3600)));
+    let Login::Direct { account, password } = &meet.login else { panic!() };
+    assert_eq!((account.as_str(), password.expose()), ("a", "hunter2"));
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn rooms_take_defaults_and_override_them() {
+    let text = "[defaults]\nnick = \"00_host\"\nsubject = \"Inn\"\npassword_file = \"bare\"\n".to_owned()
+        + &service("muc = \"muc.meet.jitsi\"")
+        + "[[room]]\nservice = \"meet\"\nname = \"Tavern\"\n[[room]]\nservice = \"meet\"\nname = \"hall@muc.meet.jitsi\"\nnick = \"x\"\ndisplay_name = \"Butler\"\nsubject = \"Hall\"\n[[room]]\nservice = \"meet\"\nname = \"far@other.example\"";
+    let config = accepted(&text);
+    let room = |name| &config.rooms[&RoomKey::new("meet", name)];
+    assert_eq!((room("tavern").nick.as_str(), room("tavern").subject.as_deref()), ("00_host", Some("Inn")));
+    assert_eq!(room("tavern").password.as_ref().unwrap().expose(), "hunter2");
+    assert_eq!((room("hall").nick.as_str(), room("hall").display_name.as_str()), ("x", "Butler"));
+    assert_eq!((room("hall").muc.as_deref(), room("far").muc.as_deref()), (None, Some("other.example")));
+    assert_eq!(room("tavern").origin, "innkeeper.toml:10");
+}
+
+#[test]
+fn every_single_mistake_has_its_line_key_and_words() {
+    let keys = "url, domain, muc, focus, login, account, password_file, credential, guest_domain, ca_file, mechanisms, nameserver, rooms_per_session, joins_per_second, pace, self_ping, after_kick, media, stanza_limit";
+    let bosh = "innkeeper.toml:5: service.meet.url: BOSH (http, https) is not there yet; expected wss://… (WebSocket) or xmpp://… instead";
+    let table: &[(&str, &str)] = &[
+        ("colour = 1", &format!("innkeeper.toml:5: service.meet.colour: unknown key; expected one of {keys}")),
+        (
+            "self_pnig = 1",
+            "innkeeper.toml:5: service.meet.self_pnig: unknown key; expected self_ping (did you mean that?)",
+        ),
+        (
+            "password = \"hunter2\"",
+            "innkeeper.toml:5: service.meet.password: unknown key; expected password_file or credential: a password does not stand in the configuration",
+        ),
+        (
+            "pasword = \"hunter2\"",
+            "innkeeper.toml:5: service.meet.pasword: unknown key; expected password_file or credential: a password does not stand in the configuration",
+        ),
+        ("url = \"https://m.example/x\"", bosh),
+        ("url = \"http://localhost/x\"", bosh),
+        (
+            "url = \"ws://m.example/x?token=hunter2\"",
+            "innkeeper.toml:5: service.meet.url: ws: without TLS goes only to this machine itself, and \"m.example\" is another; expected wss://…",
+        ),
+        (
+            "url = \"wss://me:hunter2@m.example/x\"",
+            "innkeeper.toml:5: service.meet.url: a user or password in the URL; expected account and password_file for these",
+        ),
+        (
+            "url = \"m.example\"",
+            "innkeeper.toml:5: service.meet.url: no scheme; expected wss://…, xmpps://…, xmpp://…, or ws://… to this machine",
+        ),
+        (
+            "url = \"xmpp:m.example\"",
+            "innkeeper.toml:5: service.meet.url: no // after the scheme; expected xmpp://host or xmpp://host:port",
+        ),
+        (
+            "url = 5",
+            "innkeeper.toml:5: service.meet.url: a number instead of a string; expected a string between quotes",
+        ),
+        (
+            "muc = \"a@b\"",
+            "innkeeper.toml:5: service.meet.muc: \"a@b\" is not an XMPP domain; expected a domain such as \"muc.meet.jitsi\"",
+        ),
+        (
+            "focus = true",
+            "innkeeper.toml:5: service.meet.focus: true; expected an address such as \"focus.meet.jitsi\", or false for rooms without a focus",
+        ),
+        (
+            "login = \"guest\"",
+            "innkeeper.toml:5: service.meet.login: login = \"guest\" is not in this version; expected \"direct\" or \"anonymous\"",
+        ),
+        (
+            "login = \"token\"",
+            "innkeeper.toml:5: service.meet.login: login = \"token\" is not in this version; expected \"direct\" or \"anonymous\"",
+        ),
+        (
+            "guest_domain = \"g\"",
+            "innkeeper.toml:5: service.meet.guest_domain: of use only with login = \"guest\"; expected it to be left out",
+        ),
+        (
+            "credential = \"meet\"",
+            "innkeeper.toml:5: service.meet.credential: both password_file and credential; expected one of them",
+        ),
+        (
+            "ca_file = \"nope.pem\"",
+            "innkeeper.toml:5: service.meet.ca_file: /etc/innkeeper/nope.pem: no such file; expected a readable PEM file",
+        ),
+        (
+            "ca_file = \"pw\"",
+            "innkeeper.toml:5: service.meet.ca_file: /etc/innkeeper/pw: no certificate in it; expected a PEM file",
+        ),
+        (
+            "mechanisms = [\"SCRAM-SHA-1\", \"MD5\"]",
+            "innkeeper.toml:5: service.meet.mechanisms: \"MD5\" is unknown; expected a list of SCRAM-SHA-256-PLUS, SCRAM-SHA-256, SCRAM-SHA-1-PLUS, SCRAM-SHA-1, PLAIN, ANONYMOUS",
+        ),
+        (
+            "nameserver = \"dns\"",
+            "innkeeper.toml:5: service.meet.nameserver: \"dns\" is not an address; expected an address such as \"192.0.2.53\"",
+        ),
+        (
+            "rooms_per_session = 0",
+            "innkeeper.toml:5: service.meet.rooms_per_session: 0; expected a number from 1 to 100000",
+        ),
+        (
+            "joins_per_second = \"many\"",
+            "innkeeper.toml:5: service.meet.joins_per_second: a string; expected a number from 1 to 100000",
+        ),
+        (
+            "pace = \"slow\"",
+            "innkeeper.toml:5: service.meet.pace: \"slow\" is unknown; expected \"adaptive\" or \"rate-limited\"",
+        ),
+        (
+            "self_ping = \"5 moons\"",
+            "innkeeper.toml:5: service.meet.self_ping: \"5 moons\" is no duration (no known unit of time); expected a duration such as \"30s\", \"5m\" or \"8h\", from 1s to 1day",
+        ),
+        (
+            "after_kick = 5",
+            "innkeeper.toml:5: service.meet.after_kick: a number instead of a string; expected a duration such as \"30s\", \"5m\" or \"8h\", from 1s to 1day",
+        ),
+        (
+            "after_kick = \"0s\"",
+            "innkeeper.toml:5: service.meet.after_kick: \"0s\" is out of bounds; expected a duration such as \"30s\", \"5m\" or \"8h\", from 1s to 1day",
+        ),
+        (
+            "media = \"on\"",
+            "innkeeper.toml:5: service.meet.media: \"on\" is unknown; expected \"pending\" or \"refuse\"",
+        ),
+        (
+            "stanza_limit = \"1 stone\"",
+            "innkeeper.toml:5: service.meet.stanza_limit: \"1 stone\" is no size (no known unit of size); expected a size such as \"256KiB\", from 16KiB to 16MiB",
+        ),
+        ("[room]\nname = \"a\"", "innkeeper.toml:5: room: a single [room]; expected [[room]], with two brackets"),
+        ("[rooms]", "innkeeper.toml:5: rooms: unknown key; expected room (did you mean that?)"),
+        (
+            "[service]\nurl = \"wss://a\"",
+            "innkeeper.toml:6: service.url: a key outside a service; expected it under [service.NAME]",
+        ),
+        (
+            "[defaults]\nnick = \"-\"",
+            "innkeeper.toml:6: defaults.nick: \"-\" is no nick for service meet, which has a focus; expected letters, digits and underscores, beginning with a letter or digit",
+        ),
+        (
+            "[defaults]\nservice = \"meet\"",
+            "innkeeper.toml:6: defaults.service: unknown key; expected one of nick, display_name, subject, password_file",
+        ),
+        ("[[room]]\nservice = \"meet\"", "innkeeper.toml:5: name: missing; expected name = \"…\" in this [[room]]"),
+        ("[[room]]\nname = \"a\"", "innkeeper.toml:5: service: missing; expected service = \"…\" in this [[room]]"),
+        (
+            "[[room]]\nname = \"a\"\nservice = \"meat\"",
+            "innkeeper.toml:7: service: no service is called \"meat\"; expected \"meet\" (did you mean that?)",
+        ),
+        (
+            "[[room]]\nname = \"a b\"\nservice = \"meet\"",
+            "innkeeper.toml:6: name: \"a b\" is not the local part of a JID; expected a room's name or room JID",
+        ),
+        (
+            "[[room]]\nname = \"a@b/c\"\nservice = \"meet\"",
+            "innkeeper.toml:6: name: \"a@b/c\" is a JID with a resource; expected a room's name or room JID",
+        ),
+        (
+            "[[room]]\nname = \"a\"\nservice = \"meet\"\nnick = \"Host!\"",
+            "innkeeper.toml:8: nick: \"Host!\" is no nick for service meet, which has a focus; expected letters, digits and underscores, beginning with a letter or digit",
+        ),
+        (
+            "[[room]]\nname = \"a\"\nservice = \"meet\"\npassword_file = \"nope\"",
+            "innkeeper.toml:8: password_file: /etc/innkeeper/nope: no such file; expected a readable file",
+        ),
+        (
+            "[[room]]\nname = \"a\"\nservice = \"meet\"\nsubject = \"a\\nb\"",
+            "innkeeper.toml:8: subject: \"a\\nb\" is text with control characters; expected one line of text",
+        ),
+    ];
+    for (more, wanted) in table {
+        // A table behind the service begins on the service's fifth line as well.
+        assert_eq!(problems(&service(more)), [*wanted], "{more}");
+    }
+}
+
+#[test]
+fn an_account_needs_one_good_password_and_anonymous_none() {
+    let with = |more: &str| format!("[service.meet]\ndomain = \"meet.jitsi\"\naccount = \"a\"\n{more}\n");
+    let table: &[(&str, &str)] = &[
+        (
+            "",
+            "innkeeper.toml:1: service.meet.password_file: the account has no password; expected password_file or credential",
+        ),
+        (
+            "password_file = \"nope\"",
+            "innkeeper.toml:4: service.meet.password_file: /etc/innkeeper/nope: no such file; expected a readable file",
+        ),
+        (
+            "password_file = \"empty\"",
+            "innkeeper.toml:4: service.meet.password_file: /etc/innkeeper/empty: the file is empty; expected one line with the password",
+        ),
+        (
+            "password_file = \"two\"",
+            "innkeeper.toml:4: service.meet.password_file: /etc/innkeeper/two: the file has more than one line; expected one line with the password",
+        ),
+        (
+            "credential = \"meet\"",
+            "innkeeper.toml:4: service.meet.credential: no credential \"meet\" because $CREDENTIALS_DIRECTORY is not set; expected a start by systemd with LoadCredential=, or password_file",
+        ),
+        (
+            "credential = \"../x\"",
+            "innkeeper.toml:4: service.meet.credential: \"../x\" is no credential; expected the ID of LoadCredential=",
+        ),
+        (
+            "login = \"anonymous\"",
+            "innkeeper.toml:3: service.meet.account: of no use with login = \"anonymous\"; expected login = \"direct\", or it to be left out",
+        ),
+    ];
+    for (more, wanted) in table {
+        assert_eq!(problems(&with(more)), [*wanted], "{more}");
+    }
+    let config = accepted(&with("password_file = \"pw\""));
+    assert_eq!(config.warnings, ["innkeeper.toml:4: the line end in /etc/innkeeper/pw is not part of the password"]);
+    let config = accepted(&with("password_file = \"open\""));
+    assert_eq!(config.warnings, ["innkeeper.toml:4: everybody on this machine may read /etc/innkeeper/open"]);
+    let credentials = [("CREDENTIALS_DIRECTORY", "/run/credentials")];
+    let config = read(&[("innkeeper.toml", &with("credential = \"meet\""))], &credentials).unwrap();
+    let Login::Direct { password, .. } = &config.services["meet"].login else { panic!() };
+    assert_eq!(password.expose(), "hunter2");
+    accepted("[service.meet]\ndomain = \"meet.jitsi\"\nlogin = \"anonymous\"");
+    let config = accepted(&service("").replace("\"a\"", "\"a@meet.jitsi\""));
+    assert!(matches!(&config.services["meet"].login, Login::Direct { account, .. } if account == "a"));
+}
+
+#[test]
+fn all_problems_of_all_files_come_at_once_and_in_order() {
+    let main = "statedir = \"x\"\n".to_owned() + &service("paces = 1");
+    let files = [
+        ("innkeeper.toml", main.as_str()),
+        ("rooms.d/a.toml", "[[room]]\nservice = \"meet\"\nname = \"tavern\"\n"),
+        ("rooms.d/b.toml", "[[room]]\nservice = \"meet\"\nname = \"Tavern\"\ncolor = 1\n"),
+    ];
+    let problems = read(&files, &[("INNKEEPER__SERVICE__MEET__SELF_PING", "never")]).unwrap_err();
+    assert_eq!(
+        problems,
+        [
+            "innkeeper.toml:1: statedir: unknown key; expected state_dir (did you mean that?)",
+            "innkeeper.toml:6: service.meet.paces: unknown key; expected pace (did you mean that?)",
+            "rooms.d/b.toml:3: name: room \"tavern\" of service meet is already in rooms.d/a.toml:1; expected each room once",
+            "rooms.d/b.toml:4: color: unknown key; expected one of service, name, nick, display_name, subject, password_file",
+            "environment: INNKEEPER__SERVICE__MEET__SELF_PING: \"never\" is no duration (no number); expected a duration such as \"30s\", \"5m\" or \"8h\", from 1s to 1day",
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_is_no_toml_does_not_hide_the_others_and_blames_nobody_for_what_it_holds() {
+    let files = [
+        ("innkeeper.toml", "[service.meet\ndomain = \"hunter2\n"),
+        ("rooms.d/a.toml", "[[room]]\nservice = \"meet\"\nname = \"tavern\"\ncolor = 1\n"),
+    ];
+    let problems = read(&files, &[]).unwrap_err();
+    assert!(problems.iter().any(|problem| problem.starts_with("innkeeper.toml:1: ")), "{problems:?}");
+    assert!(problems.iter().any(|problem| problem.starts_with("rooms.d/a.toml:4: color: unknown key")), "{problems:?}");
+    assert!(!problems.iter().any(|problem| problem.contains("no service is called")), "{problems:?}");
+}
+
+#[test]
+fn later_files_and_the_environment_replace_single_keys() {
+    let main = service("self_ping = \"1m\"\nafter_kick = \"1m\"\nmedia = \"refuse\"");
+    let files = [
+        ("innkeeper.toml", main.as_str()),
+        ("rooms.d/a.toml", "[service.meet]\nself_ping = \"2m\"\nafter_kick = \"2m\"\n"),
+    ];
+    let env = [
+        ("INNKEEPER__SERVICE__MEET__AFTER_KICK", "3m"),
+        ("innkeeper__service__Meet__Rooms_Per_Session", "9"),
+        ("INNKEEPER__SERVICE__MEET__FOCUS", "false"),
+        ("INNKEEPER__SERVICE__MEET__PASSWORD", "hunter3\n"),
+        ("INNKEEPER__DEFAULTS__DISPLAY_NAME", "Butler"),
+        ("INNKEEPER__STATE_DIR", "/srv/state"),
+        ("RUNTIME_DIRECTORY", "/run/other"),
+        ("INNKEEPER_LOG", "debug"),
+    ];
+    let config = read(&files, &env).unwrap();
+    let meet = &config.services["meet"];
+    let minutes = |duration: Duration| duration.as_secs() / 60;
+    assert_eq!((minutes(meet.self_ping), minutes(meet.after_kick), meet.media), (2, 3, Media::Refuse));
+    assert_eq!((meet.rooms_per_session, meet.focus.as_deref()), (9, None));
+    let Login::Direct { password, .. } = &meet.login else { panic!() };
+    assert_eq!(password.expose(), "hunter3");
+    assert_eq!(config.warnings, ["INNKEEPER__SERVICE__MEET__PASSWORD: the line end is not part of the password"]);
+    assert_eq!(config.defaults.display_name, "Butler");
+    assert_eq!(config.control_socket, Path::new("/run/other/control.sock"));
+    assert_eq!(config.state_dir, Path::new("/srv/state"));
+}
+
+#[test]
+fn the_environment_is_checked_like_a_file() {
+    let main = service("");
+    let wrong = |name: &str, value: &str| read(&[("innkeeper.toml", &main)], &[(name, value)]).unwrap_err();
+    assert_eq!(
+        wrong("INNKEEPER__SERVICE__MEET__PACES", "x"),
+        ["environment: INNKEEPER__SERVICE__MEET__PACES: unknown key; expected …__PACE (did you mean that?)"]
+    );
+    assert_eq!(
+        wrong("INNKEEPER__SERVICE__MEAT__URL", "x"),
+        ["environment: INNKEEPER__SERVICE__MEAT__URL: no file has a service called \"meat\"; expected one of meet"]
+    );
+    assert_eq!(
+        wrong("INNKEEPER__ROOM__TAVERN", "x"),
+        ["environment: INNKEEPER__ROOM__TAVERN: rooms can not be set by the environment; expected a file in rooms.d"]
+    );
+    assert_eq!(
+        wrong("INNKEEPER__SERVICE__MEET__PASSWORD", "hunter2\nhunter2"),
+        [
+            "environment: INNKEEPER__SERVICE__MEET__PASSWORD: the variable has more than one line; expected one line with the password"
+        ]
+    );
+}
+
+#[test]
+fn check_shows_problems_like_a_compiler_and_ends_with_78() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("rooms.d")).unwrap();
+    std::fs::write(folder.path().join("pw"), "hunter2").unwrap();
+    std::fs::write(folder.path().join("innkeeper.toml"), service("").replace("bare", "pw")).unwrap();
+    let room = folder.path().join("rooms.d/tavern.toml");
+    std::fs::write(&room, "[[room]]\nname = \"tavern\"\nservice = \"meat\"\n").unwrap();
+    let check = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_innkeeper"));
+        command.arg("check").arg("--config").arg(folder.path().join("innkeeper.toml")).args(more).output().unwrap()
+    };
+    let output = check(&[]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let wanted = "rooms.d/tavern.toml:3: service: no service is called \"meat\"; expected \"meet\" (did you mean that?)\n   |\n 3 | service = \"meat\"\n   |           ^^^^^^\n";
+    assert!(text.starts_with(wanted), "{text}");
+    let output = check(&["--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((json["problems"][0]["line"].as_u64(), json["problems"][0]["key"].as_str()), (Some(3), Some("service")));
+
+    std::fs::write(&room, "[[room]]\nname = \"tavern\"\nservice = \"meet\"\n").unwrap();
+    let output = check(&[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("tavern") && text.contains("rooms.d/tavern.toml:1") && !text.contains("hunter2"), "{text}");
+    assert!(!String::from_utf8(check(&["--json"]).stdout).unwrap().contains("hunter2"));
+}
+
+#[test]
+fn a_wrong_configuration_opens_nothing_and_a_wrong_command_line_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_innkeeper")).args(args).output().unwrap();
+    let path = folder.path().join("innkeeper.toml");
+    let state = folder.path().join("state");
+    std::fs::write(&path, format!("state_dir = {state:?}\ncolour = 1\n")).unwrap();
+    assert_eq!(run(&["run", "--config", path.to_str().unwrap()]).status.code(), Some(78));
+    assert!(!state.exists());
+    assert_eq!(run(&["run", "--config", "/nonexistent/innkeeper.toml"]).status.code(), Some(78));
+    assert_eq!(run(&["dance"]).status.code(), Some(64));
+    assert_eq!(run(&[]).status.code(), Some(64));
+    assert_eq!(run(&["--help"]).status.code(), Some(0));
+    let absent = run(&["rooms", "--socket", "/nonexistent/control.sock"]);
+    assert_eq!(absent.status.code(), Some(69));
+    let text = String::from_utf8(absent.stderr).unwrap();
+    assert_eq!(
+        text,
+        "innkeeper: no innkeeper is listening on /nonexistent/control.sock; is it running? `systemctl status innkeeper` tells\n"
+    );
+}
