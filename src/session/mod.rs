@@ -12,7 +12,7 @@ use crate::config::{Media, PaceKind, RoomKey};
 use crate::jitsi::focus::{Focus, Gate};
 use crate::jitsi::{CONFERENCE_TIMEOUT, citizen};
 use crate::room::{self, Effect, FocusFacts, Room, Rules, Settings, Snapshot};
-use crate::stream::{Acks, Bound};
+use crate::stream::{Acks, Bound, Management, Resume};
 use crate::xml::{Bad, Element};
 use crate::xmpp::caps::Capabilities;
 use crate::xmpp::jitsi::conference;
@@ -34,6 +34,8 @@ mod tests;
 const SILENCE: Duration = Duration::from_secs(20);
 /// How long the server may be silent after that before the link counts as dead: 30 s after its last byte.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a server keeps a session that says nothing of it; Prosody's `smacks_hibernation_time` in Jitsi.
+const KEPT: Duration = Duration::from_secs(60);
 /// How long an IQ to a room or to the server may stay unanswered.
 const IQ_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -68,7 +70,7 @@ pub enum Input {
     /// An element came.
     Element(Element),
     /// An element came that could not (wholly) be read.
-    Bad(Bad),
+    Bad(Box<Bad>),
     /// Hold this room, or hold it with other settings.
     Hold(Arc<Settings>),
     /// Leave this room for good.
@@ -133,6 +135,8 @@ pub struct Session {
     rng: fastrand::Rng,
     capabilities: Capabilities,
     link: Link,
+    /// How the server manages the stream (XEP-0198), where it does.
+    management: Option<Management>,
     acks: Acks,
     questions: Questions<About>,
     focus: Option<Focus>,
@@ -144,6 +148,8 @@ pub struct Session {
     queue: VecDeque<u32>,
     timers: BTreeSet<(Instant, u32)>,
     in_flight: usize,
+    /// How many of the elements going out now are sent again.
+    resent: usize,
     /// When to look at the queue again although no answer came.
     pump_at: Option<Instant>,
     /// Why the group chat service is not one, where the server said so.
@@ -205,7 +211,8 @@ impl Session {
             rng,
             capabilities: Capabilities::new(),
             link: Link::Offline,
-            acks: Acks::default(),
+            management: None,
+            acks: Acks::new(),
             questions: Questions::new(&format!("{prefix}-")),
             rooms: HashMap::new(),
             by_jid: HashMap::new(),
@@ -214,6 +221,7 @@ impl Session {
             queue: VecDeque::new(),
             timers: BTreeSet::new(),
             in_flight: 0,
+            resent: 0,
             pump_at: None,
             muc_trouble: None,
             discovery: discover::Discovery::default(),
@@ -223,9 +231,12 @@ impl Session {
 
     /// What to resume when connecting again, if the server may still know us.
     #[must_use]
-    pub fn resumable(&self, now: Instant) -> Option<crate::stream::Resume> {
+    pub fn resumable(&self, now: Instant) -> Option<Resume> {
         match &self.link {
-            Link::Lost { until, .. } if *until > now => self.acks.resume_request(),
+            Link::Lost { until, .. } if *until > now => {
+                let id = self.management.as_ref()?.id.clone()?;
+                Some(Resume { id, handled: self.acks.handled() })
+            }
             _ => None,
         }
     }
@@ -283,7 +294,7 @@ impl Session {
             self.timers.first().map(|(at, _)| *at),
             self.questions.deadline(),
             self.pump_at,
-            if online { self.acks.request_at() } else { None },
+            if online { self.acks.request_due() } else { None },
         ]
         .into_iter()
         .flatten()
@@ -297,7 +308,7 @@ impl Session {
             Input::Online(bound) => self.online(now, bound, out),
             Input::Offline(cause) => self.offline(now, &cause, out),
             Input::Element(element) => self.element(now, &element, out),
-            Input::Bad(bad) => self.bad(now, bad, out),
+            Input::Bad(bad) => self.bad(now, &bad, out),
             Input::Hold(settings) => self.hold(now, settings, out),
             Input::Release(key) => {
                 if let Some(&id) = self.by_key.get(&key) {
@@ -328,14 +339,16 @@ impl Session {
             out.send.truncate(from);
             return;
         };
-        for element in &out.send[from..] {
-            if stanza::kind(element).is_some() {
-                self.acks.sent(now, element);
+        if self.management.is_some() {
+            // What a resumption sends again is counted already.
+            for element in &out.send[from + std::mem::take(&mut self.resent)..] {
+                if stanza::kind(element).is_some() {
+                    self.acks.sent(now, element);
+                }
             }
-        }
-        if self.acks.wants_request(now) {
-            self.acks.requested();
-            out.send.push(element("r", ns::SM).into());
+            if self.acks.wants_request(now) {
+                out.send.push(self.acks.request());
+            }
         }
         if out.send.len() > from {
             *spoke = now;
@@ -504,20 +517,26 @@ impl Session {
 
     fn online(&mut self, now: Instant, bound: Bound, out: &mut Outbox) {
         let before = std::mem::replace(&mut self.link, Link::Offline);
-        let resumed = match (bound.resumed, before) {
-            (Some(handled), Link::Lost { jid, .. }) => {
-                self.link = Link::Online { jid, heard: now, spoke: now, pinged: None };
-                out.send.extend(self.acks.resumed(handled));
-                true
-            }
-            _ => {
-                let jid = bound.jid.as_str().into();
-                self.link = Link::Online { jid, heard: now, spoke: now, pinged: None };
-                self.acks.start(bound.management.as_ref());
-                false
-            }
+        let mut resumed = false;
+        let jid = match (bound.resumed, before) {
+            (Some(handled), Link::Lost { jid, .. }) => match self.acks.resume(handled) {
+                Ok(again) => {
+                    resumed = true;
+                    self.resent = again.len();
+                    out.send.extend(again);
+                    jid
+                }
+                Err(cause) => {
+                    out.disconnect = Some(cause);
+                    return;
+                }
+            },
+            _ => bound.jid.as_str().into(),
         };
+        self.link = Link::Online { jid, heard: now, spoke: now, pinged: None };
         if !resumed {
+            self.acks.reset();
+            self.management = bound.management;
             self.questions.clear();
             if let Some(focus) = &mut self.focus {
                 focus.reset();
@@ -529,12 +548,15 @@ impl Session {
         for id in ids {
             self.room_input(now, id, room::Input::Online { resumed }, out);
         }
+        for element in &bound.early {
+            self.dispatch(now, element, out);
+        }
     }
 
     fn offline(&mut self, now: Instant, cause: &Cause, out: &mut Outbox) {
         let link = std::mem::replace(&mut self.link, Link::Offline);
         self.link = match link {
-            Link::Online { jid, .. } => match self.acks.keeps() {
+            Link::Online { jid, .. } => match self.kept_for() {
                 Some(keeps) => Link::Lost { jid, until: now + keeps },
                 None => Link::Offline,
             },
@@ -556,6 +578,13 @@ impl Session {
         for id in ids {
             self.room_input(now, id, room::Input::Offline { cause, resumable }, out);
         }
+    }
+
+    /// How long the server keeps the session after a loss; `None` when it does not.
+    fn kept_for(&self) -> Option<Duration> {
+        let management = self.management.as_ref()?;
+        management.id.as_ref()?;
+        Some(management.max.unwrap_or(KEPT))
     }
 
     fn close(&mut self, now: Instant, out: &mut Outbox) {
@@ -619,25 +648,24 @@ impl Session {
 
     fn element(&mut self, now: Instant, element: &Element, out: &mut Outbox) {
         self.heard(now);
+        if stanza::kind(element).is_some() {
+            self.acks.received();
+        }
+        self.dispatch(now, element, out);
+    }
+
+    fn dispatch(&mut self, now: Instant, element: &Element, out: &mut Outbox) {
         match stanza::kind(element) {
-            Some(kind) => {
-                self.acks.received();
-                match kind {
-                    Kind::Presence => self.presence(now, element, out),
-                    Kind::Iq => self.iq(now, element, out),
-                    // Nobody's words are judged yet; subject and status messages change nothing we keep.
-                    Kind::Message => {}
-                }
-            }
+            Some(Kind::Presence) => self.presence(now, element, out),
+            Some(Kind::Iq) => self.iq(now, element, out),
+            // Nobody's words are judged yet; subject and status messages change nothing we keep.
+            Some(Kind::Message) => {}
             None if element.is("r", ns::SM) => {
                 out.send.push(self.acks.answer());
             }
             None if element.is("a", ns::SM) => {
-                let handled = element.attr("h").and_then(|h| h.parse().ok());
-                if let Some(handled) = handled
-                    && let Err(error) = self.acks.acknowledged(handled)
-                {
-                    out.disconnect = Some(Cause::new(Word::ProtocolError, error.to_string()));
+                if let Err(cause) = self.acks.acknowledge(element) {
+                    out.disconnect = Some(cause);
                 }
             }
             None if element.is("error", ns::STREAM) => out.disconnect = Some(crate::stream::stream_error(element)),
@@ -646,7 +674,7 @@ impl Session {
         }
     }
 
-    fn bad(&mut self, now: Instant, bad: Bad, out: &mut Outbox) {
+    fn bad(&mut self, now: Instant, bad: &Bad, out: &mut Outbox) {
         self.heard(now);
         let head = &bad.head;
         if stanza::counts(&head.name) {

@@ -1,0 +1,300 @@
+//! Drives one [`Session`]: elements in, elements out, sleep until its deadline.
+//!
+//! It reads while it writes, so a slow server cannot wedge it, and it takes orders always. Reports go to a bounded
+//! channel whose reader never waits for us.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+use super::transport::Transport;
+use crate::cause::{Cause, Word};
+use crate::config::RoomKey;
+use crate::room::Occupant;
+use crate::session::{Bucket, Input, Outbox, Report, Session};
+use crate::stream::{Bound, Frame, LastLogin, Resume};
+
+/// How long a polite end may take: leaving rooms, closing the stream, the server's own close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(4);
+/// So much unwritten means that the server reads nothing.
+const STUCK_BYTES: usize = 8 * 1024 * 1024;
+/// Answers are collected up to this before they are written, so that a burst costs few system calls.
+const FLUSH_BYTES: usize = 16 * 1024;
+
+/// What a connection needs beside the service's own settings.
+#[derive(Debug)]
+pub struct Request {
+    /// The login that last worked.
+    pub last: Option<LastLogin>,
+    /// The session to resume.
+    pub resume: Option<Resume>,
+}
+
+/// Connects and logs in.
+pub type Connector =
+    Arc<dyn Fn(Request) -> BoxFuture<'static, Result<(Box<dyn Transport>, Bound), Cause>> + Send + Sync>;
+
+/// What a session is told.
+#[derive(Debug)]
+pub enum Order {
+    /// An input of its machine.
+    Input(Input),
+    /// Connect now.
+    Connect(Option<LastLogin>),
+    /// Say who is in a room.
+    Room(RoomKey, oneshot::Sender<Option<RoomView>>),
+    /// Say how many people are in each room.
+    People(oneshot::Sender<Vec<(RoomKey, usize)>>),
+}
+
+/// A room as its session sees it.
+#[derive(Debug)]
+pub struct RoomView {
+    /// The session's full JID while online.
+    pub jid: Option<String>,
+    /// Our nick.
+    pub nick: Option<String>,
+    /// Everybody inside, by nick; the flag marks the focus.
+    pub occupants: Vec<(String, Occupant, bool)>,
+}
+
+/// What a session tells.
+#[derive(Debug)]
+pub enum News {
+    /// It is logged in.
+    Online {
+        /// Our full JID.
+        jid: String,
+        /// How we logged in.
+        login: LastLogin,
+        /// Whether the session was resumed.
+        resumed: bool,
+    },
+    /// It could not connect or log in.
+    Failed(Cause),
+    /// Its stream is lost.
+    Lost(Cause),
+    /// Its machine reports.
+    Report(Report),
+}
+
+/// Everything a session needs to run.
+pub struct Driver<S> {
+    /// The machine.
+    pub session: Session,
+    /// How it connects.
+    pub connector: Connector,
+    /// What it is told; the end of the channel closes it.
+    pub orders: mpsc::UnboundedReceiver<Order>,
+    /// Where its news go, with what tells them from other sessions' news.
+    pub news: mpsc::Sender<(S, News)>,
+    /// Who it is.
+    pub name: S,
+    /// The service's cap on joins a second.
+    pub joins: Arc<Mutex<Bucket>>,
+}
+
+enum Link {
+    Down,
+    Connecting(BoxFuture<'static, Result<(Box<dyn Transport>, Bound), Cause>>),
+    Up(Box<dyn Transport>),
+}
+
+enum Event {
+    Order(Option<Order>),
+    Connected(Result<(Box<dyn Transport>, Bound), Cause>),
+    Frame(Result<Frame, Cause>),
+    Timeout,
+}
+
+impl<S: Clone + Send> Driver<S> {
+    /// Runs until the session is closed.
+    pub async fn run(mut self) {
+        let mut link = Link::Down;
+        let mut closing: Option<Instant> = None;
+        loop {
+            let deadline = self.session.deadline().into_iter().chain(closing).min();
+            let event = {
+                let orders = &mut self.orders;
+                let closed = closing.is_some();
+                tokio::select! {
+                    biased;
+                    order = orders.recv(), if !closed => Event::Order(order),
+                    event = link_event(&mut link) => event,
+                    () = sleep_until(deadline) => Event::Timeout,
+                }
+            };
+            let now = Instant::now();
+            let mut out = Outbox::default();
+            match event {
+                Event::Order(None) => self.handle(now, Input::Close, &mut out),
+                Event::Order(Some(order)) => self.order(now, order, &mut link, &mut out),
+                Event::Connected(Ok((transport, bound))) => {
+                    link = Link::Up(transport);
+                    let (login, resumed) = (bound.login.clone(), bound.resumed.is_some());
+                    self.handle(now, Input::Online(bound), &mut out);
+                    let jid = self.session.jid().unwrap_or_default().to_owned();
+                    self.tell(News::Online { jid, login, resumed }).await;
+                }
+                Event::Connected(Err(cause)) => {
+                    link = Link::Down;
+                    self.handle(now, Input::Offline(cause.clone()), &mut out);
+                    self.tell(News::Failed(cause)).await;
+                }
+                Event::Frame(Ok(Frame::Element(element))) => self.handle(now, Input::Element(element), &mut out),
+                Event::Frame(Ok(Frame::Bad(bad))) => self.handle(now, Input::Bad(bad), &mut out),
+                Event::Frame(Ok(Frame::Open)) => {}
+                Event::Frame(Ok(Frame::Close)) => {
+                    out.disconnect = Some(Cause::new(Word::Disconnected, "the server closed the stream"));
+                }
+                Event::Frame(Err(cause)) => out.disconnect = Some(cause),
+                Event::Timeout => {
+                    if closing.is_some_and(|at| at <= now) {
+                        break;
+                    }
+                    self.handle(now, Input::Timeout, &mut out);
+                }
+            }
+            if self.settle(now, &mut link, out, &mut closing).await {
+                break;
+            }
+        }
+    }
+
+    fn handle(&mut self, now: Instant, input: Input, out: &mut Outbox) {
+        let mut joins = self.joins.lock().unwrap_or_else(PoisonError::into_inner);
+        self.session.handle(now, input, &mut joins, out);
+    }
+
+    fn order(&mut self, now: Instant, order: Order, link: &mut Link, out: &mut Outbox) {
+        match order {
+            Order::Input(input) => self.handle(now, input, out),
+            Order::Connect(last) => {
+                if matches!(link, Link::Down) {
+                    let resume = self.session.resumable(now);
+                    *link = Link::Connecting((self.connector)(Request { last, resume }));
+                }
+            }
+            // Whoever asked may be gone; then nobody misses the answer.
+            Order::Room(key, reply) => {
+                let _ = reply.send(self.view(&key));
+            }
+            Order::People(reply) => {
+                let facts = self.session.focus_facts();
+                let people = |room: &crate::room::Room| (room.settings().key.clone(), room.people(&facts));
+                let _ = reply.send(self.session.rooms().map(people).collect());
+            }
+        }
+    }
+
+    fn view(&self, key: &RoomKey) -> Option<RoomView> {
+        let room = self.session.room(key)?;
+        let facts = self.session.focus_facts();
+        let mut view =
+            RoomView { jid: self.session.jid().map(str::to_owned), nick: None, occupants: Vec::new() };
+        if let Some((nick, occupants)) = room.inside() {
+            view.nick = Some(nick.to_owned());
+            let focus = |nick: &str, occupant: &Occupant| {
+                room.settings().focus && nick == "focus" && occupant.is_focus(facts.jid.as_deref())
+            };
+            view.occupants =
+                occupants.iter().map(|(nick, one)| (nick.to_owned(), one.clone(), focus(nick, one))).collect();
+            view.occupants.sort_by(|a, b| a.0.cmp(&b.0));
+        }
+        Some(view)
+    }
+
+    /// Sends what goes out and ends the link where that is due; says whether the session is over.
+    async fn settle(&mut self, now: Instant, link: &mut Link, mut out: Outbox, closing: &mut Option<Instant>) -> bool {
+        if let Link::Up(transport) = link {
+            for element in out.send.drain(..) {
+                transport.send(&element);
+            }
+            if transport.queued() > STUCK_BYTES && out.disconnect.is_none() {
+                out.disconnect = Some(Cause::new(Word::Disconnected, "the server does not read what we send"));
+            }
+        }
+        for report in out.reports.drain(..) {
+            self.tell(News::Report(report)).await;
+        }
+        if let Some(cause) = out.disconnect.take() {
+            if let Link::Up(transport) = std::mem::replace(link, Link::Down) {
+                farewell(transport, closing.is_none()).await;
+            }
+            if closing.is_some() {
+                return true;
+            }
+            let mut after = Outbox::default();
+            self.handle(now, Input::Offline(cause.clone()), &mut after);
+            for report in after.reports {
+                self.tell(News::Report(report)).await;
+            }
+            self.tell(News::Lost(cause)).await;
+        }
+        if out.close {
+            let Link::Up(transport) = link else { return true };
+            transport.close();
+            closing.get_or_insert(now + CLOSE_TIMEOUT);
+        }
+        false
+    }
+
+    async fn tell(&self, news: News) {
+        // The supervisor ends after its sessions; without it nobody is left to be told.
+        let _ = self.news.send((self.name.clone(), news)).await;
+    }
+}
+
+/// Closes a stream that is given up, if that works at once; a dead link is not waited for.
+async fn farewell(mut transport: Box<dyn Transport>, polite: bool) {
+    if polite {
+        transport.close();
+        let flush = poll_fn(|cx| transport.poll_flush(cx));
+        let _ = tokio::time::timeout(Duration::from_millis(200), flush).await;
+    }
+}
+
+async fn link_event(link: &mut Link) -> Event {
+    match link {
+        Link::Down => std::future::pending().await,
+        Link::Connecting(connecting) => Event::Connected(connecting.await),
+        Link::Up(transport) => Event::Frame(poll_fn(|cx| poll_frame(transport.as_mut(), cx)).await),
+    }
+}
+
+/// The next frame; what is queued is written when nothing more is there to be read, or when much has gathered.
+fn poll_frame(transport: &mut dyn Transport, cx: &mut Context<'_>) -> Poll<Result<Frame, Cause>> {
+    if transport.queued() > FLUSH_BYTES
+        && let Poll::Ready(Err(cause)) = transport.poll_flush(cx)
+    {
+        return Poll::Ready(Err(cause));
+    }
+    let next = transport.poll_next(cx);
+    if next.is_pending()
+        && transport.queued() > 0
+        && let Poll::Ready(Err(cause)) = transport.poll_flush(cx)
+    {
+        return Poll::Ready(Err(cause));
+    }
+    next
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A driver's future, boxed once for its life.
+pub fn run<S: Clone + Send + 'static>(driver: Driver<S>) -> Pin<Box<dyn Future<Output = ()> + Send>>
+where
+    S: Sync,
+{
+    Box::pin(driver.run())
+}
