@@ -7,16 +7,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::cli::Exit;
-use crate::command::refused;
 use crate::config::{self, Config, Content, File, Files, Input, Problem};
-use crate::control::{self, Asked, Groups, Listener};
+use crate::control::{self, Groups, Listener};
+use crate::runtime::connect::connector;
+use crate::runtime::supervisor::{self, Setup, Signal};
 use crate::store::Store;
-use crate::telemetry::health;
 
 /// Largest configuration or secret file that is read, bytes.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
@@ -140,7 +140,7 @@ pub async fn run(path: &Path) -> ExitCode {
         warn!("{warning}");
     }
     // The lock comes first: it is what makes it safe to take over the socket.
-    let (store, _state, warnings) = match Store::open(&config.state_dir) {
+    let (store, state, warnings) = match Store::open(&config.state_dir) {
         Ok(opened) => opened,
         Err(error) => {
             error!("{:#}", anyhow::Error::new(error));
@@ -162,11 +162,48 @@ pub async fn run(path: &Path) -> ExitCode {
             return Exit::Failed.into();
         }
     };
+    let (Ok(term), Ok(int), Ok(hup)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
+    else {
+        error!("the kernel gives no signals");
+        return Exit::Failed.into();
+    };
     let (asked, commands) = mpsc::channel(32);
-    tokio::select! {
-        () = control::serve(listener, asked) => Exit::Failed.into(),
-        code = hold(commands) => code,
+    let (told, signals) = mpsc::channel(4);
+    let again = path.to_owned();
+    let setup = Setup {
+        config,
+        store,
+        state,
+        load: Box::new(move || load(&again, false).map_err(|problems| sentences(&problems))),
+        connect: Box::new(connector),
+    };
+    tokio::spawn(pass_signals(term, int, hup, told));
+    let control = tokio::spawn(control::serve(listener, asked));
+    supervisor::run(setup, commands, signals).await;
+    // The sockets go with their task.
+    control.abort();
+    let _ = control.await;
+    Exit::Done.into()
+}
+
+/// SIGHUP reads the configuration again; SIGTERM and SIGINT end the daemon.
+async fn pass_signals(mut term: Signals, mut int: Signals, mut hup: Signals, told: mpsc::Sender<Signal>) {
+    loop {
+        let signal = tokio::select! {
+            _ = term.recv() => Signal::Stop,
+            _ = int.recv() => Signal::Stop,
+            _ = hup.recv() => Signal::Reload,
+        };
+        if told.send(signal).await.is_err() {
+            return;
+        }
     }
+}
+
+/// Every problem as one sentence with its place.
+fn sentences(problems: &Problems) -> Vec<String> {
+    problems.problems.iter().map(ToString::to_string).collect()
 }
 
 /// Says every problem in the log, one line each.
@@ -174,25 +211,4 @@ pub fn say(problems: &Problems) {
     for problem in &problems.problems {
         error!(folder = %problems.folder.display(), "{problem}");
     }
-}
-
-/// Waits for the end and refuses what is asked: nothing holds rooms yet.
-async fn hold(mut commands: mpsc::Receiver<Asked>) -> ExitCode {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        error!("no signals");
-        return Exit::Failed.into();
-    };
-    health::ready();
-    loop {
-        tokio::select! {
-            Some((_, _, reply)) = commands.recv() => {
-                let _ = reply.send(refused("busy", "the daemon does not hold rooms yet"));
-            }
-            _ = term.recv() => break,
-            _ = int.recv() => break,
-        }
-    }
-    health::stopping();
-    info!("stopped");
-    Exit::Done.into()
 }

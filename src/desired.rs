@@ -528,6 +528,12 @@ fn room_changes(old: &Room, new: &Room) -> Vec<&'static str> {
 }
 
 /// What needs a new connection, and what does not.
+/// Whether a service stays connected when its settings change from `old` to `new`.
+#[must_use]
+pub fn same_connection(old: &Service, new: &Service) -> bool {
+    service_changes(old, new).0.is_empty()
+}
+
 fn service_changes(old: &Service, new: &Service) -> (Vec<&'static str>, Vec<&'static str>) {
     use crate::config::Login;
     let Service {

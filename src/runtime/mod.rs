@@ -1,8 +1,30 @@
 //! SHELL. Starts tasks, reads the clock, holds the connections.
 #![allow(clippy::disallowed_methods)]
 
+mod answers;
 pub mod board;
+pub mod connect;
 pub mod handshake;
+pub mod running;
 pub mod session;
 pub mod supervisor;
 pub mod transport;
+
+/// A seed that nobody can guess. Without randomness from the kernel nothing here is safe, so its failure is fatal.
+fn random_u64() -> u64 {
+    let mut bytes = [0; 8];
+    random(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+/// `bytes` random bytes in hexadecimal.
+fn random_hex(bytes: usize) -> String {
+    let mut random_bytes = vec![0; bytes];
+    random(&mut random_bytes);
+    random_bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn random(bytes: &mut [u8]) {
+    // getrandom(2) fails only on kernels older than 3.17 or under a filter that forbids it.
+    getrandom::fill(bytes).expect("the kernel gives random bytes");
+}

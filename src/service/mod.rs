@@ -199,6 +199,12 @@ impl Service {
         (self.sessions.len(), online)
     }
 
+    /// Whether the session is logged in, as far as is known.
+    #[must_use]
+    pub fn is_online(&self, session: usize) -> bool {
+        self.sessions.get(&session).is_some_and(|session| matches!(session.link, Link::Online { .. }))
+    }
+
     /// Which session holds the room.
     #[must_use]
     pub fn session_of(&self, room: &RoomKey) -> Option<usize> {
@@ -408,13 +414,10 @@ impl Service {
                 self.next_prober();
             }
             None if *next_at <= now => {
-                let online = |id| {
-                    self.sessions.get(id).is_some_and(|session: &Session| matches!(session.link, Link::Online { .. }))
-                };
-                if !online(&self.prober) {
+                if !self.is_online(self.prober) {
                     self.next_prober();
                 }
-                if self.sessions.get(&self.prober).is_some_and(|s| matches!(s.link, Link::Online { .. })) {
+                if self.is_online(self.prober) {
                     self.probing = Some(now);
                     out.push(Output::Gate(self.prober, Gate::Probe));
                 }

@@ -12,7 +12,7 @@ use crate::config::{Media, PaceKind, RoomKey};
 use crate::jitsi::focus::{Focus, Gate};
 use crate::jitsi::{CONFERENCE_TIMEOUT, citizen};
 use crate::room::{self, Effect, FocusFacts, Room, Rules, Settings, Snapshot};
-use crate::stream::{Acks, Bound, Management, Resume};
+use crate::stream::{Acks, Bound, Resume};
 use crate::xml::{Bad, Element};
 use crate::xmpp::caps::Capabilities;
 use crate::xmpp::jitsi::conference;
@@ -34,8 +34,6 @@ mod tests;
 const SILENCE: Duration = Duration::from_secs(20);
 /// How long the server may be silent after that before the link counts as dead: 30 s after its last byte.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a server keeps a session that says nothing of it; Prosody's `smacks_hibernation_time` in Jitsi.
-const KEPT: Duration = Duration::from_secs(60);
 /// How long an IQ to a room or to the server may stay unanswered.
 const IQ_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -79,6 +77,8 @@ pub enum Input {
     Focus(Gate),
     /// Pace joins by fixed rates from now on.
     Limit,
+    /// Go by these settings from now on.
+    Adjust(Rules, Media, PaceKind),
     /// Leave all rooms and close.
     Close,
     /// A deadline passed.
@@ -135,8 +135,6 @@ pub struct Session {
     rng: fastrand::Rng,
     capabilities: Capabilities,
     link: Link,
-    /// How the server manages the stream (XEP-0198), where it does.
-    management: Option<Management>,
     acks: Acks,
     questions: Questions<About>,
     focus: Option<Focus>,
@@ -211,8 +209,7 @@ impl Session {
             rng,
             capabilities: Capabilities::new(),
             link: Link::Offline,
-            management: None,
-            acks: Acks::new(),
+            acks: Acks::default(),
             questions: Questions::new(&format!("{prefix}-")),
             rooms: HashMap::new(),
             by_jid: HashMap::new(),
@@ -233,10 +230,7 @@ impl Session {
     #[must_use]
     pub fn resumable(&self, now: Instant) -> Option<Resume> {
         match &self.link {
-            Link::Lost { until, .. } if *until > now => {
-                let id = self.management.as_ref()?.id.clone()?;
-                Some(Resume { id, handled: self.acks.handled() })
-            }
+            Link::Lost { until, .. } if *until > now => self.acks.resume_request(),
             _ => None,
         }
     }
@@ -294,7 +288,7 @@ impl Session {
             self.timers.first().map(|(at, _)| *at),
             self.questions.deadline(),
             self.pump_at,
-            if online { self.acks.request_due() } else { None },
+            if online { self.acks.request_at() } else { None },
         ]
         .into_iter()
         .flatten()
@@ -326,6 +320,13 @@ impl Session {
                 }
             }
             Input::Limit => self.pace.limit(),
+            Input::Adjust(rules, media, pace) => {
+                self.profile.rules = rules;
+                self.profile.media = media;
+                if self.pace.kind() != pace {
+                    self.pace = Pace::new(pace, now);
+                }
+            }
             Input::Close => self.close(now, out),
             Input::Timeout => self.timeout(now, out),
         }
@@ -339,16 +340,15 @@ impl Session {
             out.send.truncate(from);
             return;
         };
-        if self.management.is_some() {
-            // What a resumption sends again is counted already.
-            for element in &out.send[from + std::mem::take(&mut self.resent)..] {
-                if stanza::kind(element).is_some() {
-                    self.acks.sent(now, element);
-                }
+        // What a resumption sends again is counted already.
+        for element in &out.send[from + std::mem::take(&mut self.resent)..] {
+            if stanza::kind(element).is_some() {
+                self.acks.sent(now, element);
             }
-            if self.acks.wants_request(now) {
-                out.send.push(self.acks.request());
-            }
+        }
+        if self.acks.wants_request(now) {
+            self.acks.requested();
+            out.send.push(element("r", ns::SM).into());
         }
         if out.send.len() > from {
             *spoke = now;
@@ -519,24 +519,18 @@ impl Session {
         let before = std::mem::replace(&mut self.link, Link::Offline);
         let mut resumed = false;
         let jid = match (bound.resumed, before) {
-            (Some(handled), Link::Lost { jid, .. }) => match self.acks.resume(handled) {
-                Ok(again) => {
-                    resumed = true;
-                    self.resent = again.len();
-                    out.send.extend(again);
-                    jid
-                }
-                Err(cause) => {
-                    out.disconnect = Some(cause);
-                    return;
-                }
-            },
+            (Some(handled), Link::Lost { jid, .. }) => {
+                let again = self.acks.resumed(handled);
+                resumed = true;
+                self.resent = again.len();
+                out.send.extend(again);
+                jid
+            }
             _ => bound.jid.as_str().into(),
         };
         self.link = Link::Online { jid, heard: now, spoke: now, pinged: None };
         if !resumed {
-            self.acks.reset();
-            self.management = bound.management;
+            self.acks.start(bound.management.as_ref());
             self.questions.clear();
             if let Some(focus) = &mut self.focus {
                 focus.reset();
@@ -556,7 +550,7 @@ impl Session {
     fn offline(&mut self, now: Instant, cause: &Cause, out: &mut Outbox) {
         let link = std::mem::replace(&mut self.link, Link::Offline);
         self.link = match link {
-            Link::Online { jid, .. } => match self.kept_for() {
+            Link::Online { jid, .. } => match self.acks.keeps() {
                 Some(keeps) => Link::Lost { jid, until: now + keeps },
                 None => Link::Offline,
             },
@@ -578,13 +572,6 @@ impl Session {
         for id in ids {
             self.room_input(now, id, room::Input::Offline { cause, resumable }, out);
         }
-    }
-
-    /// How long the server keeps the session after a loss; `None` when it does not.
-    fn kept_for(&self) -> Option<Duration> {
-        let management = self.management.as_ref()?;
-        management.id.as_ref()?;
-        Some(management.max.unwrap_or(KEPT))
     }
 
     fn close(&mut self, now: Instant, out: &mut Outbox) {
@@ -664,7 +651,10 @@ impl Session {
                 out.send.push(self.acks.answer());
             }
             None if element.is("a", ns::SM) => {
-                if let Err(cause) = self.acks.acknowledge(element) {
+                // One without a readable count says nothing.
+                if let Some(handled) = element.attr("h").and_then(|h| h.trim().parse().ok())
+                    && let Err(cause) = self.acks.acknowledged(handled)
+                {
                     out.disconnect = Some(cause);
                 }
             }

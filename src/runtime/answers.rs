@@ -1,0 +1,333 @@
+//! Carries out what people ask of the daemon.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+use tracing::{error, info};
+
+use super::board::{Clock, rfc3339};
+use super::session::RoomView;
+use super::supervisor::Supervisor;
+use crate::command::{
+    Command, OccupantRow, Plan, Reply, Requester, RoomReply, RoomRow, ServiceRow, StatusReply, WhyReply, refused,
+};
+use crate::config::{Config, PaceKind, RoomKey};
+use crate::desired::{Address, Override, Says, reconcile, resolve, sources};
+use crate::service::{FocusState, Reach};
+use crate::telemetry::health;
+
+/// How long a session may take to say who is in its rooms.
+const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Supervisor {
+    /// Answers one command. Whoever asked may be gone; then nobody misses the answer.
+    pub(super) async fn command(&mut self, command: Command, requester: &Requester, reply: oneshot::Sender<Reply>) {
+        if command.changes() {
+            info!(uid = requester.uid, pid = requester.pid, ?command, "asked");
+        }
+        let answer = match command {
+            Command::Status => Reply::Status(Box::new(self.status_reply())),
+            Command::Rooms => return self.rooms_reply(reply),
+            Command::Room { room } => match self.resolve(&room, false) {
+                Ok(address) => return self.room_reply(&address.key, reply),
+                Err(refusal) => refusal,
+            },
+            Command::WhyRoom { room } => match self.resolve(&room, false) {
+                Ok(address) => self.why_reply(&address.key),
+                Err(refusal) => refusal,
+            },
+            Command::Hold { room, reason } => self.say(&room, Says::Hold, reason, requester).await,
+            Command::Release { room, reason } => self.say(&room, Says::Release, reason, requester).await,
+            Command::Suspend { room, for_seconds, reason } => {
+                let until = for_seconds.map(|seconds| {
+                    let span = jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+                    Timestamp::now().saturating_add(span).unwrap_or(Timestamp::MAX)
+                });
+                self.say(&room, Says::Suspend { until }, reason, requester).await
+            }
+            Command::Reload { plan } => self.reload(plan).await,
+        };
+        let _ = reply.send(answer);
+    }
+
+    fn resolve(&self, text: &str, new: bool) -> Result<Address, Reply> {
+        let found: BTreeMap<String, String> = self
+            .services
+            .iter()
+            .filter_map(|(name, running)| Some((name.to_string(), running.muc.clone()?)))
+            .collect();
+        resolve(&self.config, &self.state.overrides, &found, text, new)
+            .map_err(|error| refused(error.word(), error.to_string()))
+    }
+
+    async fn say(&mut self, room: &str, says: Says, reason: Option<String>, requester: &Requester) -> Reply {
+        let address = match self.resolve(room, says == Says::Hold) {
+            Ok(address) => address,
+            Err(refusal) => return refusal,
+        };
+        let before = self.state.clone();
+        let key = address.key.clone();
+        let said = Override {
+            room: address.key,
+            muc: address.muc,
+            says,
+            who: format!("uid {}", requester.uid),
+            when: Timestamp::now(),
+            why: reason,
+        };
+        self.state.overrides.apply(&self.config, said);
+        if !self.save().await {
+            self.state.overrides = before.overrides;
+            return refused("not-saved", "the state folder cannot be written, so nothing was changed; see the log");
+        }
+        self.apply();
+        let text = match says {
+            Says::Hold => format!("{key} is wanted from now on, also after a restart"),
+            Says::Release => format!("{key} is left, and stays so until `innkeeper hold {key}`"),
+            Says::Suspend { until: Some(until) } => format!("{key} is left until {}", rfc3339(until)),
+            Says::Suspend { until: None } => format!("{key} is left until `innkeeper hold {key}`"),
+        };
+        let clock = Clock::read();
+        let row = match self.row(&key, clock) {
+            Some(row) => row,
+            None => RoomRow {
+                service: key.service.to_string(),
+                name: key.name.to_string(),
+                jid: String::new(),
+                state: crate::command::RoomState::Released,
+                since: rfc3339(clock.now()),
+                cause: "released".to_owned(),
+                text: "nobody wants the room any more".to_owned(),
+                next: String::new(),
+                next_at: None,
+                last_trouble: None,
+                people: 0,
+            },
+        };
+        Reply::Done { text, room: row }
+    }
+
+    fn row(&self, key: &RoomKey, clock: Clock) -> Option<RoomRow> {
+        let seat = self.rooms.get(key)?;
+        let running = self.services.get(&key.service);
+        let muc = seat.wanted.as_ref().and_then(|wanted| wanted.room.muc.as_deref());
+        let jid = running.and_then(|running| running.jid(key, muc)).unwrap_or_default();
+        let turn = running.map_or((String::new(), None), |running| running.turn(clock));
+        Some(seat.entry.row(key, jid, clock, &turn))
+    }
+
+    fn rooms_reply(&self, reply: oneshot::Sender<Reply>) {
+        let clock = Clock::read();
+        let mut rooms: Vec<RoomRow> = self.rooms.keys().filter_map(|key| self.row(key, clock)).collect();
+        let asked: Vec<_> = self.services.values().flat_map(super::running::Running::ask_people).collect();
+        tokio::spawn(async move {
+            let deadline = Instant::now() + VIEW_TIMEOUT;
+            let mut people: HashMap<RoomKey, usize> = HashMap::new();
+            for answer in asked {
+                // A session that does not answer in time leaves its rooms without a count.
+                if let Ok(Ok(counts)) = tokio::time::timeout_at(deadline.into(), answer).await {
+                    people.extend(counts);
+                }
+            }
+            for row in &mut rooms {
+                row.people = people.get(&RoomKey::new(&row.service, &row.name)).copied().unwrap_or_default();
+            }
+            let _ = reply.send(Reply::Rooms { rooms });
+        });
+    }
+
+    fn room_reply(&self, key: &RoomKey, reply: oneshot::Sender<Reply>) {
+        let clock = Clock::read();
+        let Some(row) = self.row(key, clock) else {
+            let _ = reply.send(refused("unknown-room", format!("{key} is not wanted by anybody")));
+            return;
+        };
+        let sources = sources(&self.config, &self.state.overrides, clock.now(), key);
+        let asked = self.services.get(&key.service).and_then(|running| running.ask_room(key));
+        tokio::spawn(async move {
+            let view = match asked {
+                Some(answer) => tokio::time::timeout(VIEW_TIMEOUT, answer).await.ok().and_then(Result::ok).flatten(),
+                None => None,
+            };
+            let mut answer =
+                RoomReply { row, session: None, nick: None, occupants: Vec::new(), sources };
+            if let Some(view) = view {
+                answer.row.people = people(&view);
+                answer.occupants = occupants(&view, clock);
+                answer.session = view.jid;
+                answer.nick = view.nick;
+            }
+            let _ = reply.send(Reply::Room(Box::new(answer)));
+        });
+    }
+
+    fn why_reply(&self, key: &RoomKey) -> Reply {
+        let clock = Clock::read();
+        let (Some(row), Some(seat)) = (self.row(key, clock), self.rooms.get(key)) else {
+            return refused("unknown-room", format!("{key} is not wanted by anybody"));
+        };
+        let sources = sources(&self.config, &self.state.overrides, clock.now(), key);
+        Reply::Why(Box::new(WhyReply { row, history: seat.entry.history(), sources }))
+    }
+
+    fn status_reply(&self) -> StatusReply {
+        let clock = Clock::read();
+        let mut states: BTreeMap<String, usize> = BTreeMap::new();
+        for seat in self.rooms.values() {
+            *states.entry(seat.entry.state().to_string()).or_default() += 1;
+        }
+        StatusReply {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: rfc3339(self.started),
+            wanted: self.wanted(),
+            states,
+            services: self.config.services.keys().map(|name| self.service_row(name, clock)).collect(),
+            configuration: self.configuration.clone(),
+            rss_bytes: resident_bytes(),
+            bad_stanzas: self.bad_stanzas,
+        }
+    }
+
+    fn service_row(&self, name: &str, clock: Clock) -> ServiceRow {
+        let mut row = ServiceRow { name: name.to_owned(), ..ServiceRow::default() };
+        let Some(running) = self.services.get(name) else {
+            "not-connectable".clone_into(&mut row.state);
+            "its settings do not work; see the log".clone_into(&mut row.text);
+            return row;
+        };
+        (row.sessions, row.sessions_online) = running.machine.sessions();
+        let mut trouble = None;
+        row.state = match running.machine.reach() {
+            Reach::Down { cause, next_at } => {
+                trouble = Some(cause);
+                row.next_at = Some(rfc3339(clock.wall(*next_at)));
+                if cause.word.needs_person() { "held-back" } else { "unreachable" }
+            }
+            Reach::Up if row.sessions == 0 => "idle",
+            Reach::Up if row.sessions_online == 0 => "connecting",
+            Reach::Up => "online",
+        }
+        .to_owned();
+        row.focus = match (&running.config.focus, running.machine.focus()) {
+            (None, _) => "none",
+            (Some(_), FocusState::Present) => "present",
+            (Some(_), FocusState::Absent { cause, next_at }) => {
+                if trouble.is_none() {
+                    trouble = Some(cause);
+                    row.next_at = Some(rfc3339(clock.wall(*next_at)));
+                }
+                "absent"
+            }
+        }
+        .to_owned();
+        if let Some(cause) = trouble.or(running.muc_trouble.as_ref()) {
+            row.cause = cause.word.as_str();
+            row.text = cause.text.to_string();
+        }
+        if let Some(login) = &running.login {
+            row.mechanism = match serde_json::to_value(login.mechanism) {
+                Ok(serde_json::Value::String(name)) => name,
+                _ => String::new(),
+            };
+        }
+        row.pace = match running.pace {
+            PaceKind::Adaptive => "adaptive",
+            PaceKind::RateLimited => "rate-limited",
+        }
+        .to_owned();
+        row
+    }
+
+    // ── reload
+
+    async fn reload(&mut self, plan: bool) -> Reply {
+        if !plan {
+            health::reloading();
+        }
+        let answer = self.reload_inner(plan).await;
+        if !plan {
+            health::ready();
+        }
+        answer
+    }
+
+    async fn reload_inner(&mut self, plan: bool) -> Reply {
+        let config: Config = match (self.load)() {
+            Ok(config) => config,
+            Err(problems) => {
+                let text = problems.join("\n");
+                if !plan {
+                    error!(%text, "the new configuration is wrong; the running one stays");
+                    self.configuration =
+                        format!("refused at {}, the one before stays: {}", rfc3339(Timestamp::now()), problems.join("; "));
+                }
+                return refused("bad-configuration", text);
+            }
+        };
+        let changes = reconcile(&self.config, &config, &self.state.overrides, Timestamp::now());
+        let mut warnings = config.warnings.clone();
+        for (what, differs) in [
+            ("control_socket", self.config.control_socket != config.control_socket),
+            ("state_dir", self.config.state_dir != config.state_dir),
+        ] {
+            if differs {
+                warnings.push(format!("{what} takes effect with the next start"));
+            }
+        }
+        let answer: Plan = changes.reply(!plan, &warnings);
+        if !plan {
+            info!(
+                hold = answer.hold.len(),
+                change = answer.change.len(),
+                release = answer.release.len(),
+                reconnect = answer.reconnect.len(),
+                unchanged = answer.unchanged,
+                "configuration read again"
+            );
+            self.take(config);
+            self.save().await;
+        }
+        Reply::Reload(answer)
+    }
+
+    /// The same by SIGHUP: the answer goes to the log alone.
+    pub(super) async fn reload_on_signal(&mut self) {
+        let _ = self.reload(false).await;
+    }
+}
+
+fn people(view: &RoomView) -> usize {
+    view.occupants.iter().filter(|(nick, _, focus)| !focus && view.nick.as_deref() != Some(nick)).count()
+}
+
+fn occupants(view: &RoomView, clock: Clock) -> Vec<OccupantRow> {
+    let unknown = || "unknown".to_owned();
+    view.occupants
+        .iter()
+        .map(|(nick, occupant, focus)| OccupantRow {
+            nick: nick.clone(),
+            real_jid: occupant.real_jid.as_deref().map(str::to_owned),
+            role: occupant.role.as_ref().map_or_else(unknown, |role| role.as_str().to_owned()),
+            affiliation: occupant.affiliation.as_ref().map_or_else(unknown, |known| known.as_str().to_owned()),
+            display_name: occupant.display_name.as_deref().map(str::to_owned),
+            kind: match (view.nick.as_deref() == Some(nick), focus) {
+                (true, _) => Some("ourselves".to_owned()),
+                (_, true) => Some("focus".to_owned()),
+                _ => None,
+            },
+            since: rfc3339(clock.wall(occupant.since)),
+        })
+        .collect()
+}
+
+/// Resident memory, from `/proc/self/statm`; 0 where there is none.
+fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split_ascii_whitespace().nth(1)?.parse::<u64>().ok())
+        .unwrap_or_default();
+    pages * u64::try_from(rustix::param::page_size()).unwrap_or(4096)
+}

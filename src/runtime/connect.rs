@@ -1,0 +1,79 @@
+//! Makes the connector of a service from its configuration: connect, log in, hand over.
+
+use std::sync::Arc;
+
+use super::handshake::{KeyCache, login};
+use super::session::{Connector, Request};
+use super::transport::{Deadlines, Target, Tls, connect};
+use crate::config::{Endpoint, HostPort, Login, Service};
+use crate::stream::Plan;
+use crate::xml::Limits;
+
+/// The connector, the host whose logins are counted, and whether that is this machine.
+#[must_use]
+pub fn connector(service: &Service) -> (Connector, (String, bool)) {
+    let tls = Arc::new(Tls::new(service.ca_file.clone()));
+    let keys = Arc::new(KeyCache::new());
+    let service = Arc::new(service.clone());
+    let host = host(&service);
+    let connector: Connector = Arc::new(move |request: Request| {
+        let (service, tls, keys) = (service.clone(), tls.clone(), keys.clone());
+        Box::pin(async move {
+            let deadlines = Deadlines::default();
+            let target = Target {
+                endpoint: service.endpoint.clone(),
+                domain: service.domain.clone(),
+                tls,
+                nameserver: service.nameserver,
+                limits: limits(&service),
+                previd: request.resume.as_ref().map(|resume| resume.id.clone()),
+                seed: super::random_u64(),
+                deadlines,
+            };
+            let transport = connect(&target).await?;
+            let plan = plan(&service, request);
+            login(transport, &plan, &keys, &deadlines).await
+        })
+    });
+    (connector, host)
+}
+
+fn plan(service: &Service, request: Request) -> Plan {
+    let account = match &service.login {
+        Login::Direct { account, password } => Some((account.clone(), password.clone())),
+        Login::Anonymous => None,
+    };
+    Plan {
+        domain: service.domain.clone(),
+        account,
+        mechanisms: service.mechanisms.clone(),
+        last: request.last,
+        // Random, so that it never evicts our own session that the server still keeps: with that one the rooms live
+        // until we are back in them.
+        resource: format!("innkeeper-{}", super::random_hex(6)),
+        resume: request.resume,
+        client_nonce: super::random_hex(18),
+    }
+}
+
+fn limits(service: &Service) -> Limits {
+    Limits {
+        stanza_bytes: service.stanza_bytes,
+        token_bytes: service.stanza_bytes,
+        ..Limits::default()
+    }
+}
+
+fn host(service: &Service) -> (String, bool) {
+    let host = match &service.endpoint {
+        Endpoint::WebSocket(url) => url.host_str().unwrap_or_default().to_owned(),
+        Endpoint::DirectTls(Some(HostPort { host, .. })) | Endpoint::StartTls(Some(HostPort { host, .. })) => {
+            host.clone()
+        }
+        Endpoint::DirectTls(None) | Endpoint::StartTls(None) | Endpoint::Srv => service.domain.clone(),
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let address: Option<std::net::IpAddr> = bare.parse().ok();
+    let loopback = bare == "localhost" || address.is_some_and(|address| address.to_canonical().is_loopback());
+    (host, loopback)
+}

@@ -1,0 +1,344 @@
+//! One service while it runs: its machine, its sessions' tasks, and what it needs to connect.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use super::board::Clock;
+use super::session::{Connector, Driver, News, Order, RoomView};
+use crate::cause::Cause;
+use crate::config::{self, PaceKind, Room, RoomKey};
+use crate::room::{Rules, Settings};
+use crate::service::{FocusState, Logins, Output, Reach, Service};
+use crate::session::{Bucket, Input, Profile, Session};
+use crate::store::ServiceState;
+use crate::stream::LastLogin;
+
+/// Which session news come from. `instance` tells a session from its predecessor in the same slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// The service's name.
+    pub service: Arc<str>,
+    /// The session's place in the pool.
+    pub slot: usize,
+    /// Counts sessions.
+    pub instance: u64,
+}
+
+/// News with their sender.
+pub type NewsSender = mpsc::Sender<(Name, News)>;
+
+/// A service that runs.
+pub struct Running {
+    /// Its configuration.
+    pub config: config::Service,
+    /// Its machine.
+    pub machine: Service,
+    /// The group chat domain: configured, or found.
+    pub muc: Option<String>,
+    /// Why it was not found.
+    pub muc_trouble: Option<Cause>,
+    /// How it was last logged in, in this run or the one before.
+    pub login: Option<LastLogin>,
+    /// How it paces; it may have found that it must go slowly.
+    pub pace: PaceKind,
+    /// The host whose logins are limited.
+    pub host: String,
+    name: Arc<str>,
+    sessions: BTreeMap<usize, Handle>,
+    connector: Connector,
+    joins: Arc<Mutex<Bucket>>,
+    given: HashMap<RoomKey, Arc<Settings>>,
+    /// Rooms that were told to go and are not gone yet.
+    leaving: HashSet<RoomKey>,
+}
+
+struct Handle {
+    instance: u64,
+    orders: mpsc::UnboundedSender<Order>,
+    task: tokio::task::Id,
+}
+
+/// What starting sessions needs.
+pub struct Ground<'a> {
+    /// Where session tasks run.
+    pub tasks: &'a mut JoinSet<()>,
+    /// Where their news go.
+    pub news: &'a NewsSender,
+    /// Counts sessions.
+    pub instances: &'a mut u64,
+    /// Logins on their way, by host.
+    pub logins: &'a mut HashMap<String, Logins>,
+    /// What the service needs again after a restart; machine-uids are added here.
+    pub kept: &'a mut ServiceState,
+    /// Whether `kept` changed.
+    pub keep: &'a mut bool,
+}
+
+/// Most logins that a host sees at once.
+const LOGINS_AT_ONCE: usize = 8;
+
+impl Running {
+    /// A service without sessions.
+    #[must_use]
+    pub fn new(config: config::Service, connector: Connector, host: (String, bool), kept: &ServiceState) -> Self {
+        let (host, loopback) = host;
+        Running {
+            machine: Service::new(loopback, config.rooms_per_session, super::random_u64()),
+            muc: config.muc.clone(),
+            muc_trouble: None,
+            login: kept.last_login.clone(),
+            pace: config.pace,
+            host,
+            name: config.name.as_str().into(),
+            sessions: BTreeMap::new(),
+            connector,
+            joins: Arc::new(Mutex::new(Bucket::per_second(config.joins_per_second, Instant::now()))),
+            given: HashMap::new(),
+            leaving: HashSet::new(),
+            config,
+        }
+    }
+
+    /// Whether news with that name come from a session that still counts.
+    #[must_use]
+    pub fn knows(&self, name: &Name) -> bool {
+        self.sessions.get(&name.slot).is_some_and(|handle| handle.instance == name.instance)
+    }
+
+    /// The room's JID, once the group chat domain is known.
+    #[must_use]
+    pub fn jid(&self, key: &RoomKey, room_muc: Option<&str>) -> Option<String> {
+        let muc = room_muc.or(self.muc.as_deref())?;
+        Some(format!("{}@{muc}", key.name))
+    }
+
+    /// Holds a room, or holds it with other settings; the same settings again send nothing.
+    pub fn hold(&mut self, room: &Room, ground: &mut Ground<'_>) {
+        if self.leaving.contains(&room.key) {
+            return; // held again when it is gone
+        }
+        let mut out = Vec::new();
+        let Some(jid) = self.jid(&room.key, room.muc.as_deref()) else {
+            self.machine.scout(&mut out);
+            self.carry_out(out, ground);
+            return;
+        };
+        let settings = Arc::new(Settings {
+            key: room.key.clone(),
+            jid: jid.into(),
+            nick: room.nick.as_str().into(),
+            display_name: room.display_name.as_str().into(),
+            password: room.password.clone(),
+            focus: self.config.focus.is_some(),
+        });
+        if let Some(given) = self.given.get(&room.key) {
+            if **given == *settings {
+                return;
+            }
+            if given.jid != settings.jid {
+                // Another room under the same name: leave the old one first.
+                self.release(&room.key);
+                return;
+            }
+        }
+        let slot = self.machine.place(&room.key, &mut out);
+        self.carry_out(out, ground);
+        self.given.insert(room.key.clone(), settings.clone());
+        self.order(slot, Order::Input(Input::Hold(settings)));
+    }
+
+    /// Leaves a room; says whether there was one to leave. It is gone when its session reports so.
+    pub fn release(&mut self, key: &RoomKey) -> bool {
+        self.given.remove(key);
+        match self.machine.session_of(key) {
+            Some(slot) => {
+                if self.leaving.insert(key.clone()) {
+                    self.order(slot, Order::Input(Input::Release(key.clone())));
+                }
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The room is left.
+    pub fn left(&mut self, key: &RoomKey, ground: &mut Ground<'_>) {
+        self.leaving.remove(key);
+        let mut out = Vec::new();
+        self.machine.left(key, logins(ground.logins, &self.host), &mut out);
+        self.carry_out(out, ground);
+    }
+
+    /// The machine's part of news, and what follows.
+    pub fn with_machine(
+        &mut self,
+        ground: &mut Ground<'_>,
+        change: impl FnOnce(&mut Service, &mut Logins, &mut Vec<Output>),
+    ) {
+        let mut out = Vec::new();
+        change(&mut self.machine, logins(ground.logins, &self.host), &mut out);
+        self.carry_out(out, ground);
+    }
+
+    /// Tells all sessions that are not online why.
+    pub fn tell_offline(&self, but: usize, cause: &Cause) {
+        for (&slot, _) in self.sessions.iter().filter(|(slot, _)| **slot != but) {
+            if !self.machine.is_online(slot) {
+                self.order(slot, Order::Input(Input::Offline(cause.clone())));
+            }
+        }
+    }
+
+    /// Paces all sessions by fixed rates.
+    pub fn limit(&mut self) {
+        self.pace = PaceKind::RateLimited;
+        for &slot in self.sessions.keys() {
+            self.order(slot, Order::Input(Input::Limit));
+        }
+    }
+
+    /// Closes all sessions; their rooms are left.
+    pub fn close(&mut self) {
+        for (_, handle) in std::mem::take(&mut self.sessions) {
+            let _ = handle.orders.send(Order::Input(Input::Close));
+        }
+    }
+
+    /// The slot of a session whose task ended by a panic.
+    #[must_use]
+    pub fn slot_of_task(&self, task: tokio::task::Id) -> Option<usize> {
+        self.sessions.iter().find(|(_, handle)| handle.task == task).map(|(&slot, _)| slot)
+    }
+
+    /// Puts a new session in the place of one whose task ended by a panic, with the same rooms. Returns the rooms that
+    /// it was just leaving.
+    pub fn replace(&mut self, slot: usize, cause: &Cause, ground: &mut Ground<'_>) -> Vec<RoomKey> {
+        self.start(slot, ground);
+        let now = Instant::now();
+        self.with_machine(ground, |machine, logins, _| {
+            if machine.is_online(slot) { machine.lost(now, slot, cause) } else { machine.failed(now, slot, cause, logins) }
+        });
+        let rooms: Vec<_> =
+            self.given.values().filter(|room| self.machine.session_of(&room.key) == Some(slot)).cloned().collect();
+        for room in rooms {
+            self.order(slot, Order::Input(Input::Hold(room)));
+        }
+        self.leaving.iter().filter(|key| self.machine.session_of(key) == Some(slot)).cloned().collect()
+    }
+
+    /// Takes settings that need no new connection.
+    pub fn adjust(&mut self, config: config::Service) {
+        if self.config == config {
+            return;
+        }
+        if self.config.joins_per_second != config.joins_per_second {
+            let mut joins = self.joins.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            *joins = Bucket::per_second(config.joins_per_second, Instant::now());
+        }
+        self.pace = config.pace;
+        self.config = config;
+        for &slot in self.sessions.keys() {
+            self.order(slot, Order::Input(Input::Adjust(self.rules(), self.config.media, self.pace)));
+        }
+    }
+
+    fn rules(&self) -> Rules {
+        Rules { self_ping: self.config.self_ping, after_kick: self.config.after_kick }
+    }
+
+    fn start(&mut self, slot: usize, ground: &mut Ground<'_>) {
+        *ground.instances += 1;
+        let instance = *ground.instances;
+        let machine_uid = ground.kept.machine_uids.entry(slot).or_insert_with(|| {
+            *ground.keep = true;
+            super::random_hex(16)
+        });
+        let profile = Profile {
+            domain: self.config.domain.as_str().into(),
+            muc: self.muc.as_deref().map(Into::into),
+            focus: self.config.focus.as_deref().map(Into::into),
+            machine_uid: machine_uid.as_str().into(),
+            rules: self.rules(),
+            media: self.config.media,
+            pace: self.pace,
+            seed: super::random_u64(),
+        };
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let driver = Driver {
+            session: Session::new(profile, Instant::now()),
+            connector: self.connector.clone(),
+            orders: receiver,
+            news: ground.news.clone(),
+            name: Name { service: self.name.clone(), slot, instance },
+            joins: self.joins.clone(),
+        };
+        let task = ground.tasks.spawn(super::session::run(driver)).id();
+        self.sessions.insert(slot, Handle { instance, orders, task });
+    }
+
+    fn carry_out(&mut self, out: Vec<Output>, ground: &mut Ground<'_>) {
+        for output in out {
+            match output {
+                Output::Start(slot) => self.start(slot, ground),
+                Output::Stop(slot) => {
+                    if let Some(handle) = self.sessions.remove(&slot) {
+                        let _ = handle.orders.send(Order::Input(Input::Close));
+                    }
+                }
+                Output::Connect(slot) => self.order(slot, Order::Connect(self.login.clone())),
+                Output::Gate(slot, gate) => self.order(slot, Order::Input(Input::Focus(gate))),
+            }
+        }
+    }
+
+    fn order(&self, slot: usize, order: Order) {
+        if let Some(handle) = self.sessions.get(&slot)
+            && handle.orders.send(order).is_err()
+        {
+            // Its task is ending; the supervisor hears of that and puts another in its place.
+            debug!(service = %self.name, slot, "the session is gone");
+        }
+    }
+
+    /// Asks the session of a room who is inside.
+    #[must_use]
+    pub fn ask_room(&self, key: &RoomKey) -> Option<oneshot::Receiver<Option<RoomView>>> {
+        let slot = self.machine.session_of(key)?;
+        let (reply, answer) = oneshot::channel();
+        self.order(slot, Order::Room(key.clone(), reply));
+        Some(answer)
+    }
+
+    /// Asks all sessions how many people are in their rooms.
+    #[must_use]
+    pub fn ask_people(&self) -> Vec<oneshot::Receiver<Vec<(RoomKey, usize)>>> {
+        let ask = |&slot: &usize| {
+            let (reply, answer) = oneshot::channel();
+            self.order(slot, Order::People(reply));
+            answer
+        };
+        self.sessions.keys().map(ask).collect()
+    }
+
+    /// What a room that waits for its turn waits for.
+    #[must_use]
+    pub fn turn(&self, clock: Clock) -> (String, Option<Timestamp>) {
+        match (self.machine.reach(), self.machine.focus()) {
+            (Reach::Down { next_at, .. }, _) => ("connects again".to_owned(), Some(clock.wall(*next_at))),
+            (_, FocusState::Absent { next_at, .. }) => {
+                ("asks whether the focus is back".to_owned(), Some(clock.wall(*next_at)))
+            }
+            _ => ("goes on when it is its turn".to_owned(), None),
+        }
+    }
+}
+
+fn logins<'a>(all: &'a mut HashMap<String, Logins>, host: &str) -> &'a mut Logins {
+    all.entry(host.to_owned()).or_insert_with(|| Logins::new(LOGINS_AT_ONCE))
+}

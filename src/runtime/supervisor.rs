@@ -1,0 +1,551 @@
+//! Owns the sessions' tasks, carries out commands, and knows the state of every room.
+//!
+//! It never waits for a session: orders go through unbounded channels that only people's commands and our own machines
+//! fill, so a session may wait for the supervisor without a circle.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::{debug, error, info, warn};
+
+use super::board::{Clock, Entry};
+use super::running::{Ground, Name, NewsSender, Running};
+use super::session::{Connector, News};
+use crate::cause::{Cause, Word};
+use crate::command::RoomState;
+use crate::config::{self, Config, RoomKey};
+use crate::control::Asked;
+use crate::desired::{Intent, Wanted, desired};
+use crate::event::Kind;
+use crate::room::{Next, Snapshot};
+use crate::service::Logins;
+use crate::session::Report;
+use crate::store::{State, Store};
+use crate::telemetry::health;
+
+/// At the latest so long after the start the daemon is ready: it never depends on a server being up.
+const READY_AFTER: Duration = Duration::from_secs(20);
+/// How long sessions may take to end politely.
+const STOP_TIMEOUT: Duration = Duration::from_millis(4_500);
+/// How often `STATUS=` may change.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// Makes the connector of a service, and says which host it is on and whether that is this machine.
+pub type Connect = dyn Fn(&config::Service) -> (Connector, (String, bool));
+/// Reads the configuration again.
+pub type Load = dyn Fn() -> Result<Config, Vec<String>>;
+
+/// Everything that a supervisor is made of.
+pub struct Setup {
+    /// The configuration in force.
+    pub config: Config,
+    /// The state folder.
+    pub store: Store,
+    /// What it held.
+    pub state: State,
+    /// Reads the configuration again.
+    pub load: Box<Load>,
+    /// Connects services.
+    pub connect: Box<Connect>,
+}
+
+/// What comes from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Read the configuration again.
+    Reload,
+    /// Leave all rooms and end.
+    Stop,
+}
+
+/// The supervisor.
+pub struct Supervisor {
+    pub(super) config: Config,
+    pub(super) state: State,
+    pub(super) services: BTreeMap<Arc<str>, Running>,
+    pub(super) rooms: BTreeMap<RoomKey, Seat>,
+    pub(super) started: Timestamp,
+    pub(super) configuration: String,
+    pub(super) bad_stanzas: u64,
+    pub(super) load: Box<Load>,
+    store: Arc<Store>,
+    connect: Box<Connect>,
+    tasks: JoinSet<()>,
+    news: NewsSender,
+    instances: u64,
+    logins: HashMap<String, Logins>,
+    keep: bool,
+    ready: bool,
+    status: String,
+    status_due: Option<Instant>,
+}
+
+/// A room that somebody wants, or that is just being left.
+pub struct Seat {
+    /// What is wanted; `None`: nothing any more.
+    pub wanted: Option<Wanted>,
+    /// What it shows.
+    pub entry: Entry,
+}
+
+/// Runs until told to stop.
+pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals: mpsc::Receiver<Signal>) {
+    let (news, mut heard) = mpsc::channel(256);
+    let clock = Clock::read();
+    let mut supervisor = Supervisor {
+        configuration: format!("read at {}", super::board::rfc3339(clock.now())),
+        config: setup.config,
+        state: setup.state,
+        services: BTreeMap::new(),
+        rooms: BTreeMap::new(),
+        started: clock.now(),
+        bad_stanzas: 0,
+        load: setup.load,
+        store: Arc::new(setup.store),
+        connect: setup.connect,
+        tasks: JoinSet::new(),
+        news,
+        instances: 0,
+        logins: HashMap::new(),
+        keep: false,
+        ready: false,
+        status: String::new(),
+        status_due: None,
+    };
+    let started = Instant::now();
+    let watchdog = health::watchdog_interval();
+    let mut watchdog_due = watchdog.map(|every| started + every);
+    supervisor.apply();
+    supervisor.save().await;
+    info!(rooms = supervisor.wanted(), services = supervisor.services.len(), "holding rooms");
+    loop {
+        supervisor.poll();
+        let ready_due = if supervisor.ready { None } else { Some(started + READY_AFTER) };
+        let deadline = supervisor.deadline().into_iter().chain(ready_due).chain(watchdog_due).min();
+        let wait = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some((name, news)) = heard.recv() => {
+                supervisor.hear(&name, news);
+                // A burst of reports is one pass of the loop.
+                while let Ok((name, news)) = heard.try_recv() {
+                    supervisor.hear(&name, news);
+                }
+                if supervisor.keep {
+                    supervisor.save().await;
+                }
+            }
+            Some((command, requester, reply)) = commands.recv() => {
+                supervisor.command(command, &requester, reply).await;
+            }
+            Some(signal) = signals.recv() => match signal {
+                Signal::Reload => supervisor.reload_on_signal().await,
+                Signal::Stop => break,
+            },
+            Some(ended) = supervisor.tasks.join_next_with_id() => supervisor.ended(ended),
+            () = wait => {}
+        }
+        let now = Instant::now();
+        supervisor.tell_ready(now >= started + READY_AFTER);
+        if let (Some(every), Some(due)) = (watchdog, watchdog_due)
+            && due <= now
+        {
+            health::watchdog();
+            watchdog_due = Some(now + every);
+        }
+    }
+    supervisor.stop(heard).await;
+}
+
+impl Supervisor {
+    /// How many rooms are wanted.
+    pub(super) fn wanted(&self) -> usize {
+        let holds = |seat: &&Seat| seat.wanted.as_ref().is_some_and(|wanted| wanted.intent == Intent::Hold);
+        self.rooms.values().filter(holds).count()
+    }
+
+    /// Brings sessions and rooms in line with what is wanted. Does nothing for what is in line already.
+    pub(super) fn apply(&mut self) {
+        let clock = Clock::read();
+        self.state.overrides.prune(&self.config, clock.now());
+        self.apply_services();
+        let wanted = desired(&self.config, &self.state.overrides, clock.now());
+        for (key, seat) in &mut self.rooms {
+            if !wanted.contains_key(key) {
+                seat.wanted = None;
+            }
+        }
+        for (key, wanted) in wanted {
+            let seat = self
+                .rooms
+                .entry(key)
+                .or_insert_with(|| Seat { wanted: None, entry: Entry::new(clock.now()) });
+            seat.wanted = Some(wanted);
+        }
+        let keys: Vec<RoomKey> = self.rooms.keys().cloned().collect();
+        for key in keys {
+            self.apply_room(&key, clock);
+        }
+    }
+
+    fn apply_services(&mut self) {
+        let gone: Vec<Arc<str>> = self
+            .services
+            .iter()
+            .filter(|(name, running)| match self.config.services.get(&***name) {
+                Some(new) => !crate::desired::same_connection(&running.config, new),
+                None => true,
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            if let Some(mut running) = self.services.remove(&name) {
+                info!(service = %name, "the service's connection settings changed; its sessions close");
+                running.close();
+            }
+        }
+        for (name, config) in &self.config.services {
+            if self.services.contains_key(name.as_str()) {
+                continue;
+            }
+            let (connector, host) = (self.connect)(config);
+            let kept = self.state.services.entry(name.clone()).or_default();
+            self.services.insert(name.as_str().into(), Running::new(config.clone(), connector, host, kept));
+        }
+    }
+
+    fn apply_room(&mut self, key: &RoomKey, clock: Clock) {
+        let Some(seat) = self.rooms.get_mut(key) else { return };
+        let Some(running) = self.services.get_mut(&key.service) else {
+            if seat.wanted.is_none() {
+                self.rooms.remove(key);
+            }
+            return;
+        };
+        let mut ground = Ground {
+            tasks: &mut self.tasks,
+            news: &self.news,
+            instances: &mut self.instances,
+            logins: &mut self.logins,
+            kept: self.state.services.entry(key.service.to_string()).or_default(),
+            keep: &mut self.keep,
+        };
+        let staying_out = |word, state, text: &str| Snapshot { state, cause: Cause::new(word, text), next: Next::Nothing };
+        match seat.wanted.as_ref().map(|wanted| wanted.intent) {
+            Some(Intent::Hold) => {
+                if let Some(wanted) = &seat.wanted {
+                    if matches!(seat.entry.state(), RoomState::Suspended | RoomState::Released) {
+                        let cause = Cause::new(Word::Starting, "it is wanted again and waits for its turn");
+                        seat.entry.show(clock.now(), Snapshot { state: RoomState::Waiting, cause, next: Next::Turn });
+                    }
+                    running.hold(&wanted.room, &mut ground);
+                }
+            }
+            Some(Intent::Suspend { until }) => {
+                running.release(key);
+                let text = match until {
+                    Some(until) => format!("an admin suspended it until {}", super::board::rfc3339(until)),
+                    None => "an admin suspended it; `innkeeper hold` ends that".to_owned(),
+                };
+                let snapshot = staying_out(Word::Suspended, RoomState::Suspended, &text);
+                note(key, &mut seat.entry, clock, snapshot);
+            }
+            Some(Intent::Release) => {
+                running.release(key);
+                let text = "an admin released it although the configuration wants it; `innkeeper hold` ends that";
+                note(key, &mut seat.entry, clock, staying_out(Word::Released, RoomState::Released, text));
+            }
+            None => {
+                if running.release(key) {
+                    let text = "nobody wants the room any more";
+                    note(key, &mut seat.entry, clock, staying_out(Word::Released, RoomState::Released, text));
+                } else {
+                    self.rooms.remove(key);
+                }
+            }
+        }
+    }
+
+    fn ground(&mut self, name: &str) -> Option<(&mut Running, Ground<'_>)> {
+        let running = self.services.get_mut(name)?;
+        let ground = Ground {
+            tasks: &mut self.tasks,
+            news: &self.news,
+            instances: &mut self.instances,
+            logins: &mut self.logins,
+            kept: self.state.services.entry(name.to_owned()).or_default(),
+            keep: &mut self.keep,
+        };
+        Some((running, ground))
+    }
+
+    fn hear(&mut self, name: &Name, news: News) {
+        let now = Instant::now();
+        let slot = name.slot;
+        let service = name.service.clone();
+        let Some((running, mut ground)) = self.ground(&service) else { return };
+        if !running.knows(name) {
+            return;
+        }
+        match news {
+            News::Online { jid, login, resumed } => {
+                info!(%service, session = slot, account = %jid, resumed, mechanism = ?login.mechanism, "logged in");
+                running.with_machine(&mut ground, |machine, logins, out| machine.online(now, slot, logins, out));
+                running.login = Some(login.clone());
+                if ground.kept.last_login.as_ref() != Some(&login) {
+                    ground.kept.last_login = Some(login);
+                    *ground.keep = true;
+                }
+            }
+            News::Failed(cause) => {
+                running.with_machine(&mut ground, |machine, logins, _| machine.failed(now, slot, &cause, logins));
+                let retry_in = running.machine.deadline().map(|at| at.saturating_duration_since(now));
+                warn!(%service, session = slot, %cause, ?retry_in, "could not log in");
+                running.tell_offline(slot, &cause);
+            }
+            News::Lost(cause) => {
+                warn!(%service, session = slot, %cause, "connection lost");
+                running.with_machine(&mut ground, |machine, _, _| machine.lost(now, slot, &cause));
+            }
+            News::Report(report) => self.report(now, &service, slot, report),
+        }
+    }
+
+    fn report(&mut self, now: Instant, service: &Arc<str>, slot: usize, report: Report) {
+        let clock = Clock::read();
+        let Some((running, mut ground)) = self.ground(service) else { return };
+        match report {
+            Report::Room(key, snapshot) => {
+                let Some(seat) = self.rooms.get_mut(&key) else { return };
+                // A room that is being left for a person's word shows that word, not its way out.
+                if seat.wanted.as_ref().is_some_and(|wanted| wanted.intent == Intent::Hold) {
+                    note(&key, &mut seat.entry, clock, snapshot);
+                    self.status_due.get_or_insert(now + STATUS_EVERY);
+                }
+            }
+            Report::Released(key) => {
+                running.left(&key, &mut ground);
+                match self.rooms.get(&key).map(|seat| seat.wanted.as_ref().map(|wanted| wanted.intent)) {
+                    // Wanted again while it was being left.
+                    Some(Some(Intent::Hold)) => self.apply_room(&key, clock),
+                    Some(None) => {
+                        self.rooms.remove(&key);
+                    }
+                    _ => {}
+                }
+            }
+            Report::FocusAbsent(cause) => {
+                debug!(%service, session = slot, %cause, "no focus");
+                let known = matches!(running.machine.focus(), crate::service::FocusState::Absent { .. });
+                if !known {
+                    warn!(%service, %cause, "the focus is absent; it is asked for until it is back");
+                }
+                running.with_machine(&mut ground, |machine, _, out| machine.focus_absent(now, slot, cause, out));
+            }
+            Report::FocusPresent => {
+                if matches!(running.machine.focus(), crate::service::FocusState::Absent { .. }) {
+                    info!(%service, "the focus is back");
+                }
+                running.with_machine(&mut ground, |machine, _, out| machine.focus_present(out));
+            }
+            Report::NothingToAsk => {
+                running.with_machine(&mut ground, |machine, _, out| machine.nothing_to_ask(now, slot, out));
+            }
+            Report::MucFound(domain) => {
+                if running.muc.is_none() {
+                    info!(%service, muc = %domain, "group chat service found");
+                    running.muc = Some(domain);
+                    running.muc_trouble = None;
+                    running.machine.scouted();
+                    self.apply();
+                }
+            }
+            Report::MucNotFound(cause) => {
+                warn!(%service, %cause, "no group chat service");
+                running.muc_trouble = Some(cause.clone());
+                for (key, seat) in self.rooms.iter_mut().filter(|(key, _)| key.service == *service) {
+                    let snapshot = Snapshot { state: RoomState::Blocked, cause: cause.clone(), next: Next::Nothing };
+                    note(key, &mut seat.entry, clock, snapshot);
+                }
+            }
+            Report::Bad { from, why } => {
+                self.bad_stanzas += 1;
+                let from = from.as_deref().map(|from| crate::xmpp::muc::clip(from).to_owned());
+                debug!(%service, session = slot, ?from, %why, "a stanza could not wholly be read");
+            }
+            Report::Throttled => {
+                warn!(%service, "answers take over ten times longer than before: joins are paced slowly from now on");
+                running.limit();
+            }
+            Report::Odd(text) => warn!(%service, session = slot, %text, "odd"),
+        }
+    }
+
+    fn poll(&mut self) {
+        let now = Instant::now();
+        let names: Vec<Arc<str>> = self.services.keys().cloned().collect();
+        for name in names {
+            if let Some((running, mut ground)) = self.ground(&name) {
+                running.with_machine(&mut ground, |machine, logins, out| machine.poll(now, logins, out));
+            }
+        }
+        if let Some(end) = self.state.overrides.next_end()
+            && end <= Timestamp::now()
+        {
+            self.keep = true;
+            self.apply();
+        }
+        if self.status_due.is_some_and(|due| due <= now) {
+            self.status_due = None;
+            self.tell_status();
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let suspended = self.state.overrides.next_end().map(|end| {
+            let left = end.duration_since(Timestamp::now());
+            Instant::now() + Duration::try_from(left).unwrap_or_default()
+        });
+        let services = self.services.values().filter_map(|running| running.machine.deadline());
+        services.chain(suspended).chain(self.status_due).min()
+    }
+
+    /// A session's task ended: as it should, or by a panic, which must not cost its rooms.
+    fn ended(&mut self, ended: Result<(tokio::task::Id, ()), tokio::task::JoinError>) {
+        let Err(error) = ended else { return };
+        let names: Vec<Arc<str>> = self.services.keys().cloned().collect();
+        for name in names {
+            let Some((running, mut ground)) = self.ground(&name) else { continue };
+            let Some(slot) = running.slot_of_task(error.id()) else { continue };
+            error!(service = %name, session = slot, %error, "a session broke; please report this. It is started again");
+            let cause = Cause::new(Word::Disconnected, "the session broke inside innkeeper and is started again");
+            for key in running.replace(slot, &cause, &mut ground) {
+                self.report(Instant::now(), &name, slot, Report::Released(key));
+            }
+            return;
+        }
+    }
+
+    fn tell_ready(&mut self, late: bool) {
+        let outcome = |seat: &Seat| match &seat.wanted {
+            Some(wanted) if wanted.intent == Intent::Hold => seat.entry.had_outcome(),
+            _ => true,
+        };
+        if !self.ready && (late || self.rooms.values().all(outcome)) {
+            self.ready = true;
+            self.tell_status();
+            health::ready();
+            info!(status = %self.status, "ready");
+        }
+    }
+
+    fn tell_status(&mut self) {
+        let mut counts: BTreeMap<RoomState, usize> = BTreeMap::new();
+        for seat in self.rooms.values() {
+            *counts.entry(seat.entry.state()).or_default() += 1;
+        }
+        let held = counts.remove(&RoomState::Held).unwrap_or_default();
+        let others: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
+        let mut status = format!("{held} of {} rooms held", self.wanted());
+        if !others.is_empty() {
+            status = format!("{status}; {}", others.join(", "));
+        }
+        if status != self.status {
+            health::status(&status);
+            self.status = status;
+        }
+    }
+
+    /// Keeps the state; says whether it is on the disk.
+    pub(super) async fn save(&mut self) -> bool {
+        let (store, state) = (self.store.clone(), self.state.clone());
+        let saved = tokio::task::spawn_blocking(move || store.save(&state)).await;
+        match saved {
+            Ok(Ok(())) => {
+                self.keep = false;
+                true
+            }
+            Ok(Err(error)) => {
+                let error = anyhow::Error::new(error);
+                error!("the state is not saved and would be lost by a restart: {error:#}");
+                // Tried again with the next change, not at once: a full disk stays full for a while.
+                self.keep = false;
+                false
+            }
+            Err(error) => {
+                error!(%error, "the state is not saved");
+                false
+            }
+        }
+    }
+
+    /// Takes a configuration that was read again.
+    pub(super) fn take(&mut self, config: Config) {
+        for (name, new) in &config.services {
+            if let Some(running) = self.services.get_mut(name.as_str())
+                && crate::desired::same_connection(&running.config, new)
+            {
+                running.adjust(new.clone());
+            }
+        }
+        self.configuration = format!("read again at {}", super::board::rfc3339(Timestamp::now()));
+        self.config = config;
+        self.apply();
+    }
+
+    async fn stop(mut self, mut heard: mpsc::Receiver<(Name, News)>) {
+        health::stopping();
+        info!("leaving all rooms");
+        for running in self.services.values_mut() {
+            running.close();
+        }
+        let ended = async {
+            loop {
+                tokio::select! {
+                    ended = self.tasks.join_next() => if ended.is_none() { break },
+                    // Sessions must not wait for a reader while they leave.
+                    _ = heard.recv() => {}
+                }
+            }
+        };
+        if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
+            warn!("some sessions did not end in time; their rooms hear of it from the server");
+        }
+        if self.keep {
+            self.save().await;
+        }
+        info!("stopped");
+    }
+}
+
+/// Shows what a room shows now, and logs what people should hear of.
+fn note(key: &RoomKey, entry: &mut Entry, clock: Clock, snapshot: Snapshot) {
+    let Some(kind) = entry.show(clock.now(), snapshot) else { return };
+    let cause = &entry.snapshot().cause;
+    // What befalls the whole service is said once, for the service.
+    let shared = matches!(
+        cause.word,
+        Word::Disconnected
+            | Word::Unreachable
+            | Word::TimedOut
+            | Word::FocusAbsent
+            | Word::SystemShutdown
+            | Word::BadCredentials
+            | Word::Connecting
+    );
+    let (service, room) = (&key.service, &key.name);
+    match kind {
+        Kind::RoomHeld => info!(%service, %room, "room held"),
+        Kind::RoomSuspended | Kind::RoomReleased => info!(%service, %room, why = %cause.text, "{}", kind.as_str()),
+        _ if shared => debug!(%service, %room, %cause, "{}", kind.as_str()),
+        Kind::RoomJoined | Kind::RoomLost | Kind::RoomRefused => warn!(%service, %room, %cause, "{}", kind.as_str()),
+    }
+}
