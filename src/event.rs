@@ -64,7 +64,14 @@ mod tests {
 
     #[test]
     fn a_name_is_the_same_in_json_and_in_text() {
-        for kind in [Kind::RoomHeld, Kind::RoomJoined, Kind::RoomLost, Kind::RoomRefused, Kind::RoomSuspended, Kind::RoomReleased] {
+        for kind in [
+            Kind::RoomHeld,
+            Kind::RoomJoined,
+            Kind::RoomLost,
+            Kind::RoomRefused,
+            Kind::RoomSuspended,
+            Kind::RoomReleased,
+        ] {
             assert_eq!(serde_json::to_value(kind).ok(), Some(kind.as_str().into()));
         }
     }

@@ -53,11 +53,8 @@ impl Supervisor {
     }
 
     fn resolve(&self, text: &str, new: bool) -> Result<Address, Reply> {
-        let found: BTreeMap<String, String> = self
-            .services
-            .iter()
-            .filter_map(|(name, running)| Some((name.to_string(), running.muc.clone()?)))
-            .collect();
+        let found: BTreeMap<String, String> =
+            self.services.iter().filter_map(|(name, running)| Some((name.to_string(), running.muc.clone()?))).collect();
         resolve(&self.config, &self.state.overrides, &found, text, new)
             .map_err(|error| refused(error.word(), error.to_string()))
     }
@@ -151,8 +148,7 @@ impl Supervisor {
                 Some(answer) => tokio::time::timeout(VIEW_TIMEOUT, answer).await.ok().and_then(Result::ok).flatten(),
                 None => None,
             };
-            let mut answer =
-                RoomReply { row, session: None, nick: None, occupants: Vec::new(), sources };
+            let mut answer = RoomReply { row, session: None, nick: None, occupants: Vec::new(), sources };
             if let Some(view) = view {
                 answer.row.people = people(&view);
                 answer.occupants = occupants(&view, clock);
@@ -261,8 +257,11 @@ impl Supervisor {
                 let text = problems.join("\n");
                 if !plan {
                     error!(%text, "the new configuration is wrong; the running one stays");
-                    self.configuration =
-                        format!("refused at {}, the one before stays: {}", rfc3339(Timestamp::now()), problems.join("; "));
+                    self.configuration = format!(
+                        "refused at {}, the one before stays: {}",
+                        rfc3339(Timestamp::now()),
+                        problems.join("; ")
+                    );
                 }
                 return refused("bad-configuration", text);
             }

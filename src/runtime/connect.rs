@@ -57,11 +57,7 @@ fn plan(service: &Service, request: Request) -> Plan {
 }
 
 fn limits(service: &Service) -> Limits {
-    Limits {
-        stanza_bytes: service.stanza_bytes,
-        token_bytes: service.stanza_bytes,
-        ..Limits::default()
-    }
+    Limits { stanza_bytes: service.stanza_bytes, token_bytes: service.stanza_bytes, ..Limits::default() }
 }
 
 fn host(service: &Service) -> (String, bool) {

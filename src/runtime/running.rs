@@ -222,7 +222,11 @@ impl Running {
         self.start(slot, ground);
         let now = Instant::now();
         self.with_machine(ground, |machine, logins, _| {
-            if machine.is_online(slot) { machine.lost(now, slot, cause) } else { machine.failed(now, slot, cause, logins) }
+            if machine.is_online(slot) {
+                machine.lost(now, slot, cause)
+            } else {
+                machine.failed(now, slot, cause, logins)
+            }
         });
         let rooms: Vec<_> =
             self.given.values().filter(|room| self.machine.session_of(&room.key) == Some(slot)).cloned().collect();

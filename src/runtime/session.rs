@@ -195,8 +195,7 @@ impl<S: Clone + Send> Driver<S> {
     fn view(&self, key: &RoomKey) -> Option<RoomView> {
         let room = self.session.room(key)?;
         let facts = self.session.focus_facts();
-        let mut view =
-            RoomView { jid: self.session.jid().map(str::to_owned), nick: None, occupants: Vec::new() };
+        let mut view = RoomView { jid: self.session.jid().map(str::to_owned), nick: None, occupants: Vec::new() };
         if let Some((nick, occupants)) = room.inside() {
             view.nick = Some(nick.to_owned());
             let focus = |nick: &str, occupant: &Occupant| {

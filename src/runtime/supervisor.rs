@@ -184,10 +184,7 @@ impl Supervisor {
             }
         }
         for (key, wanted) in wanted {
-            let seat = self
-                .rooms
-                .entry(key)
-                .or_insert_with(|| Seat { wanted: None, entry: Entry::new(clock.now()) });
+            let seat = self.rooms.entry(key).or_insert_with(|| Seat { wanted: None, entry: Entry::new(clock.now()) });
             seat.wanted = Some(wanted);
         }
         let keys: Vec<RoomKey> = self.rooms.keys().cloned().collect();
@@ -238,7 +235,8 @@ impl Supervisor {
             kept: self.state.services.entry(key.service.to_string()).or_default(),
             keep: &mut self.keep,
         };
-        let staying_out = |word, state, text: &str| Snapshot { state, cause: Cause::new(word, text), next: Next::Nothing };
+        let staying_out =
+            |word, state, text: &str| Snapshot { state, cause: Cause::new(word, text), next: Next::Nothing };
         match seat.wanted.as_ref().map(|wanted| wanted.intent) {
             Some(Intent::Hold) => {
                 if let Some(wanted) = &seat.wanted {
