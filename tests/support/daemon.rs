@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -173,6 +174,8 @@ impl Daemon {
     pub fn write_config(&self) {
         let setup = &self.setup;
         fs::write(self.path("password"), &setup.password).expect("the password file");
+        let own = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(self.path("password"), own).expect("the password file's mode");
         let dir = self.dir.path().display();
         let focus = setup.focus.as_ref().map_or("false".to_owned(), |focus| format!("{focus:?}"));
         let ca = setup.ca_file.as_ref().map(|path| format!("ca_file = {path:?}\n")).unwrap_or_default();
@@ -193,7 +196,7 @@ impl Daemon {
     /// Runs the command line against this daemon.
     pub fn cli<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Ran {
         let mut command = Command::new(binary());
-        command.args(args).arg("--socket").arg(self.socket());
+        command.args(args).env("INNKEEPER_SOCKET", self.socket());
         let output = command.stdin(Stdio::null()).output().expect("the binary runs");
         Ran {
             code: output.status.code(),

@@ -1,0 +1,37 @@
+# What to type. Everything listens on loopback and cleans up after itself.
+
+CARGO ?= cargo
+FUZZ_SECONDS ?= 600
+
+.PHONY: help demo test bench fuzz lint install-deps
+
+help:
+	@echo "make demo          hold three rooms on a real Prosody, kill it, and watch them come back"
+	@echo "make test          all tests, the live ones on a real Prosody"
+	@echo "make bench         time and memory for 10, 100 and 1000 rooms, beside what the server itself needs"
+	@echo "make fuzz          fuzz the XML layer, $(FUZZ_SECONDS) s for each target (needs cargo-fuzz and a nightly toolchain)"
+	@echo "make lint          formatting, clippy and documentation, warnings denied"
+	@echo "make install-deps  install Prosody and a C compiler with apt-get where they are missing"
+
+demo: install-deps
+	$(CARGO) build --bin innkeeper --example demo
+	@exec "$$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/examples/demo"
+
+test: install-deps
+	$(CARGO) test
+
+bench: install-deps
+	$(CARGO) bench --bench hold -- $(SECTIONS)
+
+fuzz:
+	cd fuzz && for target in $$($(CARGO) +nightly fuzz list); do \
+		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+
+install-deps:
+	@tests/demo/install-deps.sh
