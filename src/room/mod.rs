@@ -552,13 +552,10 @@ impl Room {
     }
 
     fn refused(&mut self, error: &StanzaError, cx: &mut Context<'_>) {
-        match &mut self.state {
-            State::Joining { nick, .. } => {
-                let (cause, retry) = join::refused(error, &self.settings.jid, nick);
-                self.outside(cause, retry, cx);
-            }
-            // A refused change of nick or name: the room keeps what it had.
-            _ => {}
+        // Refused once inside, a change of nick or name leaves what the room had.
+        if let State::Joining { nick, .. } = &self.state {
+            let (cause, retry) = join::refused(error, &self.settings.jid, nick);
+            self.outside(cause, retry, cx);
         }
     }
 

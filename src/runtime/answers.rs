@@ -32,11 +32,11 @@ impl Supervisor {
             Command::Rooms => return self.rooms_reply(reply),
             Command::Room { room } => match self.resolve(&room, false) {
                 Ok(address) => return self.room_reply(&address.key, reply),
-                Err(refusal) => refusal,
+                Err(refusal) => *refusal,
             },
             Command::WhyRoom { room } => match self.resolve(&room, false) {
                 Ok(address) => self.why_reply(&address.key),
-                Err(refusal) => refusal,
+                Err(refusal) => *refusal,
             },
             Command::Hold { room, reason } => self.say(&room, Says::Hold, reason, requester).await,
             Command::Release { room, reason } => self.say(&room, Says::Release, reason, requester).await,
@@ -52,17 +52,17 @@ impl Supervisor {
         let _ = reply.send(answer);
     }
 
-    fn resolve(&self, text: &str, new: bool) -> Result<Address, Reply> {
+    fn resolve(&self, text: &str, new: bool) -> Result<Address, Box<Reply>> {
         let found: BTreeMap<String, String> =
             self.services.iter().filter_map(|(name, running)| Some((name.to_string(), running.muc.clone()?))).collect();
         resolve(&self.config, &self.state.overrides, &found, text, new)
-            .map_err(|error| refused(error.word(), error.to_string()))
+            .map_err(|error| Box::new(refused(error.word(), error.to_string())))
     }
 
     async fn say(&mut self, room: &str, says: Says, reason: Option<String>, requester: &Requester) -> Reply {
         let address = match self.resolve(room, says == Says::Hold) {
             Ok(address) => address,
-            Err(refusal) => return refusal,
+            Err(refusal) => return *refusal,
         };
         let before = self.state.clone();
         let key = address.key.clone();

@@ -35,9 +35,11 @@ pub struct Request {
     pub resume: Option<Resume>,
 }
 
+/// A connection being made: a transport that is ready for stanzas, and what the login brought.
+pub type Connecting = BoxFuture<'static, Result<(Box<dyn Transport>, Bound), Cause>>;
+
 /// Connects and logs in.
-pub type Connector =
-    Arc<dyn Fn(Request) -> BoxFuture<'static, Result<(Box<dyn Transport>, Bound), Cause>> + Send + Sync>;
+pub type Connector = Arc<dyn Fn(Request) -> Connecting + Send + Sync>;
 
 /// What a session is told.
 #[derive(Debug)]
@@ -101,7 +103,7 @@ pub struct Driver<S> {
 
 enum Link {
     Down,
-    Connecting(BoxFuture<'static, Result<(Box<dyn Transport>, Bound), Cause>>),
+    Connecting(Connecting),
     Up(Box<dyn Transport>),
 }
 
@@ -291,9 +293,6 @@ async fn sleep_until(deadline: Option<Instant>) {
 }
 
 /// A driver's future, boxed once for its life.
-pub fn run<S: Clone + Send + 'static>(driver: Driver<S>) -> Pin<Box<dyn Future<Output = ()> + Send>>
-where
-    S: Sync,
-{
+pub fn run<S: Clone + Send + Sync + 'static>(driver: Driver<S>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(driver.run())
 }

@@ -601,15 +601,14 @@ impl Session {
 
     fn keep_alive(&mut self, now: Instant, out: &mut Outbox) {
         match &mut self.link {
-            Link::Online { pinged: Some(at), .. } => {
-                if *at + PATIENCE <= now {
-                    let silent = (SILENCE + PATIENCE).as_secs();
-                    let text = format!("the server has been silent for {silent} s");
-                    out.disconnect = Some(Cause::new(Word::Disconnected, text));
-                }
+            Link::Online { pinged: Some(at), .. } if *at + PATIENCE <= now => {
+                let silent = (SILENCE + PATIENCE).as_secs();
+                let text = format!("the server has been silent for {silent} s");
+                out.disconnect = Some(Cause::new(Word::Disconnected, text));
             }
-            Link::Online { heard, spoke, pinged, .. } => {
-                if (*heard).min(*spoke) + SILENCE <= now {
+            Link::Online { heard, spoke, pinged, .. } if pinged.is_none() => {
+                let silent_since = (*heard).min(*spoke);
+                if silent_since + SILENCE <= now {
                     *pinged = Some(now);
                     let id = self.questions.ask(&self.profile.domain, About::ServerPing, now, IQ_TIMEOUT);
                     out.send.push(ping::request(Some(&self.profile.domain), &id));
