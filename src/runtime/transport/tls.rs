@@ -264,8 +264,8 @@ impl Upgrade {
 
     fn explain_certificate(&self, error: &CertificateError) -> Cause {
         use CertificateError::{
-            Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext, Other,
-            UnknownIssuer,
+            BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+            NotValidYetContext, Other, UnknownIssuer,
         };
         let Upgrade { at, name, .. } = self;
         let (word, text) = match error {
@@ -294,7 +294,8 @@ impl Upgrade {
                 Word::CertificateUntrusted,
                 format!("the certificate of {at} is self-signed; if it is the right one, name it in ca_file"),
             ),
-            UnknownIssuer => (
+            // A wrong signature is that of another authority with the same name, such as one that was made anew.
+            UnknownIssuer | BadSignature => (
                 Word::CertificateUntrusted,
                 format!("the certificate of {at} is signed by an authority that this machine does not trust"),
             ),
