@@ -63,16 +63,18 @@ fn main() -> ExitCode {
         }
         found.is_some()
     };
-    let all = |state: &'static str| {
+    let says = |wanted: &dyn Fn(&str) -> bool| {
         let rows = daemon.rooms();
-        rows.len() == ROOMS.len() && rows.iter().all(|row| row.state == state)
+        rows.len() == ROOMS.len() && rows.iter().all(|row| wanted(&row.state))
     };
-    let held = || all("held") && focus.count_held(&jids, &jid) == jids.len();
+    let held = || says(&|state| state == "held") && focus.count_held(&jids, &jid) == jids.len();
+    // `joined` while the session may yet be resumed, then `waiting`
+    let lost = || says(&|state| state != "held");
 
     let mut going = step("innkeeper rooms, until all are held (and the focus agrees):", &held);
     if going {
         prosody.kill9();
-        going = step("Prosody was killed (SIGKILL); innkeeper rooms, until all are waiting:", &|| all("waiting"));
+        going = step("Prosody was killed (SIGKILL); innkeeper rooms, until none is held any more:", &lost);
     }
     if going {
         prosody.run();
