@@ -488,7 +488,9 @@ fn says(cause: &Cause, word: Word, parts: &[&str]) {
 
 async fn next(transport: &mut Box<dyn Transport>) -> Result<Frame, Cause> {
     std::future::poll_fn(|cx| {
-        let _ = transport.poll_flush(cx);
+        if transport.queued() > 0 {
+            let _ = transport.poll_flush(cx);
+        }
         transport.poll_next(cx)
     })
     .await
@@ -648,6 +650,38 @@ async fn a_login_over_websocket_keeps_the_query_and_adds_previd() {
         assert_eq!(bad.head.from.as_deref(), Some("r@s/n"));
         assert!(matches!(next(&mut transport).await, Ok(Frame::Element(_))));
         close(transport, &deadlines()).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_slow_server_does_not_take_at_once_goes_out_later() {
+    let authority = Authority::new();
+    let server = authority.server(&["localhost", "meet.test"], |_| {});
+    let script = Script::default();
+    let websocket = |address: SocketAddr, scheme| {
+        let url = format!("{scheme}://localhost:{}/xmpp-websocket", address.port());
+        Endpoint::WebSocket(url.parse().unwrap())
+    };
+    for endpoint in [
+        Endpoint::StartTls(at(script.clone().tcp().await)),
+        Endpoint::DirectTls(at(script.clone().tls(server.clone()).await)),
+        websocket(script.clone().websocket(None).await.0, "ws"),
+        websocket(script.clone().websocket(Some(server.clone())).await.0, "wss"),
+    ] {
+        let target = target(endpoint.clone(), &authority.tls());
+        let (mut transport, _) = try_login(&target, &plan()).await.unwrap();
+        // The server echoes one by one and is blocked in that until we read.
+        let body = "x".repeat(100_000);
+        let message = xml::parse(format!("<message><body>{body}</body></message>").as_bytes(), &target.limits).unwrap();
+        for _ in 0..100 {
+            transport.send(&message);
+        }
+        assert!(transport.queued() > 9_000_000);
+        for n in 0..100 {
+            let next = tokio::time::timeout(Duration::from_secs(20), next(&mut transport)).await;
+            assert!(matches!(next, Ok(Ok(Frame::Element(_)))), "{n} over {endpoint:?}");
+        }
+        assert_eq!(transport.queued(), 0, "{endpoint:?}");
     }
 }
 

@@ -39,7 +39,7 @@ pub trait Transport: Send {
     fn send(&mut self, element: &Element);
     /// Queues the close of the stream.
     fn close(&mut self);
-    /// Bytes queued and not yet taken by the operating system.
+    /// Bytes queued and not yet taken by the operating system; while there are any, `poll_flush` has work to do.
     fn queued(&self) -> usize;
     /// Writes what is queued; ready when nothing is left.
     ///

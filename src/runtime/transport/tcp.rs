@@ -30,8 +30,8 @@ pub(super) struct Tcp {
     out: String,
     /// How much of `out` is written.
     written: usize,
-    /// Whether the layers below may still hold something.
-    unflushed: bool,
+    /// Bytes that the layers below took and may still hold.
+    handed: usize,
     security: Security,
     upgrade: Option<Upgrade>,
 }
@@ -47,7 +47,7 @@ impl Tcp {
             end: None,
             out: String::new(),
             written: 0,
-            unflushed: false,
+            handed: 0,
             security,
             upgrade,
         }
@@ -91,7 +91,7 @@ impl Transport for Tcp {
     }
 
     fn queued(&self) -> usize {
-        self.out.len() - self.written
+        self.out.len() - self.written + self.handed
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
@@ -104,7 +104,7 @@ impl Transport for Tcp {
                 Ok(0) => return Poll::Ready(Err(ended())),
                 Ok(n) => {
                     self.written += n;
-                    self.unflushed = true;
+                    self.handed += n;
                 }
                 Err(error) => return Poll::Ready(Err(lost(&error))),
             }
@@ -113,9 +113,9 @@ impl Transport for Tcp {
             self.out = String::new();
             self.written = 0;
         }
-        if self.unflushed {
+        if self.handed > 0 {
             ready!(Pin::new(&mut self.io).poll_flush(cx)).map_err(|error| lost(&error))?;
-            self.unflushed = false;
+            self.handed = 0;
         }
         Poll::Ready(Ok(()))
     }

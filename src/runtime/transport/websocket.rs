@@ -47,12 +47,13 @@ pub(super) async fn connect(url: &Url, target: &Target) -> Result<Box<dyn Transp
     };
     let request = request(url, target.previd.as_deref())
         .map_err(|error| Cause::new(Word::NotWebsocket, format!("the URL can not be asked for: {error}")))?;
+    let longest = MESSAGE_BYTES.max(target.limits.stanza_bytes.saturating_mul(2));
     let config = WebSocketConfig::default()
         .read_buffer_size(4 * 1024)
         .write_buffer_size(2 * 1024)
         .max_write_buffer_size(QUEUED_BYTES)
-        .max_message_size(Some(MESSAGE_BYTES))
-        .max_frame_size(Some(MESSAGE_BYTES));
+        .max_message_size(Some(longest))
+        .max_frame_size(Some(longest));
     let upgrade = tokio_tungstenite::client_async_with_config(request, io, Some(config));
     match timeout(target.deadlines.upgrade, Box::pin(upgrade)).await {
         Ok(Ok((socket, _))) => Ok(Box::new(WebSocket {
@@ -60,7 +61,7 @@ pub(super) async fn connect(url: &Url, target: &Target) -> Result<Box<dyn Transp
             limits: target.limits,
             queue: VecDeque::new(),
             bytes: 0,
-            unflushed: false,
+            handed: 0,
             end: None,
             security,
         })),
@@ -178,7 +179,8 @@ struct WebSocket {
     /// Messages not yet handed to the socket: it takes one at a time when it is not blocked.
     queue: VecDeque<Message>,
     bytes: usize,
-    unflushed: bool,
+    /// Bytes that the socket took and may still hold.
+    handed: usize,
     /// Why no frame follows.
     end: Option<Cause>,
     security: Security,
@@ -208,9 +210,7 @@ fn broken(error: &Error) -> Cause {
             Cause::new(Word::Disconnected, "the connection ended without a goodbye")
         }
         Error::WriteBufferFull(_) => overfull(),
-        Error::Capacity(_) => {
-            Cause::new(Word::ProtocolError, format!("the server sent a message of more than {MESSAGE_BYTES} bytes"))
-        }
+        Error::Capacity(_) => Cause::new(Word::ProtocolError, "the server sent a message of several megabytes"),
         other => Cause::new(Word::ProtocolError, format!("the WebSocket broke: {other}")),
     }
 }
@@ -232,7 +232,7 @@ impl Transport for WebSocket {
     }
 
     fn queued(&self) -> usize {
-        self.bytes
+        self.bytes + self.handed + self.queue.len()
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
@@ -243,15 +243,15 @@ impl Transport for WebSocket {
             ready!(Pin::new(&mut *self.socket).poll_ready(cx)).map_err(|error| broken(&error))?;
             let Some(message) = self.queue.pop_front() else { break };
             self.bytes -= message.len();
-            self.unflushed = true;
+            self.handed += message.len().max(1);
             Pin::new(&mut *self.socket).start_send(message).map_err(|error| broken(&error))?;
             if self.queue.is_empty() {
                 self.queue = VecDeque::new();
             }
         }
-        if self.unflushed {
+        if self.handed > 0 {
             ready!(Pin::new(&mut *self.socket).poll_flush(cx)).map_err(|error| broken(&error))?;
-            self.unflushed = false;
+            self.handed = 0;
         }
         Poll::Ready(Ok(()))
     }
