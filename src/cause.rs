@@ -180,6 +180,46 @@ impl Word {
         )
     }
 
+    /// Whether this befalls a whole service, so that it is said once and not for each room.
+    #[must_use]
+    pub fn concerns_service(self) -> bool {
+        use Word::{
+            AccountDisabled, BadCredentials, BindRefused, CertificateExpired, CertificateName, CertificateUntrusted,
+            Conflict, Connecting, Disconnected, FocusAbsent, MucNotFound, NoCommonMechanism, NotWebsocket,
+            PolicyViolation, ProtocolError, ServerNotAuthentic, StreamError, SystemShutdown, TemporaryAuthFailure,
+            TimedOut, TlsFailed, TlsNotOffered, UnknownHost, Unreachable, WeakerMechanism, WrongDomain,
+        };
+        matches!(
+            self,
+            AccountDisabled
+                | BadCredentials
+                | BindRefused
+                | CertificateExpired
+                | CertificateName
+                | CertificateUntrusted
+                | Conflict
+                | Connecting
+                | Disconnected
+                | FocusAbsent
+                | MucNotFound
+                | NoCommonMechanism
+                | NotWebsocket
+                | PolicyViolation
+                | ProtocolError
+                | ServerNotAuthentic
+                | StreamError
+                | SystemShutdown
+                | TemporaryAuthFailure
+                | TimedOut
+                | TlsFailed
+                | TlsNotOffered
+                | UnknownHost
+                | Unreachable
+                | WeakerMechanism
+                | WrongDomain
+        )
+    }
+
     /// The word as it is printed: `focus-absent`.
     #[must_use]
     pub fn as_str(self) -> String {

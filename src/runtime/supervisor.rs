@@ -528,22 +528,12 @@ impl Supervisor {
 fn note(key: &RoomKey, entry: &mut Entry, clock: Clock, snapshot: Snapshot) {
     let Some(kind) = entry.show(clock.now(), snapshot) else { return };
     let cause = &entry.snapshot().cause;
-    // What befalls the whole service is said once, for the service.
-    let shared = matches!(
-        cause.word,
-        Word::Disconnected
-            | Word::Unreachable
-            | Word::TimedOut
-            | Word::FocusAbsent
-            | Word::SystemShutdown
-            | Word::BadCredentials
-            | Word::Connecting
-    );
     let (service, room) = (&key.service, &key.name);
     match kind {
         Kind::RoomHeld => info!(%service, %room, "room held"),
         Kind::RoomSuspended | Kind::RoomReleased => info!(%service, %room, why = %cause.text, "{}", kind.as_str()),
-        _ if shared => debug!(%service, %room, %cause, "{}", kind.as_str()),
+        // What befalls the whole service is said once, for the service.
+        _ if cause.word.concerns_service() => debug!(%service, %room, %cause, "{}", kind.as_str()),
         Kind::RoomJoined | Kind::RoomLost | Kind::RoomRefused => warn!(%service, %room, %cause, "{}", kind.as_str()),
     }
 }

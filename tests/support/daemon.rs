@@ -20,7 +20,7 @@ use super::prosody::{ACCOUNT, DOMAIN, FOCUS, MUC, PASSWORD, Prosody, ROOMS};
 pub struct Setup {
     /// `url` of the service `meet`.
     pub url: String,
-    /// Where rooms are.
+    /// Where rooms are; left out of the configuration when empty.
     pub muc: String,
     /// The focus's address; `None`: `focus = false`.
     pub focus: Option<String>,
@@ -178,12 +178,13 @@ impl Daemon {
         fs::set_permissions(self.path("password"), own).expect("the password file's mode");
         let dir = self.dir.path().display();
         let focus = setup.focus.as_ref().map_or("false".to_owned(), |focus| format!("{focus:?}"));
+        let muc = if setup.muc.is_empty() { String::new() } else { format!("muc = {:?}\n", setup.muc) };
         let ca = setup.ca_file.as_ref().map(|path| format!("ca_file = {path:?}\n")).unwrap_or_default();
         let text = format!(
             "control_socket = \"{dir}/innkeeper.sock\"\nstate_dir = \"{dir}/state\"\n\n\
-             [service.meet]\nurl = {:?}\ndomain = \"{DOMAIN}\"\nmuc = {:?}\nfocus = {focus}\nlogin = \"direct\"\n\
+             [service.meet]\nurl = {:?}\ndomain = \"{DOMAIN}\"\n{muc}focus = {focus}\nlogin = \"direct\"\n\
              account = {:?}\npassword_file = \"{dir}/password\"\n{ca}{}\n{}\n",
-            setup.url, setup.muc, setup.account, setup.service, setup.more
+            setup.url, setup.account, setup.service, setup.more
         );
         fs::write(self.config_file(), text).expect("the configuration");
         let mut rooms = String::new();

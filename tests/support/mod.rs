@@ -22,6 +22,7 @@ pub mod focus;
 pub mod observer;
 pub mod process;
 pub mod prosody;
+pub mod proxy;
 pub mod xml;
 
 pub use client::Client;
@@ -30,3 +31,4 @@ pub use focus::Focus;
 pub use observer::Observer;
 pub use process::until;
 pub use prosody::Prosody;
+pub use proxy::Proxy;

@@ -290,7 +290,7 @@ impl Prosody {
 
     /// The WebSocket's URL over TLS.
     pub fn wss_url(&self) -> String {
-        format!("wss://localhost:{}/xmpp-websocket", self.ports.https)
+        format!("wss://127.0.0.1:{}/xmpp-websocket", self.ports.https)
     }
 
     /// The URL for plain TCP, where STARTTLS is offered.
