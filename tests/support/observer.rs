@@ -56,10 +56,7 @@ impl Observer {
             runtime.block_on(async {
                 let dns = DnsConfig::addr(&to.to_string());
                 let client = Client::new_plaintext(jid, password, dns, Timeouts::default());
-                tokio::select! {
-                    () = look(client, own, notes) => (),
-                    _ = ended => (),
-                }
+                look(client, own, notes, ended).await;
             });
         });
         Observer { seen, end: Some(end), thread: Some(thread.expect("a thread")) }
@@ -92,17 +89,26 @@ impl Drop for Observer {
     }
 }
 
-async fn look(mut client: Client, own: Jid, seen: Arc<Mutex<Occupants>>) {
-    while let Some(event) = client.next().await {
+async fn look(mut client: Client, own: Jid, seen: Arc<Mutex<Occupants>>, mut ended: oneshot::Receiver<()>) {
+    loop {
+        let event = tokio::select! {
+            event = client.next() => event,
+            _ = &mut ended => break,
+        };
         match event {
-            Event::Online { .. } => {
+            Some(Event::Online { .. }) => {
                 let join = Presence::new(Type::None).with_to(own.clone()).with_payload(Muc::new());
                 let _ = client.send_stanza(join.into()).await;
             }
-            Event::Stanza(Stanza::Presence(presence)) => note(&presence, &seen),
-            _ => (),
+            Some(Event::Stanza(Stanza::Presence(presence))) => note(&presence, &seen),
+            Some(_) => (),
+            None => return,
         }
     }
+    // the server would keep a session that only vanishes, and its occupant with it
+    let leave = Presence::new(Type::Unavailable).with_to(own);
+    let _ = client.send_stanza(leave.into()).await;
+    let _ = tokio::time::timeout(Duration::from_secs(2), client.send_end()).await;
 }
 
 fn note(presence: &Presence, seen: &Mutex<Occupants>) {
