@@ -101,7 +101,9 @@ fn show(config: &Config, paint: Paint) -> String {
     for warning in &config.warnings {
         text.push_str(&format!("warning: {}\n", printable(warning)));
     }
-    text.push_str(&format!("fine: {} rooms on {} services\n", config.rooms.len(), config.services.len()));
+    let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+    let (rooms, services) = (count(config.rooms.len(), "room"), count(config.services.len(), "service"));
+    text.push_str(&format!("fine: {rooms} on {services}\n"));
     text
 }
 
