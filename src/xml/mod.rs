@@ -1,7 +1,7 @@
 //! Bytes to elements and back, bounded at every step. Pure.
 //!
 //! Parsing is a security boundary: whoever is moderated writes what is parsed here. Bytes are cut into frames by
-//! [`Splitter`], which never recurses and survives a frame of any size; [`parse`] makes an [`Element`] of a frame
+//! [`Splitter`], which never recurses and survives a frame of any size; [`parse()`] makes an [`Element`] of a frame
 //! within [`Limits`], or a [`Bad`] that says what is wrong, who sent it and what could be saved of it.
 //! Source: RFC 6120 §4 "XML Streams", §11 "XML Usage".
 

@@ -40,7 +40,7 @@ pub fn write(element: &Element, default_ns: Option<&str>, out: &mut String) {
     }
 }
 
-/// The text of one element, see [`write`].
+/// The text of one element, see [`write()`].
 #[must_use]
 pub fn to_string(element: &Element, default_ns: Option<&str>) -> String {
     let mut out = String::new();
