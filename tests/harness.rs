@@ -80,7 +80,7 @@ fn a_client_that_does_not_answer_disco_info_loses_the_focus() {
     assert!(keeper.becomes_moderator(&room, "keeper", SOON), "owner comes before the features");
     let from = format!("{room}/focus");
     keeper.expect("the focus to leave", SOON, |node| node.attr("from") == from && node.attr("type") == "unavailable");
-    assert!(focus.seen_in(&room, 0).contains(&Seen::Left(Why::StartTimeout)));
+    focus.wait_seen("the start timeout", 0, SOON, |seen| seen.what == Seen::Left(Why::StartTimeout));
     assert_eq!(focus.held_since(&room, keeper.bare()), None);
 }
 
@@ -290,6 +290,35 @@ fn plain_rooms_are_locked_until_configured() {
     assert_eq!(guest.join(&room, "guest").condition(), "item-not-found");
     assert_eq!(owner.configure(&room, &[("muc#roomconfig_whois", "anyone")]).attr("type"), "result");
     assert_eq!(guest.join(&room, "guest").attr("type"), "");
+}
+
+#[test]
+fn each_member_is_granted_once_however_many_requests_are_under_way() {
+    let (prosody, focus) = world(Options::default());
+    let mut keeper = Client::account(prosody.c2s(), ACCOUNT, PASSWORD);
+    let answer = keeper.conference(FOCUS, &room("first"), "machine-1", "");
+    let session = conference(&answer).attr("session-id").to_owned();
+    let rooms: Vec<String> = (0..30).map(|number| room(&format!("r{number}"))).collect();
+    for _ in 0..2 {
+        let requests = rooms.iter().map(|room| support::client::conference_request(room, "machine-1", &session));
+        for request in requests.collect::<Vec<_>>() {
+            keeper.ask("set", FOCUS, &request);
+        }
+        for room in &rooms {
+            let ready = |node: &Node| {
+                node.child("conference")
+                    .is_some_and(|found| found.attr("room") == room && found.attr("ready") == "true")
+            };
+            keeper.expect("ready", SOON, ready);
+            keeper.enter(room, "keeper");
+        }
+    }
+    for room in &rooms {
+        keeper.answer_disco(room);
+    }
+    focus.wait_held(&rooms, keeper.bare(), SOON);
+    let granted = focus.log().iter().filter(|seen| matches!(seen.what, Seen::Granted { .. })).count();
+    assert_eq!(granted, rooms.len());
 }
 
 #[test]

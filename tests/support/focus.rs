@@ -17,7 +17,7 @@
 //!
 //! The thread that runs it writes down everything it sees; tests ask [`Focus`] and never the program under test.
 
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -128,7 +128,7 @@ pub enum Seen {
     },
     /// The focus is in the room.
     Entered,
-    /// The focus is out of the room.
+    /// The focus is out of the room, and the room has said so.
     Left(Why),
     /// A member came.
     Joined {
@@ -303,6 +303,7 @@ impl Focus {
     pub fn crash(&self) {
         if let Some((commands, _)) = &self.running {
             let _ = commands.send(Command::Crash);
+            super::until("the focus to crash", Duration::from_secs(5), || (!self.connected()).then_some(()));
         }
     }
 
@@ -523,7 +524,14 @@ async fn drive(brain: &mut Brain, links: Links, inbox: &mut mpsc::UnboundedRecei
         tokio::select! {
             command = inbox.recv() => match command {
                 Some(Command::Crash) => brain.crash(),
-                None => return true,
+                None => {
+                    // the component first, and seen to be gone: who hears that the occupant vanished and asks at once
+                    // must not be answered by silence
+                    let _ = component.shutdown().await;
+                    let gone = async { while let Ok(1..) = component.read(&mut from_component).await {} };
+                    let _ = tokio::time::timeout(Duration::from_secs(1), gone).await;
+                    return true;
+                }
             },
             read = component.read(&mut from_component) => {
                 let Ok(length @ 1..) = read else { return false };
@@ -591,6 +599,9 @@ struct Member {
     affiliation: String,
     role: String,
     caps: Option<String>,
+    /// Owner was granted and the room has not yet said so. Each request authenticates its sender anew, and granting
+    /// anew each time would make the room say so to everybody once for every request under way.
+    granting: bool,
     /// Its features are known or assumed.
     known: bool,
     /// It is in Jicofo's `participants`.
@@ -641,8 +652,8 @@ struct Brain {
     conferences: HashMap<String, Conference>,
     /// In which rooms a full JID is.
     present: HashMap<String, HashSet<String>>,
-    /// Rooms that we left and whose last word has not come.
-    leaving: HashMap<String, usize>,
+    /// Rooms that we left, why, and whose last word has not come.
+    leaving: HashMap<String, VecDeque<Why>>,
     questions: HashMap<String, Question>,
     timers: BinaryHeap<Timer>,
     to_component: String,
@@ -906,10 +917,11 @@ impl Brain {
         if let Some(left) = self.leaving.get_mut(room) {
             // of an earlier life of the room
             if own && gone {
-                *left -= 1;
-                if *left == 0 {
+                let why = left.pop_front();
+                if left.is_empty() {
                     self.leaving.remove(room);
                 }
+                self.note(room, Seen::Left(why.unwrap_or(Why::Removed)));
             }
             return;
         }
@@ -920,7 +932,8 @@ impl Brain {
             if let Some(Conference { asker: Some((from, _)), .. }) = self.conferences.get(room) {
                 self.note(room, Seen::Silent { from: from.clone() });
             }
-            self.forget(room, if muc.destroyed { Why::Destroyed } else { Why::Removed });
+            self.forget(room);
+            self.note(room, Seen::Left(if muc.destroyed { Why::Destroyed } else { Why::Removed }));
         } else if own {
             self.on_entered(room);
         } else if gone {
@@ -1004,6 +1017,14 @@ impl Brain {
 
     fn grant(&mut self, room: &str, jid: &str) {
         let jid = bare(jid).to_owned();
+        let Some(conference) = self.conferences.get_mut(room) else { return };
+        let mut pending = false;
+        for member in conference.members.values_mut().filter(|member| bare(&member.jid) == jid) {
+            pending |= std::mem::replace(&mut member.granting, true);
+        }
+        if pending {
+            return;
+        }
         self.note(room, Seen::Granted { jid: jid.clone() });
         let payload = format!(
             "<query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='owner' jid='{}'/></query>",
@@ -1059,13 +1080,16 @@ impl Brain {
                 }
                 self.note(&room, Seen::Answered { nick, how });
             }
-            Question::Grant { room, jid } if error => {
-                // not a member any more, or the room is gone; nothing to do but to say it
-                if self.options.verbose {
+            Question::Grant { room, jid } => {
+                let members = self.conferences.get_mut(&room).into_iter().flat_map(|found| found.members.values_mut());
+                for member in members.filter(|member| bare(&member.jid) == jid) {
+                    member.granting = false;
+                }
+                if error && self.options.verbose {
                     println!("focus: {room}: owner for {jid} refused");
                 }
             }
-            Question::Grant { .. } | Question::Other => (),
+            Question::Other => (),
         }
     }
 
@@ -1127,18 +1151,17 @@ impl Brain {
 
     fn leave(&mut self, room: &str, why: Why) {
         let _ = write!(self.to_client, "<presence type='unavailable' to='{}/focus'/>", escape(room));
-        *self.leaving.entry(room.to_owned()).or_default() += 1;
-        self.forget(room, why);
+        self.leaving.entry(room.to_owned()).or_default().push_back(why);
+        self.forget(room);
     }
 
-    fn forget(&mut self, room: &str, why: Why) {
+    fn forget(&mut self, room: &str) {
         let Some(conference) = self.conferences.remove(room) else { return };
         for member in conference.members.values() {
             if let Some(rooms) = self.present.get_mut(&member.jid) {
                 rooms.remove(room);
             }
         }
-        self.note(room, Seen::Left(why));
         self.show(room);
     }
 
