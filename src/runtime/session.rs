@@ -175,6 +175,8 @@ impl<S: Clone + Send> Driver<S> {
 
     fn order(&mut self, now: Instant, order: Order, link: &mut Link, out: &mut Outbox) {
         match order {
+            // Meant for a session that waits for the server; this one has just come through.
+            Order::Input(Input::Offline(_)) if matches!(link, Link::Up(_)) => {}
             Order::Input(input) => self.handle(now, input, out),
             Order::Connect(last) => {
                 if matches!(link, Link::Down) {

@@ -287,6 +287,9 @@ impl Service {
         let wait = match class(cause.word) {
             Class::Evicted => {
                 session.not_before = Some(now + session.ladder.next(EVICTED, LAST, &mut self.rng));
+                // Whoever throws us out can be reached; the others need not wait, and this one must.
+                self.reach = Reach::Up;
+                self.reach_ladder.reset();
                 return;
             }
             Class::Network => self.reach_ladder.next(PROBE_FIRST, self.probe_last, &mut self.rng).min(self.probe_last),

@@ -156,3 +156,23 @@ fn a_prober_with_nothing_to_ask_hands_on() {
     service.poll(now, &mut logins, &mut out);
     assert_eq!(out, [Output::Gate(0, Gate::Probe), Output::Gate(1, Gate::Probe)]);
 }
+
+#[test]
+fn whoever_is_thrown_out_at_the_first_login_after_an_outage_waits_all_the_same() {
+    let (mut service, mut logins, mut out) = service(2);
+    let mut now = Instant::now();
+    service.poll(now, &mut logins, &mut out);
+    service.failed(now, 0, &unreachable(), &mut logins);
+    let mut attempts = 0;
+    for _ in 0..100 {
+        now += Duration::from_millis(100);
+        out.clear();
+        service.poll(now, &mut logins, &mut out);
+        for id in connects(&out) {
+            attempts += 1;
+            service.failed(now, id, &Cause::new(Word::PolicyViolation, "too many logins"), &mut logins);
+        }
+    }
+    assert_eq!(attempts, 1);
+    assert_eq!(service.reach(), &Reach::Up);
+}
