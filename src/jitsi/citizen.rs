@@ -10,7 +10,7 @@ use crate::xmpp::caps::Capabilities;
 use crate::xmpp::{element, jid, ns, stanza};
 
 /// Longest id of another's IQ that we echo, in bytes; rooms make them long, nobody makes them this long.
-const ID_BYTES: usize = 4096;
+pub const ID_BYTES: usize = 4096;
 
 /// Answers a get or set; nothing for a result or an error, which are somebody else's answers.
 ///

@@ -125,9 +125,14 @@ impl Focus {
         self.last_answer.is_none_or(|at| at < asked_at)
     }
 
-    /// The stream is new: what was on its way is lost.
-    pub fn reset(&mut self) {
+    /// The stream is lost, and what was on its way with it.
+    pub fn lost(&mut self) {
         self.first_pending = false;
+    }
+
+    /// The stream is new.
+    pub fn reset(&mut self) {
+        self.lost();
         // Whether it authenticates may have changed with its restart; it says so again.
         self.facts.authentication = None;
     }

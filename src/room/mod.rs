@@ -108,7 +108,7 @@ pub enum Effect {
         /// The nick to ask for.
         nick: Box<str>,
     },
-    /// Send the presence that leaves.
+    /// Send the presence that leaves; while the stream is lost, as soon as it is resumed.
     Leave {
         /// The nick we have.
         nick: Box<str>,
@@ -208,14 +208,15 @@ pub struct Room {
     kicks: Ladder,
     soon: u8,
     nick_try: u8,
-    releasing: bool,
+    /// The nick of a join whose answer is not known, so that the room may have us inside although we think outside.
+    maybe_as: Option<Box<str>>,
 }
 
 #[derive(Debug)]
 enum State {
     Outside(Outside),
     Asking { give_up_at: Instant },
-    Joining { give_up_at: Instant, nick: Box<str>, occupants: Box<Occupants> },
+    Joining(Box<Joining>),
     Inside(Box<Inside>),
     Leaving { give_up_at: Instant },
     Gone,
@@ -229,9 +230,20 @@ struct Outside {
 }
 
 #[derive(Debug)]
+struct Joining {
+    give_up_at: Instant,
+    nick: Box<str>,
+    /// What the join was made from.
+    said: Arc<Settings>,
+    occupants: Occupants,
+}
+
+#[derive(Debug)]
 struct Inside {
     occupants: Occupants,
     nick: Box<str>,
+    /// What our presence was last made from.
+    said: Arc<Settings>,
     moderator: bool,
     entered: Instant,
     /// When the room last confirmed that we are inside.
@@ -281,7 +293,7 @@ impl Room {
             kicks: Ladder::default(),
             soon: 0,
             nick_try: 0,
-            releasing: false,
+            maybe_as: None,
         }
     }
 
@@ -348,7 +360,8 @@ impl Room {
             State::Outside(outside) => outside.retry_at,
             // The session keeps the time of its questions.
             State::Asking { .. } | State::Gone => None,
-            State::Joining { give_up_at, .. } | State::Leaving { give_up_at } => Some(*give_up_at),
+            State::Joining(joining) => Some(joining.give_up_at),
+            State::Leaving { give_up_at } => Some(*give_up_at),
             State::Inside(inside) if inside.lost.is_some() => None,
             State::Inside(inside) => {
                 let ask = match inside.ask {
@@ -378,10 +391,10 @@ impl Room {
                 cause: Cause::new(Word::AskingFocus, "the focus was asked to open the conference"),
                 next: Next::Answer(*give_up_at),
             },
-            State::Joining { give_up_at, .. } => Snapshot {
+            State::Joining(joining) => Snapshot {
                 state: RoomState::Joining,
                 cause: Cause::new(Word::JoinSent, "the join is sent and not answered yet"),
-                next: Next::Answer(*give_up_at),
+                next: Next::Answer(joining.give_up_at),
             },
             State::Inside(inside) => inside.snapshot(now, &self.settings, rules, focus),
             State::Leaving { .. } | State::Gone => Snapshot {
@@ -408,7 +421,9 @@ impl Room {
             }
             Input::Pinged(answer) => self.pinged(&answer, cx),
             Input::Configured(result) => {
-                if let State::Inside(inside) = &mut self.state {
+                if let State::Inside(inside) = &mut self.state
+                    && inside.form == Form::Sent
+                {
                     inside.form = match result {
                         Ok(()) => Form::NotNeeded,
                         Err(error) => Form::Failed(error.describe().into()),
@@ -447,8 +462,13 @@ impl Room {
             tries => format!("{}_{}", self.settings.nick, tries + 1).into(),
         };
         cx.effects.push(Effect::Join { nick: nick.clone() });
-        self.state =
-            State::Joining { give_up_at: cx.now + JOIN_TIMEOUT, nick, occupants: Box::new(Occupants::default()) };
+        self.maybe_as = Some(nick.clone());
+        self.state = State::Joining(Box::new(Joining {
+            give_up_at: cx.now + JOIN_TIMEOUT,
+            nick,
+            said: self.settings.clone(),
+            occupants: Occupants::default(),
+        }));
     }
 
     fn presence(&mut self, nick: &str, read: &RoomPresence, cx: &mut Context<'_>) {
@@ -463,17 +483,17 @@ impl Room {
             },
         };
         match &mut self.state {
-            State::Joining { nick: wanted, occupants, .. } => {
-                let own = read.has(Status::SELF) || nick == &**wanted;
+            State::Joining(joining) => {
+                let own = read.has(Status::SELF) || nick == &*joining.nick;
                 if available {
-                    occupants.enter(cx.now, nick, read);
+                    joining.occupants.enter(cx.now, nick, read);
                     if own {
                         self.entered(nick, read, cx);
                     }
                 } else if own && !read.has(Status::RENAMED) {
                     self.thrown_out(read, cx);
                 } else {
-                    occupants.leave(nick, renamed(read));
+                    joining.occupants.leave(nick, renamed(read));
                 }
             }
             State::Inside(inside) => {
@@ -510,9 +530,10 @@ impl Room {
 
     /// Our own presence ended the join. Source: XEP-0045 §7.2.2 "Presence Broadcast".
     fn entered(&mut self, nick: &str, read: &RoomPresence, cx: &mut Context<'_>) {
-        let State::Joining { occupants, .. } = &mut self.state else { return };
-        let occupants = std::mem::take(&mut **occupants);
+        let State::Joining(joining) = &mut self.state else { return };
+        let (occupants, said) = (std::mem::take(&mut joining.occupants), joining.said.clone());
         self.soon = 0;
+        self.maybe_as = None;
         let form = if !self.settings.focus && read.has(Status::CREATED) {
             cx.effects.push(Effect::Configure);
             Form::Sent
@@ -524,6 +545,7 @@ impl Room {
         let mut inside = Box::new(Inside {
             occupants,
             nick: nick.into(),
+            said,
             moderator: false,
             entered: cx.now,
             confirmed: cx.now,
@@ -535,6 +557,7 @@ impl Room {
             lost: None,
         });
         inside.judge(&self.settings, cx);
+        inside.introduce(&self.settings, cx);
         self.state = State::Inside(inside);
     }
 
@@ -544,18 +567,21 @@ impl Room {
         {
             self.ladder.reset();
         }
-        if self.releasing {
-            return self.gone(cx);
-        }
+        self.maybe_as = None;
         let (cause, retry) = join::removed(read, &self.settings.jid);
         self.outside(cause, retry, cx);
     }
 
     fn refused(&mut self, error: &StanzaError, cx: &mut Context<'_>) {
         // Refused once inside, a change of nick or name leaves what the room had.
-        if let State::Joining { nick, .. } = &self.state {
-            let (cause, retry) = join::refused(error, &self.settings.jid, nick);
+        let State::Joining(joining) = &self.state else { return };
+        self.maybe_as = None;
+        let (cause, retry) = join::refused(error, &self.settings.jid, &joining.nick);
+        if joining.said == self.settings {
             self.outside(cause, retry, cx);
+        } else {
+            // What was refused is no longer what is wanted.
+            self.in_turn(cause, cx);
         }
     }
 
@@ -590,6 +616,7 @@ impl Room {
 
     /// Goes outside for `cause` and wants a place as soon as there is one.
     fn in_turn(&mut self, cause: Cause, cx: &mut Context<'_>) {
+        self.nick_try = 0;
         cx.effects.push(Effect::Enqueue);
         self.state = State::Outside(Outside { cause, retry_at: None });
     }
@@ -655,6 +682,8 @@ impl Room {
 
     fn pinged(&mut self, answer: &ping::Presence, cx: &mut Context<'_>) {
         let State::Inside(inside) = &mut self.state else { return };
+        // An answer from before we were thrown out and came back says nothing about now.
+        let Ping::Sent(_) = inside.ping else { return };
         match answer {
             ping::Presence::Inside => {
                 inside.confirmed = cx.now;
@@ -677,6 +706,9 @@ impl Room {
     }
 
     fn online(&mut self, resumed: bool, cx: &mut Context<'_>) {
+        if !resumed {
+            self.maybe_as = None;
+        }
         match &mut self.state {
             State::Inside(inside) if resumed => {
                 inside.lost = None;
@@ -687,7 +719,11 @@ impl Room {
                 if let Ping::Sent(_) = inside.ping {
                     inside.ping = Ping::Due(cx.now + jitter(Duration::from_secs(10), cx.rng));
                 }
+                if inside.form == Form::Sent {
+                    cx.effects.push(Effect::Configure);
+                }
                 inside.judge(&self.settings, cx);
+                inside.introduce(&self.settings, cx);
             }
             State::Inside(_) => {
                 let cause =
@@ -701,6 +737,9 @@ impl Room {
     }
 
     fn offline(&mut self, cause: &Cause, resumable: bool, cx: &mut Context<'_>) {
+        if !resumable {
+            self.maybe_as = None;
+        }
         match &mut self.state {
             State::Inside(inside) if resumable => inside.lost = Some(cause.clone()),
             State::Leaving { .. } => self.gone(cx),
@@ -715,10 +754,7 @@ impl Room {
         let before = std::mem::replace(&mut self.settings, settings);
         let new = &self.settings;
         match &mut self.state {
-            State::Inside(inside) if before.nick != new.nick || before.display_name != new.display_name => {
-                let nick = if before.nick == new.nick { inside.nick.clone() } else { new.nick.clone() };
-                cx.effects.push(Effect::Update { nick });
-            }
+            State::Inside(inside) if inside.lost.is_none() => inside.introduce(new, cx),
             // What kept us out may be what was just changed.
             State::Outside(Outside { retry_at: at @ Some(_), .. }) if *before != **new => {
                 *at = None;
@@ -729,18 +765,27 @@ impl Room {
     }
 
     fn release(&mut self, cx: &mut Context<'_>) {
-        self.releasing = true;
+        let give_up_at = cx.now + Duration::from_secs(5);
         match &self.state {
-            State::Inside(inside) if inside.lost.is_none() => {
+            State::Inside(inside) => {
                 cx.effects.push(Effect::Leave { nick: inside.nick.clone() });
-                self.state = State::Leaving { give_up_at: cx.now + Duration::from_secs(5) };
+                // Nobody confirms while the stream is lost; the session says it when it is back.
+                if inside.lost.is_some() {
+                    return self.gone(cx);
+                }
+                self.state = State::Leaving { give_up_at };
             }
-            State::Joining { nick, .. } => {
-                cx.effects.push(Effect::Leave { nick: nick.clone() });
-                self.state = State::Leaving { give_up_at: cx.now + Duration::from_secs(5) };
+            State::Joining(joining) => {
+                cx.effects.push(Effect::Leave { nick: joining.nick.clone() });
+                self.state = State::Leaving { give_up_at };
             }
             State::Leaving { .. } => {}
-            _ => self.gone(cx),
+            State::Outside(_) | State::Asking { .. } | State::Gone => {
+                if let Some(nick) = self.maybe_as.take() {
+                    cx.effects.push(Effect::Leave { nick });
+                }
+                self.gone(cx);
+            }
         }
     }
 
@@ -756,7 +801,7 @@ impl Room {
                 outside.retry_at = None;
                 cx.effects.push(Effect::Enqueue);
             }
-            State::Joining { give_up_at, .. } if *give_up_at <= now => {
+            State::Joining(joining) if joining.give_up_at <= now => {
                 let cause = Cause::new(
                     Word::NoAnswer,
                     format!(
@@ -799,6 +844,7 @@ impl Inside {
         if focus && self.moderator {
             self.ask = Ask::Idle;
             self.ask_ladder.reset();
+            self.refusal = None;
         } else if self.ask == Ask::Idle {
             if focus {
                 // The grant comes in a second presence, tens of milliseconds later; ask again only if it does not.
@@ -811,6 +857,16 @@ impl Inside {
             self.ask = Ask::Queued;
             cx.effects.push(Effect::Enqueue);
         }
+    }
+
+    /// Sends our presence again where it was made from other settings than are wanted now.
+    fn introduce(&mut self, settings: &Arc<Settings>, cx: &mut Context<'_>) {
+        let renamed = self.said.nick != settings.nick;
+        if renamed || self.said.display_name != settings.display_name {
+            let nick = if renamed { settings.nick.clone() } else { self.nick.clone() };
+            cx.effects.push(Effect::Update { nick });
+        }
+        self.said = settings.clone();
     }
 
     fn ask_later(&mut self, first: Duration, cx: &mut Context<'_>) {

@@ -148,6 +148,8 @@ pub struct Session {
     in_flight: usize,
     /// How many of the elements going out now are sent again.
     resent: usize,
+    /// Occupant JIDs of ours to leave with when the lost stream is resumed.
+    farewells: Vec<String>,
     /// When to look at the queue again although no answer came.
     pump_at: Option<Instant>,
     /// Why the group chat service is not one, where the server said so.
@@ -161,6 +163,8 @@ struct Held {
     /// What was last reported.
     shown: Option<Snapshot>,
     timer: Option<Instant>,
+    /// Whether it stands in the queue.
+    queued: bool,
     in_flight_since: Option<Instant>,
     /// Number in the id of the last join, so that the refusal of an older one is not taken for it.
     join: u32,
@@ -219,6 +223,7 @@ impl Session {
             timers: BTreeSet::new(),
             in_flight: 0,
             resent: 0,
+            farewells: Vec::new(),
             pump_at: None,
             muc_trouble: None,
             discovery: discover::Discovery::default(),
@@ -368,7 +373,7 @@ impl Session {
         self.by_jid.insert(settings.jid.clone(), id);
         self.by_key.insert(settings.key.clone(), id);
         let room = Room::new(settings, &mut effects);
-        self.rooms.insert(id, Held { room, shown: None, timer: None, in_flight_since: None, join: 0 });
+        self.rooms.insert(id, Held { room, shown: None, timer: None, queued: false, in_flight_since: None, join: 0 });
         self.after_room(now, id, effects, out);
     }
 
@@ -428,7 +433,11 @@ impl Session {
         let settings = held.room.settings().clone();
         let room = &settings.jid;
         match effect {
-            Effect::Enqueue => self.queue.push_back(id),
+            Effect::Enqueue => {
+                if !std::mem::replace(&mut held.queued, true) {
+                    self.queue.push_back(id);
+                }
+            }
             Effect::AskFocus => {
                 let Some(focus) = &mut self.focus else { return };
                 let number = focus.asked();
@@ -453,7 +462,13 @@ impl Session {
                 let to = format!("{room}/{nick}");
                 out.send.push(muc::update(&to, &settings.display_name, self.capabilities.presence_child()));
             }
-            Effect::Leave { nick } => out.send.push(muc::leave(&format!("{room}/{nick}"))),
+            Effect::Leave { nick } => {
+                let occupant = format!("{room}/{nick}");
+                match self.link {
+                    Link::Lost { .. } => self.farewells.push(occupant),
+                    _ => out.send.push(muc::leave(&occupant)),
+                }
+            }
             Effect::Configure => {
                 let question = self.questions.ask(room, About::Form { room: id }, now, IQ_TIMEOUT);
                 out.send.push(muc::form_request(room, &question));
@@ -488,7 +503,7 @@ impl Session {
         while let Some(&id) = self.queue.front() {
             let wants = self.rooms.get(&id).filter(|held| held.room.wants_place()).map(|held| held.room.wants_join());
             let Some(wants_join) = wants else {
-                self.queue.pop_front();
+                self.unqueue();
                 continue;
             };
             if self.acks.full() || self.focus.as_ref().is_some_and(|focus| !focus.may_ask()) {
@@ -505,12 +520,25 @@ impl Session {
                 self.pump_at = Some(at);
                 return;
             }
-            self.queue.pop_front();
+            self.unqueue();
             self.room_input(now, id, room::Input::Go, out);
         }
         if self.queue.capacity() > 64 {
             self.queue.shrink_to_fit();
         }
+    }
+
+    fn unqueue(&mut self) {
+        if let Some(held) = self.queue.pop_front().and_then(|id| self.rooms.get_mut(&id)) {
+            held.queued = false;
+        }
+    }
+
+    /// All rooms in the order they were held, so that one seed always gives one course of things.
+    fn ids(&self) -> Vec<u32> {
+        let mut ids: Vec<u32> = self.rooms.keys().copied().collect();
+        ids.sort_unstable();
+        ids
     }
 
     // ── the link
@@ -526,20 +554,30 @@ impl Session {
                 out.send.extend(again);
                 jid
             }
+            (Some(_), _) => {
+                // It took so long that we gave the session up, and our counters with it.
+                let text = "the server resumed a session that was given up meanwhile";
+                out.disconnect = Some(Cause::new(Word::Disconnected, text));
+                return;
+            }
             _ => bound.jid.as_str().into(),
         };
         self.link = Link::Online { jid, heard: now, spoke: now, pinged: None };
-        if !resumed {
+        let farewells = std::mem::take(&mut self.farewells);
+        if resumed {
+            out.send.extend(farewells.iter().map(|occupant| muc::leave(occupant)));
+            if self.discovery.unknown(self.profile.muc.is_some()) {
+                self.discover(now, out);
+            }
+        } else {
             self.acks.start(bound.management.as_ref());
-            self.questions.clear();
             if let Some(focus) = &mut self.focus {
                 focus.reset();
             }
             self.discover(now, out);
         }
         self.pace = Pace::new(self.pace.kind(), now);
-        let ids: Vec<u32> = self.rooms.keys().copied().collect();
-        for id in ids {
+        for id in self.ids() {
             self.room_input(now, id, room::Input::Online { resumed }, out);
         }
         for element in &bound.early {
@@ -557,26 +595,32 @@ impl Session {
             lost @ Link::Lost { .. } => lost,
             Link::Offline => Link::Offline,
         };
-        // A stream that the server ended on purpose is not kept for us.
-        if matches!(cause.word, Word::Conflict | Word::PolicyViolation | Word::SystemShutdown) {
+        // A stream that the server ended on purpose is not kept for us, and what we could not read would come again.
+        if matches!(cause.word, Word::Conflict | Word::PolicyViolation | Word::SystemShutdown | Word::ProtocolError) {
             self.link = Link::Offline;
         }
         let resumable = matches!(self.link, Link::Lost { .. });
         if !resumable {
             self.acks.reset();
-            self.questions.clear();
+            self.farewells.clear();
         }
-        self.queue.clear();
-        let mut ids: Vec<u32> = self.rooms.keys().copied().collect();
-        ids.sort_unstable();
-        for id in ids {
+        // Silence says nothing while nobody can be heard; who still wants an answer asks again.
+        self.questions.clear();
+        if let Some(focus) = &mut self.focus {
+            focus.lost();
+        }
+        for id in std::mem::take(&mut self.queue) {
+            if let Some(held) = self.rooms.get_mut(&id) {
+                held.queued = false;
+            }
+        }
+        for id in self.ids() {
             self.room_input(now, id, room::Input::Offline { cause, resumable }, out);
         }
     }
 
     fn close(&mut self, now: Instant, out: &mut Outbox) {
-        let ids: Vec<u32> = self.rooms.keys().copied().collect();
-        for id in ids {
+        for id in self.ids() {
             self.room_input(now, id, room::Input::Release, out);
         }
         out.close = true;
@@ -681,7 +725,8 @@ impl Session {
                 }
             }
             "iq" if matches!(head.type_.as_deref(), Some("get" | "set")) => {
-                if let Some(id) = head.id.as_deref() {
+                // A longer id is cut, and an answer to half an id is none.
+                if let Some(id) = head.id.as_deref().filter(|id| id.len() + 4 < citizen::ID_BYTES) {
                     out.send.push(stanza::error_to(head.from.as_deref(), id, "modify", "not-acceptable"));
                 }
             }
