@@ -88,8 +88,12 @@ impl Running {
     #[must_use]
     pub fn new(config: config::Service, connector: Connector, host: (String, bool), kept: &ServiceState) -> Self {
         let (host, loopback) = host;
+        let mut machine = Service::new(loopback, config.rooms_per_session, super::random_u64());
+        if config.pace == PaceKind::RateLimited {
+            machine.be_gentle(Instant::now());
+        }
         Running {
-            machine: Service::new(loopback, config.rooms_per_session, super::random_u64()),
+            machine,
             muc: config.muc.clone(),
             muc_trouble: None,
             login: kept.last_login.clone(),
@@ -198,6 +202,7 @@ impl Running {
     /// Paces all sessions by fixed rates.
     pub fn limit(&mut self) {
         self.pace = PaceKind::RateLimited;
+        self.machine.be_gentle(Instant::now());
         for &slot in self.sessions.keys() {
             self.order(slot, Order::Input(Input::Limit));
         }

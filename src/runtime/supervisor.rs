@@ -305,8 +305,11 @@ impl Supervisor {
             }
             News::Failed(cause) => {
                 running.with_machine(&mut ground, |machine, logins, _| machine.failed(now, slot, &cause, logins));
-                let retry_in = running.machine.deadline().map(|at| at.saturating_duration_since(now));
-                warn!(%service, session = slot, %cause, ?retry_in, "could not log in");
+                let wait = running.machine.deadline().map(|at| at.saturating_duration_since(now)).unwrap_or_default();
+                let retry_in = humantime::format_duration(Duration::from_millis(
+                    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                ));
+                warn!(%service, session = slot, %cause, %retry_in, "could not log in");
                 running.tell_offline(slot, &cause);
             }
             News::Lost(cause) => {

@@ -28,6 +28,8 @@ const EVICTED: Duration = Duration::from_secs(30);
 const LAST: Duration = Duration::from_secs(300);
 /// How long a stream must have held before a loss counts as the first again.
 const STEADY: Duration = Duration::from_secs(60);
+/// Between two logins where the server limits them: Jitsi's rate limits let 3 a second pass.
+const GENTLE: Duration = Duration::from_millis(500);
 /// How long a probe of the focus may take: the request's own time and a little.
 const PROBE_PATIENCE: Duration = Duration::from_secs(25);
 
@@ -112,6 +114,10 @@ pub struct Service {
     prober: usize,
     probing: Option<Instant>,
     idle_probers: usize,
+    /// Logins go out one after the other, not before this.
+    gentle: Option<Instant>,
+    /// A session would connect and the host has no login free; the end of another's login is the next occasion.
+    starved: bool,
 }
 
 #[derive(Debug, Default)]
@@ -177,7 +183,14 @@ impl Service {
             prober: 0,
             probing: None,
             idle_probers: 0,
+            gentle: None,
+            starved: false,
         }
+    }
+
+    /// Logs sessions in one after the other from now on.
+    pub fn be_gentle(&mut self, now: Instant) {
+        self.gentle.get_or_insert(now);
     }
 
     /// Whether the server can be reached.
@@ -387,6 +400,7 @@ impl Service {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let connect = match &self.reach {
+            _ if self.starved => None,
             Reach::Down { next_at, .. } => {
                 let probing = self.sessions.values().any(|session| session.link == Link::Connecting);
                 if probing || self.sessions.is_empty() { None } else { Some(*next_at) }
@@ -395,7 +409,7 @@ impl Service {
                 .sessions
                 .values()
                 .filter(|session| session.link == Link::Idle)
-                .filter_map(|session| session.not_before)
+                .filter_map(|session| session.not_before.max(self.gentle))
                 .min(),
         };
         let focus = match (&self.focus, self.probing) {
@@ -430,24 +444,34 @@ impl Service {
     }
 
     fn connect(&mut self, now: Instant, logins: &mut Logins, out: &mut Vec<Output>) {
+        self.starved = false;
         if let Reach::Down { next_at, .. } = &self.reach {
             let probing = self.sessions.values().any(|session| session.link == Link::Connecting);
             if probing || *next_at > now {
                 return;
             }
             let idle = self.sessions.iter_mut().find(|(_, session)| session.link == Link::Idle);
-            if let Some((&id, session)) = idle
-                && logins.take()
-            {
-                session.link = Link::Connecting;
-                out.push(Output::Connect(id));
+            if let Some((&id, session)) = idle {
+                if logins.take() {
+                    session.link = Link::Connecting;
+                    out.push(Output::Connect(id));
+                } else {
+                    self.starved = true;
+                }
             }
             return;
         }
         for (&id, session) in &mut self.sessions {
             if session.link == Link::Idle && session.not_before.is_none_or(|at| at <= now) {
-                if !logins.take() {
+                if self.gentle.is_some_and(|at| at > now) {
                     return;
+                }
+                if !logins.take() {
+                    self.starved = true;
+                    return;
+                }
+                if let Some(at) = &mut self.gentle {
+                    *at = now + GENTLE;
                 }
                 session.link = Link::Connecting;
                 out.push(Output::Connect(id));

@@ -75,6 +75,7 @@ fn no_more_logins_than_the_host_allows_are_on_their_way() {
     let mut out = Vec::new();
     service.poll(now, &mut logins, &mut out);
     assert_eq!(connects(&out).len(), 8);
+    assert_eq!(service.deadline(), None, "waiting for a login to end is no reason to look at the clock");
     service.online(now, 0, &mut logins, &mut out);
     out.clear();
     service.poll(now, &mut logins, &mut out);
@@ -175,4 +176,22 @@ fn whoever_is_thrown_out_at_the_first_login_after_an_outage_waits_all_the_same()
     }
     assert_eq!(attempts, 1);
     assert_eq!(service.reach(), &Reach::Up);
+}
+
+#[test]
+fn a_server_that_limits_logins_sees_two_a_second() {
+    let (mut service, mut logins, _) = service(40);
+    let start = Instant::now();
+    let mut now = start;
+    service.be_gentle(now);
+    let mut out = Vec::new();
+    service.poll(now, &mut logins, &mut out);
+    while connects(&out).len() < 20 {
+        for id in connects(&out) {
+            service.online(now, id, &mut logins, &mut Vec::new());
+        }
+        now = service.deadline().expect("a login is due");
+        service.poll(now, &mut logins, &mut out);
+    }
+    assert!(now - start >= Duration::from_millis(9_500), "{:?}", now - start);
 }

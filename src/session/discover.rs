@@ -3,7 +3,7 @@
 //! Jitsi names it by convention only (`muc.` in docker, `conference.` in Debian's packages), and a focus that is asked
 //! for a room on a domain that does not exist never answers. Source: XEP-0030; XEP-0045 §6.1 "Discovering a MUC Service".
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{About, IQ_TIMEOUT, Outbox, Report, Session};
 use crate::cause::{Cause, Word};
@@ -11,6 +11,8 @@ use crate::xml::Element;
 use crate::xmpp::disco;
 use crate::xmpp::stanza::StanzaError;
 
+/// How long after a search in vain the next begins.
+const AGAIN: Duration = Duration::from_secs(300);
 /// Most services that are asked what they are.
 const MOST: usize = 32;
 
@@ -19,6 +21,8 @@ const MOST: usize = 32;
 pub(super) struct Discovery {
     open: usize,
     found: Option<Box<str>>,
+    /// When to search again.
+    pub(super) again_at: Option<Instant>,
 }
 
 impl Discovery {
@@ -49,6 +53,7 @@ impl Session {
             return;
         }
         self.discovery.open = 0;
+        self.discovery.again_at = None;
         let domain = self.profile.domain.clone();
         for prefix in ["muc", "conference"] {
             self.ask_candidate(now, format!("{prefix}.{domain}").into(), out);
@@ -105,6 +110,7 @@ impl Session {
         }
         self.discovery.open -= 1;
         if self.discovery.open == 0 && self.discovery.found.is_none() {
+            self.discovery.again_at = Some(now + AGAIN);
             out.reports.push(Report::MucNotFound(Cause::new(
                 Word::MucNotFound,
                 format!(

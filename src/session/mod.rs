@@ -293,6 +293,7 @@ impl Session {
             self.timers.first().map(|(at, _)| *at),
             self.questions.deadline(),
             self.pump_at,
+            if online { self.discovery.again_at } else { None },
             if online { self.acks.request_at() } else { None },
         ]
         .into_iter()
@@ -639,6 +640,10 @@ impl Session {
                 held.timer = None;
             }
             self.room_input(now, id, room::Input::Timeout, out);
+        }
+        let online = matches!(self.link, Link::Online { .. });
+        if online && self.discovery.again_at.is_some_and(|at| at <= now) {
+            self.discover(now, out);
         }
         self.keep_alive(now, out);
     }
