@@ -195,11 +195,16 @@ impl<'a> Tree<'a> {
         } else if declaration && tag.declarations >= DECLARATIONS {
             self.refuse(Why::TooManyNodes);
             tag.doubtful = true;
-        } else if self.afford() || declaration || tag.attributes.len() < 8 {
+        } else if self.afford() || declaration || tag.attributes.len() < 8 || self.is_address(&name) {
             tag.declarations += usize::from(declaration);
             tag.attributes.push((name, value));
         }
         self.tag = Some(tag);
+    }
+
+    /// Whether it is an attribute of the stanza itself that says whose and what it is.
+    fn is_address(&self, name: &RawQName) -> bool {
+        self.open.is_empty() && name.0.is_none() && matches!(name.1.as_str(), "from" | "to" | "type" | "id")
     }
 
     /// The namespace that a prefix stands for. `Ok(None)`: its declaration was left out.
@@ -504,6 +509,9 @@ mod tests {
         assert!(parse(format!("<p{attributes}/>").as_bytes(), &limits()).is_ok());
         let attributes: String = (0..21_000).map(|n| format!(" b{n}=''")).collect();
         assert_eq!(bad(&format!("<p from='f'>{WHO}<q{attributes}/></p>")).why, Why::TooManyNodes);
+        let hidden = bad(&format!("<p{attributes} from='f'>{WHO}</p>"));
+        assert_eq!(hidden.rest.as_ref().and_then(|rest| rest.attr("from")), Some("f"));
+        assert_eq!(role(&hidden), Some("moderator"));
         let declarations: String = (0..10_000).map(|n| format!(" xmlns:n{n}='u'")).collect();
         let text = format!("<p><q{declarations}>{}</q>{WHO}</p>", "<n9999:a/>".repeat(2_000));
         let bad = bad(&text);

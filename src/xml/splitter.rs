@@ -341,11 +341,13 @@ struct Sieve {
     limits: Limits,
     lexer: Lexer,
     depth: usize,
-    /// The first tag, up to [`Limits::stanza_bytes`].
+    /// The first tag, without attributes that are long or too many.
     tag: Vec<u8>,
+    /// Where in `tag` the attribute under way begins, the white space before it included.
+    attribute: Option<usize>,
     /// Whether the first tag is complete.
     tag_done: bool,
-    /// Whether the first tag was longer than that.
+    /// Whether the first tag was too long all the same.
     tag_cut: bool,
     /// The child under way, while it is small; `None` between children and in a long one.
     child: Option<Vec<u8>>,
@@ -354,8 +356,30 @@ struct Sieve {
 }
 
 impl Sieve {
-    /// Most bytes of one child that is kept, and of all together.
-    const CHILD_BYTES: usize = 16 * 1024;
+    /// Most bytes of one child that is kept.
+    fn child_bytes(&self) -> usize {
+        (self.limits.stanza_bytes / 4).min(16 * 1024)
+    }
+
+    /// Most bytes of all children that are kept.
+    fn kept_bytes(&self) -> usize {
+        (self.limits.stanza_bytes / 2).min(64 * 1024)
+    }
+
+    /// Most bytes of one attribute that is kept; a JID has at most 3,071, six times as many when escaped.
+    fn attribute_bytes(&self) -> usize {
+        (self.limits.stanza_bytes / 4).min(20 * 1024)
+    }
+
+    /// Most bytes of attributes, beside those that a [`Head`] is made of.
+    fn attributes_bytes(&self) -> usize {
+        (self.limits.stanza_bytes / 4).min(64 * 1024)
+    }
+
+    /// Most bytes of the first tag.
+    fn tag_bytes(&self) -> usize {
+        self.limits.stanza_bytes.min(192 * 1024)
+    }
 
     fn new(limits: Limits) -> Self {
         Sieve {
@@ -363,6 +387,7 @@ impl Sieve {
             lexer: Lexer::Text,
             depth: 0,
             tag: Vec::new(),
+            attribute: None,
             tag_done: false,
             tag_cut: false,
             child: None,
@@ -379,11 +404,7 @@ impl Sieve {
                 if self.tag_done {
                     continue;
                 }
-                if self.tag.len() < self.limits.stanza_bytes {
-                    self.tag.push(byte);
-                } else {
-                    self.tag_cut = true;
-                }
+                self.feed_tag(was, byte);
                 self.tag_done = matches!(mark, Mark::Opened | Mark::Empty);
                 if mark == Mark::Opened {
                     self.depth = 1;
@@ -393,8 +414,9 @@ impl Sieve {
             if self.depth == 1 && was == Lexer::Text && byte == b'<' {
                 self.child = Some(Vec::new());
             }
+            let child_bytes = self.child_bytes();
             if let Some(child) = &mut self.child {
-                if child.len() < Self::CHILD_BYTES {
+                if child.len() < child_bytes {
                     child.push(byte);
                 } else {
                     self.child = None;
@@ -409,15 +431,53 @@ impl Sieve {
             if self.depth == 1
                 && mark != Mark::Opened
                 && let Some(child) = self.child.take()
+                && self.kept.len() + child.len() <= self.kept_bytes()
+                && self.says_who(&child)
             {
-                let namespace = MUC_USER.as_bytes();
-                if child.windows(namespace.len()).any(|part| part == namespace)
-                    && self.kept.len() + child.len() <= Self::CHILD_BYTES
-                {
-                    self.kept.extend_from_slice(&child);
-                }
+                self.kept.extend_from_slice(&child);
             }
         }
+    }
+
+    /// Takes a byte of the first tag.
+    fn feed_tag(&mut self, was: Lexer, byte: u8) {
+        let attribute = self.attribute.map(|start| self.tag.len() - start);
+        if self.tag.len() >= self.tag_bytes() {
+            self.tag_cut = true;
+            return;
+        }
+        // One byte more than is kept, so that the length tells at its end.
+        if attribute.is_none_or(|length| length <= self.attribute_bytes()) || !matches!(was, Lexer::Value(_)) {
+            if self.attribute.is_none() && byte.is_ascii_whitespace() {
+                self.attribute = Some(self.tag.len());
+            }
+            self.tag.push(byte);
+        }
+        if !matches!((was, self.lexer), (Lexer::Value(_), Lexer::Tag(_))) {
+            return;
+        }
+        // An attribute ends here.
+        let Some(start) = self.attribute.replace(self.tag.len()) else { return };
+        let text = self.tag[start..].trim_ascii_start();
+        let name = text.split(|&b| b == b'=' || b.is_ascii_whitespace()).next().unwrap_or_default();
+        let in_head = [&b"from"[..], b"to", b"type", b"id"].contains(&name);
+        if self.tag.len() - start > self.attribute_bytes() || !in_head && self.tag.len() > self.attributes_bytes() {
+            self.tag.truncate(start);
+        }
+        self.attribute = Some(self.tag.len());
+    }
+
+    /// Whether a child is what a room says of an occupant, and not one that only mentions it.
+    fn says_who(&self, child: &[u8]) -> bool {
+        let namespace = MUC_USER.as_bytes();
+        if !child.windows(namespace.len()).any(|part| part == namespace) {
+            return false;
+        }
+        let read = match parse::parse_any_length(child, &self.limits) {
+            Ok(child) => Some(child),
+            Err(bad) => bad.rest,
+        };
+        read.is_some_and(|child| child.has_ns(MUC_USER))
     }
 
     fn finish(&self) -> Box<Bad> {
@@ -427,7 +487,7 @@ impl Sieve {
     }
 
     fn rest(&self) -> Option<super::Element> {
-        let name_end = self.tag[1..].iter().position(|b| b" \t\r\n/>".contains(b))?;
+        let name_end = self.tag.get(1..)?.iter().position(|b| b" \t\r\n/>".contains(b))?;
         let mut whole = self.tag.clone();
         if !whole.ends_with(b"/>") {
             whole.extend_from_slice(&self.kept);
@@ -515,6 +575,67 @@ mod tests {
         assert_eq!(seen, [r#"Some("r@s/n") Some("1")"#, "<b/>"]);
         assert_eq!(splitter.held.capacity(), 0);
         assert!(splitter.sieve.is_none());
+    }
+
+    /// Splits one stanza of more than a stanza may be, and gives what was saved of it.
+    fn saved(stanza: &str) -> Bad {
+        let mut bad = None;
+        for chunk in [1_000_000, 4_096] {
+            let mut splitter = Splitter::new(Limits::default());
+            let text = format!("{OPEN}{stanza}");
+            for chunk in text.as_bytes().chunks(chunk) {
+                splitter
+                    .push(chunk, |piece| {
+                        if let Piece::TooLong(saved) = piece {
+                            bad = Some(*saved);
+                        }
+                    })
+                    .unwrap();
+            }
+        }
+        bad.expect("it was not too long")
+    }
+
+    #[test]
+    fn attributes_of_any_size_and_number_do_not_hide_an_occupant() {
+        let who = "<x xmlns='http://jabber.org/protocol/muc#user'><item role='moderator'/></x>";
+        let long = format!("junk='{}'", "&apos;".repeat(100_000));
+        let many: String = (0..60_000).map(|n| format!("a{n}='' ")).collect();
+        for junk in [long, many] {
+            let bad = saved(&format!("<presence {junk} from='r@s/n' id=\"1\">{who}</presence>"));
+            assert_eq!(bad.head.from.as_deref(), Some("r@s/n"));
+            assert_eq!(bad.head.id.as_deref(), Some("1"));
+            let rest = bad.rest.unwrap();
+            assert_eq!(rest.attr("from"), Some("r@s/n"));
+            assert!(rest.has_child("x", MUC_USER));
+        }
+    }
+
+    #[test]
+    fn a_monstrous_first_tag_of_any_shape_is_survived() {
+        let filler = "x".repeat(300_000);
+        for tag in [
+            "<a'F'/>",
+            "<a 'F'/>",
+            "<F/>",
+            "<a F/>",
+            "<a b='F' c='F'/>",
+            "<a b = 'F'>F</a>",
+            "<a>F</a>",
+            "<a/b='F'>F</a>",
+        ] {
+            assert_eq!(saved(&tag.replace('F', &filler)).why, Why::TooLong);
+        }
+    }
+
+    #[test]
+    fn children_that_only_mention_the_namespace_do_not_take_its_place() {
+        let who = "<x xmlns='http://jabber.org/protocol/muc#user'><item role='moderator'/></x>";
+        let mentions = format!("<a b='{MUC_USER}'>{}</a><b>{MUC_USER}</b>", "x".repeat(15_000)).repeat(30);
+        let bad = saved(&format!("<presence from='r@s/n'>{mentions}{who}</presence>"));
+        let rest = bad.rest.unwrap();
+        assert_eq!(rest.children().count(), 1);
+        assert!(rest.has_child("x", MUC_USER));
     }
 
     #[test]
