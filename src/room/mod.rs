@@ -250,6 +250,7 @@ struct Inside {
     confirmed: Instant,
     ping: Ping,
     ask: Ask,
+    /// Of questions to the focus; where there is none, of the configuration form.
     ask_ladder: Ladder,
     form: Form,
     /// What the focus last said against us while we were inside.
@@ -277,7 +278,7 @@ enum Ask {
 enum Form {
     NotNeeded,
     Sent,
-    Failed(Box<str>),
+    Failed { why: Box<str>, retry_at: Instant },
 }
 
 impl Room {
@@ -372,7 +373,11 @@ impl Room {
                     Ping::Due(at) => Some(at),
                     Ping::Sent(_) => None,
                 };
-                ask.into_iter().chain(ping).min()
+                let form = match inside.form {
+                    Form::Failed { retry_at, .. } => Some(retry_at),
+                    _ => None,
+                };
+                ask.into_iter().chain(ping).chain(form).min()
             }
         }
     }
@@ -426,7 +431,10 @@ impl Room {
                 {
                     inside.form = match result {
                         Ok(()) => Form::NotNeeded,
-                        Err(error) => Form::Failed(error.describe().into()),
+                        Err(error) => {
+                            let wait = inside.ask_ladder.next(FIRST, SLOW, cx.rng);
+                            Form::Failed { why: error.describe().into(), retry_at: cx.now + wait }
+                        }
                     };
                 }
             }
@@ -712,9 +720,11 @@ impl Room {
         match &mut self.state {
             State::Inside(inside) if resumed => {
                 inside.lost = None;
-                // Questions on their way when the stream was lost are asked again.
-                if let Ask::Sent(_) = inside.ask {
-                    inside.ask = Ask::Due(cx.now);
+                // Questions on their way when the stream was lost are asked again, and places in the queue are lost.
+                match inside.ask {
+                    Ask::Sent(_) => inside.ask = Ask::Due(cx.now),
+                    Ask::Queued => cx.effects.push(Effect::Enqueue),
+                    Ask::Idle | Ask::Due(_) => {}
                 }
                 if let Ping::Sent(_) = inside.ping {
                     inside.ping = Ping::Due(cx.now + jitter(Duration::from_secs(10), cx.rng));
@@ -819,6 +829,12 @@ impl Room {
                 {
                     inside.ask = Ask::Queued;
                     cx.effects.push(Effect::Enqueue);
+                }
+                if let Form::Failed { retry_at, .. } = inside.form
+                    && retry_at <= now
+                {
+                    inside.form = Form::Sent;
+                    cx.effects.push(Effect::Configure);
                 }
                 if let Ping::Due(at) = inside.ping
                     && at <= now
@@ -945,9 +961,9 @@ impl Inside {
                 joined(Word::AwaitingGrant, text, ask_next)
             };
         }
-        if let (Form::Failed(why), false) = (&self.form, settings.focus) {
+        if let Form::Failed { why, retry_at } = &self.form {
             let text = format!("{room} did not take its configuration form ({why}); it may be locked for others");
-            return joined(Word::Configuring, text, Next::Nothing);
+            return joined(Word::Configuring, text, Next::Retry(*retry_at));
         }
         if self.form == Form::Sent {
             let text = format!("{room} is new and its configuration form is being confirmed");

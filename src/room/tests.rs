@@ -666,6 +666,15 @@ fn questions_on_their_way_when_the_stream_was_lost_are_asked_again_on_resumption
 }
 
 #[test]
+fn a_question_that_waited_for_its_turn_when_the_stream_was_lost_waits_again() {
+    let mut bench = Bench::held();
+    assert_eq!(bench.say("focus", &left()), [Effect::Enqueue]);
+    bench.put(Input::Offline { cause: &lost(), resumable: true });
+    assert_eq!(bench.put(Input::Online { resumed: true }), [Effect::Enqueue]);
+    bench.ask();
+}
+
+#[test]
 fn a_form_on_its_way_when_the_stream_was_lost_is_asked_for_again() {
     let mut bench = Bench::new(false);
     bench.effects.clear();
@@ -780,7 +789,7 @@ fn a_new_plain_room_is_configured_and_then_held() {
 }
 
 #[test]
-fn a_refused_form_is_said_and_the_room_kept() {
+fn a_refused_form_is_said_and_asked_for_again_by_the_ladder_while_the_room_is_kept() {
     let mut bench = Bench::new(false);
     bench.effects.clear();
     bench.put(Input::Go);
@@ -790,6 +799,13 @@ fn a_refused_form_is_said_and_the_room_kept() {
     let snapshot = bench.snapshot();
     assert_eq!((snapshot.state, snapshot.cause.word), (RoomState::Joined, Word::Configuring));
     assert!(snapshot.cause.text.contains("owners only"));
+    assert!(about(bench.wait(), 1));
+    assert_eq!(bench.elapse(), [Effect::Configure]);
+    bench.put(Input::Configured(Err(error("forbidden", "owners only"))));
+    assert!(about(bench.wait(), 2));
+    bench.elapse();
+    bench.put(Input::Configured(Ok(())));
+    assert_eq!(bench.state(), RoomState::Held);
 }
 
 #[test]

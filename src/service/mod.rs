@@ -271,6 +271,11 @@ impl Service {
             }
             self.sessions.remove(&id);
             out.push(Output::Stop(id));
+            // With the session that could not connect goes what it knew; nobody is left to find out when it is over.
+            if self.sessions.values().all(|session| matches!(session.link, Link::Online { .. })) {
+                self.reach = Reach::Up;
+                self.reach_ladder.reset();
+            }
         }
     }
 
@@ -396,14 +401,15 @@ impl Service {
         out.extend(self.sessions.keys().map(|&id| Output::Gate(id, gate)));
     }
 
-    /// When [`Service::poll`] is next due.
+    /// When [`Service::poll`] is next due; also whenever a login was given back.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let connect = match &self.reach {
             _ if self.starved => None,
             Reach::Down { next_at, .. } => {
                 let probing = self.sessions.values().any(|session| session.link == Link::Connecting);
-                if probing || self.sessions.is_empty() { None } else { Some(*next_at) }
+                let idle = self.sessions.values().any(|session| session.link == Link::Idle);
+                if probing || !idle { None } else { Some(*next_at) }
             }
             Reach::Up => self
                 .sessions

@@ -195,3 +195,35 @@ fn a_server_that_limits_logins_sees_two_a_second() {
     }
     assert!(now - start >= Duration::from_millis(9_500), "{:?}", now - start);
 }
+
+#[test]
+fn a_session_without_a_free_login_waits_for_one_and_not_in_a_circle() {
+    let (mut service, _, mut out) = service(4);
+    let mut logins = Logins::new(1);
+    let mut now = Instant::now();
+    service.poll(now, &mut logins, &mut out);
+    assert_eq!(connects(&out), [0]);
+    service.online(now, 0, &mut logins, &mut out);
+    service.lost(now, 0, &unreachable());
+    service.poll(now, &mut logins, &mut out);
+    now += Duration::from_secs(5);
+    service.poll(now, &mut logins, &mut out);
+    assert!(service.deadline().is_none_or(|at| at > now), "{:?} behind {now:?}", service.deadline());
+    out.clear();
+    service.online(now, 1, &mut logins, &mut out);
+    service.poll(now, &mut logins, &mut out);
+    assert_eq!(connects(&out), [0]);
+}
+
+#[test]
+fn when_the_one_session_that_could_not_connect_is_stopped_nothing_is_due_any_more() {
+    let (mut service, mut logins, mut out) = service(3);
+    let mut now = Instant::now();
+    service.poll(now, &mut logins, &mut out);
+    service.online(now, 0, &mut logins, &mut out);
+    service.failed(now, 1, &unreachable(), &mut logins);
+    service.left(&key("2"), &mut logins, &mut out);
+    now += Duration::from_secs(60);
+    service.poll(now, &mut logins, &mut out);
+    assert_eq!((service.deadline(), service.reach()), (None, &Reach::Up));
+}

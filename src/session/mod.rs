@@ -261,6 +261,12 @@ impl Session {
         self.rooms.is_empty()
     }
 
+    /// How many rooms are on their way: asked for or joined, and not answered.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
     /// A room of ours.
     #[must_use]
     pub fn room(&self, key: &RoomKey) -> Option<&Room> {
@@ -847,7 +853,8 @@ impl Session {
                 self.room_input(now, room, room::Input::Pinged(ping::self_ping(iq)), out);
             }
             About::Form { room } => {
-                let Some(held) = self.rooms.get(&room) else { return };
+                // A room that was left meanwhile is not configured any more.
+                let Some(held) = self.rooms.get(&room).filter(|held| held.room.inside().is_some()) else { return };
                 if iq.attr("type") == Some("result") {
                     let to = held.room.settings().jid.clone();
                     let id = self.questions.ask(&to, About::FormSubmit { room }, now, IQ_TIMEOUT);

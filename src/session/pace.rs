@@ -139,7 +139,9 @@ impl Bucket {
             self.tokens -= 1.0;
             return Ok(());
         }
-        Err(now + Duration::from_secs_f64((1.0 - self.tokens) / self.rate.max(0.001)))
+        // At least a little: the last billionth of a token is rounded away, and would be waited for in a circle.
+        let wait = Duration::from_secs_f64((1.0 - self.tokens) / self.rate.max(0.001));
+        Err(now + wait.max(Duration::from_millis(1)))
     }
 }
 

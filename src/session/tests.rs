@@ -844,6 +844,22 @@ fn a_new_plain_room_is_configured_by_its_form() {
 }
 
 #[test]
+fn a_form_that_comes_after_the_room_was_released_is_not_submitted() {
+    let mut bench = Bench::with(Profile { focus: None, ..profile() });
+    bench.put(Input::Online(bound(false)));
+    bench.put(Input::Hold(Arc::new(settings("tavern", false))));
+    bench.present("tavern", NICK, "affiliation='owner' role='moderator'", "<status code='110'/><status code='201'/>");
+    let form = bench.asked("tavern@muc.meet.jitsi", "query");
+    bench.put(Input::Release(key("tavern")));
+    bench.quiet();
+    bench.hear(&format!(
+        "<iq xmlns='jabber:client' type='result' from='tavern@{MUC}' id='{}'/>",
+        form.attr("id").expect("an id")
+    ));
+    assert!(bench.stanzas().is_empty());
+}
+
+#[test]
 fn a_form_that_nobody_answers_is_given_up_and_the_room_kept() {
     let mut bench = Bench::with(Profile { focus: None, ..profile() });
     bench.put(Input::Online(bound(false)));
