@@ -226,14 +226,18 @@ impl<S: Clone + Send> Driver<S> {
             self.tell(News::Report(report)).await;
         }
         if let Some(cause) = out.disconnect.take() {
-            if let Link::Up(transport) = std::mem::replace(link, Link::Down) {
-                farewell(transport, closing.is_none()).await;
-            }
+            let lost = std::mem::replace(link, Link::Down);
             if closing.is_some() {
                 return true;
             }
             let mut after = Outbox::default();
             self.handle(now, Input::Offline(cause.clone()), &mut after);
+            // A stream that may be resumed is not closed: the close would end the session on the server, too.
+            if let Link::Up(transport) = lost
+                && self.session.resumable(now).is_none()
+            {
+                farewell(transport).await;
+            }
             for report in after.reports {
                 self.tell(News::Report(report)).await;
             }
@@ -254,12 +258,10 @@ impl<S: Clone + Send> Driver<S> {
 }
 
 /// Closes a stream that is given up, if that works at once; a dead link is not waited for.
-async fn farewell(mut transport: Box<dyn Transport>, polite: bool) {
-    if polite {
-        transport.close();
-        let flush = poll_fn(|cx| transport.poll_flush(cx));
-        let _ = tokio::time::timeout(Duration::from_millis(200), flush).await;
-    }
+async fn farewell(mut transport: Box<dyn Transport>) {
+    transport.close();
+    let flush = poll_fn(|cx| transport.poll_flush(cx));
+    let _ = tokio::time::timeout(Duration::from_millis(200), flush).await;
 }
 
 async fn link_event(link: &mut Link) -> Event {
