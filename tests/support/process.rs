@@ -65,6 +65,16 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     fields.get(11).copied().map_or(0.0, ticks) + fields.get(12).copied().map_or(0.0, ticks)
 }
 
+/// CPU seconds that a process's living threads have used, to the nanosecond; for differences too small for ticks.
+pub fn cpu_of_threads(pid: u32) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let nanoseconds = threads.filter_map(|thread| {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    nanoseconds.sum::<u64>() as f64 / 1e9
+}
+
 /// Resident memory of a process in KiB.
 pub fn rss_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
