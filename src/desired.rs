@@ -5,6 +5,7 @@
 //! the configuration drops the room.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -134,7 +135,7 @@ pub enum Intent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// How it is held.
-    pub room: Room,
+    pub room: Arc<Room>,
     /// Whether it is.
     pub intent: Intent,
 }
@@ -159,7 +160,7 @@ pub fn desired(config: &Config, overrides: &Overrides, now: Timestamp) -> BTreeM
             Says::Hold if config.services.contains_key(&*said.room.service) => {
                 wanted
                     .entry(said.room.clone())
-                    .or_insert_with(|| Wanted { room: by_command(config, said), intent: Intent::Hold });
+                    .or_insert_with(|| Wanted { room: Arc::new(by_command(config, said)), intent: Intent::Hold });
             }
             _ => {}
         }
@@ -181,7 +182,7 @@ fn by_command(config: &Config, said: &Override) -> Room {
         display_name: config.defaults.display_name.clone(),
         password: config.defaults.password.clone(),
         subject: config.defaults.subject.clone(),
-        origin: format!("command line, {}", said.who),
+        origin: format!("command line, {}", said.who).into(),
     }
 }
 
@@ -193,7 +194,7 @@ pub fn sources(config: &Config, overrides: &Overrides, now: Timestamp, room: &Ro
         rows.push(SourceRow {
             source: "configuration".to_owned(),
             says: "hold".to_owned(),
-            who: room.origin.clone(),
+            who: room.origin.to_string(),
             when: String::new(),
             until: None,
             reason: None,
@@ -401,7 +402,7 @@ fn by_jid(
             return Err(AddressError::WhichService { room: text.to_owned(), services });
         }
     };
-    let key = RoomKey::new(service, &name);
+    let key = RoomKey::new(service.as_str(), &name);
     if known.contains_key(&key) {
         // The name is taken by a room of another domain, and names are what rooms are told apart by.
         return Err(AddressError::Ambiguous { room: text.to_owned(), candidates: vec![key.to_string()] });
@@ -495,7 +496,7 @@ pub fn reconcile(before: &Config, after: &Config, overrides: &Overrides, now: Ti
     // A reload also drops the releases of rooms that the configuration drops.
     let mut pruned = overrides.clone();
     pruned.prune(after, now);
-    let held = |wanted: BTreeMap<RoomKey, Wanted>| -> BTreeMap<RoomKey, Room> {
+    let held = |wanted: BTreeMap<RoomKey, Wanted>| -> BTreeMap<RoomKey, Arc<Room>> {
         let held = wanted.into_iter().filter(|(_, wanted)| wanted.intent == Intent::Hold);
         held.map(|(key, wanted)| (key, wanted.room)).collect()
     };

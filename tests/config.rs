@@ -161,11 +161,11 @@ fn rooms_take_defaults_and_override_them() {
         + "[[room]]\nservice = \"meet\"\nname = \"Tavern\"\n[[room]]\nservice = \"meet\"\nname = \"hall@muc.meet.jitsi\"\nnick = \"x\"\ndisplay_name = \"Butler\"\nsubject = \"Hall\"\n[[room]]\nservice = \"meet\"\nname = \"far@other.example\"";
     let config = accepted(&text);
     let room = |name| &config.rooms[&RoomKey::new("meet", name)];
-    assert_eq!((room("tavern").nick.as_str(), room("tavern").subject.as_deref()), ("00_host", Some("Inn")));
+    assert_eq!((room("tavern").nick.as_ref(), room("tavern").subject.as_deref()), ("00_host", Some("Inn")));
     assert_eq!(room("tavern").password.as_ref().unwrap().expose(), "hunter2");
-    assert_eq!((room("hall").nick.as_str(), room("hall").display_name.as_str()), ("x", "Butler"));
+    assert_eq!((room("hall").nick.as_ref(), room("hall").display_name.as_ref()), ("x", "Butler"));
     assert_eq!((room("hall").muc.as_deref(), room("far").muc.as_deref()), (None, Some("other.example")));
-    assert_eq!(room("tavern").origin, "innkeeper.toml:10");
+    assert_eq!(&*room("tavern").origin, "innkeeper.toml:10");
 }
 
 #[test]
@@ -434,7 +434,7 @@ fn later_files_and_the_environment_replace_single_keys() {
     let Login::Direct { password, .. } = &meet.login else { panic!() };
     assert_eq!(password.expose(), "hunter3");
     assert_eq!(config.warnings, ["INNKEEPER__SERVICE__MEET__PASSWORD: the line end is not part of the password"]);
-    assert_eq!(config.defaults.display_name, "Butler");
+    assert_eq!(&*config.defaults.display_name, "Butler");
     assert_eq!(config.control_socket, Path::new("/run/other/control.sock"));
     assert_eq!(config.state_dir, Path::new("/srv/state"));
 }

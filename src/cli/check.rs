@@ -68,7 +68,8 @@ fn account(service: &Service) -> String {
 fn show(config: &Config, paint: Paint) -> String {
     let mut text = String::new();
     for service in config.services.values() {
-        let rooms: Vec<&Room> = config.rooms.values().filter(|room| *room.key.service == *service.name).collect();
+        let rooms: Vec<&Room> =
+            config.rooms.values().map(AsRef::as_ref).filter(|room| *room.key.service == *service.name).collect();
         text.push_str(&paint.bold(&format!("service {}", service.name)));
         text.push('\n');
         text.push_str(&print::facts(&[
@@ -85,11 +86,11 @@ fn show(config: &Config, paint: Paint) -> String {
                     let domain = room.muc.as_deref().map(|muc| format!("@{muc}")).unwrap_or_default();
                     vec![
                         format!("  {}{domain}", room.key.name),
-                        room.nick.clone(),
-                        room.display_name.clone(),
+                        room.nick.to_string(),
+                        room.display_name.to_string(),
                         if room.password.is_some() { "yes".to_owned() } else { String::new() },
                         room.subject.clone().unwrap_or_default(),
-                        room.origin.clone(),
+                        room.origin.to_string(),
                     ]
                 })
                 .collect();
@@ -131,8 +132,8 @@ fn as_json(config: &Config) -> String {
                 "service": &*room.key.service,
                 "name": &*room.key.name,
                 "muc": room.muc,
-                "nick": room.nick,
-                "display_name": room.display_name,
+                "nick": &*room.nick,
+                "display_name": &*room.display_name,
                 "has_password": room.password.is_some(),
                 "subject": room.subject,
                 "origin": room.origin,

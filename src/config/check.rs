@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::raw::{Entry, Place, Raw, Reporter, Section, Value};
@@ -474,8 +475,8 @@ impl Checker<'_> {
             self.wrong(view, "nick", &entry.at, what, FOCUS_NICK);
         }
         Defaults {
-            nick,
-            display_name: self.display_name(view).unwrap_or_else(|| "Innkeeper".to_owned()),
+            nick: nick.into(),
+            display_name: self.display_name(view).map_or_else(|| "Innkeeper".into(), Into::into),
             password: self.password_file(view),
             subject: self.parsed(view, "subject", "one line of text", value::line),
         }
@@ -487,8 +488,10 @@ impl Checker<'_> {
         known: &BTreeSet<&str>,
         services: &BTreeMap<String, Service>,
         defaults: &Defaults,
-    ) -> BTreeMap<RoomKey, Room> {
-        let mut rooms: BTreeMap<RoomKey, Room> = BTreeMap::new();
+    ) -> BTreeMap<RoomKey, Arc<Room>> {
+        let mut rooms: BTreeMap<RoomKey, Arc<Room>> = BTreeMap::new();
+        // One name for a thousand rooms.
+        let names: BTreeMap<&str, Arc<str>> = known.iter().map(|name| (*name, Arc::from(*name))).collect();
         for section in sections {
             let view = View { path: "", section };
             for key in ["service", "name"] {
@@ -511,7 +514,7 @@ impl Checker<'_> {
             let subject = self.parsed(view, "subject", "one line of text", value::line);
             let password = self.password_file(view);
             let (Some(service), Some((name, domain))) = (service, name) else { continue };
-            let key = RoomKey::new(service, &name);
+            let key = RoomKey::new(names.get(service).cloned().unwrap_or_else(|| service.into()), &name);
             if let Some(first) = rooms.get(&key) {
                 let at = view.entry("name").map_or(&section.at, |entry| &entry.at);
                 let what = format!("room {} of service {service} is already in {}", quoted(&name), first.origin);
@@ -523,13 +526,13 @@ impl Checker<'_> {
             let room = Room {
                 key: key.clone(),
                 muc,
-                nick: nick.unwrap_or_else(|| defaults.nick.clone()),
-                display_name: display_name.unwrap_or_else(|| defaults.display_name.clone()),
+                nick: nick.map_or_else(|| defaults.nick.clone(), Into::into),
+                display_name: display_name.map_or_else(|| defaults.display_name.clone(), Into::into),
                 password: password.or_else(|| defaults.password.clone()),
                 subject: subject.or_else(|| defaults.subject.clone()),
-                origin,
+                origin: origin.into(),
             };
-            rooms.insert(key, room);
+            rooms.insert(key, Arc::new(room));
         }
         rooms
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use check::check;
@@ -64,7 +65,7 @@ pub struct Config {
     /// Services by name.
     pub services: BTreeMap<String, Service>,
     /// Rooms by service and name, each once.
-    pub rooms: BTreeMap<RoomKey, Room>,
+    pub rooms: BTreeMap<RoomKey, Arc<Room>>,
     /// Where the control socket lies.
     pub control_socket: PathBuf,
     /// Where state is kept over a restart.
@@ -79,9 +80,9 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Defaults {
     /// Our nick inside.
-    pub nick: String,
+    pub nick: Arc<str>,
     /// Our display name inside.
-    pub display_name: String,
+    pub display_name: Arc<str>,
     /// The rooms' password.
     pub password: Option<Secret>,
     /// The subject that an admin wants.
@@ -99,7 +100,7 @@ pub fn room_name(text: &str) -> Result<(String, Option<String>), String> {
 impl RoomKey {
     /// Names a room. `name` is lower-cased here.
     #[must_use]
-    pub fn new(service: &str, name: &str) -> Self {
+    pub fn new(service: impl Into<Arc<str>>, name: &str) -> Self {
         RoomKey { service: service.into(), name: name.to_lowercase().into() }
     }
 }
@@ -115,9 +116,9 @@ impl std::fmt::Display for RoomKey {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomKey {
     /// The service's name in the configuration.
-    pub service: std::sync::Arc<str>,
+    pub service: Arc<str>,
     /// The local part of the room's JID, lower case.
-    pub name: std::sync::Arc<str>,
+    pub name: Arc<str>,
 }
 
 /// How a service is reached. Shows itself without a query, which may carry a token.
@@ -246,13 +247,13 @@ pub struct Room {
     /// The room's own domain, when it was given as a full JID of another domain than the service's.
     pub muc: Option<String>,
     /// Our nick inside.
-    pub nick: String,
+    pub nick: Arc<str>,
     /// Our display name inside.
-    pub display_name: String,
+    pub display_name: Arc<str>,
     /// The room's password, where it has one.
     pub password: Option<Secret>,
     /// The subject that an admin wants (kept for the locked settings; not set yet).
     pub subject: Option<String>,
     /// Where it was written: `rooms.d/tavern.toml:1`.
-    pub origin: String,
+    pub origin: Box<str>,
 }

@@ -73,7 +73,7 @@ fn a_room_held_by_command_gets_the_defaults_and_its_release_leaves_nothing() {
     let mut overrides = Overrides::default();
     overrides.apply(&config, said("meet/Cellar", Says::Hold, 1));
     let wanted = desired(&config, &overrides, at(2));
-    assert_eq!(wanted[&RoomKey::new("meet", "cellar")].room.nick, "00_host");
+    assert_eq!(wanted[&RoomKey::new("meet", "cellar")].room.nick.as_ref(), "00_host");
     overrides.apply(&config, said("meet/cellar", Says::Suspend { until: None }, 2));
     overrides.apply(&config, said("meet/cellar", Says::Release, 3));
     assert_eq!(overrides, Overrides::default());

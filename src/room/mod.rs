@@ -34,6 +34,8 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 const GRANT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a self-ping may stay unanswered (the session keeps the time).
 pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How much too early a self-ping may go out, so that several of a session's go together: each alone costs a wake-up.
+pub const PING_SLACK: Duration = Duration::from_secs(2);
 /// How often a refused creation is tried at once before the ladder starts.
 const SOON_TRIES: u8 = 3;
 /// How many nicks are tried before giving up for a while.
@@ -47,9 +49,9 @@ pub struct Settings {
     /// Its JID.
     pub jid: Box<str>,
     /// Our nick.
-    pub nick: Box<str>,
+    pub nick: Arc<str>,
     /// Our display name.
-    pub display_name: Box<str>,
+    pub display_name: Arc<str>,
     /// Its password.
     pub password: Option<Secret>,
     /// Whether a conference focus must be asked first.
@@ -382,6 +384,17 @@ impl Room {
         }
     }
 
+    /// Whether a self-ping is due by `then` and nothing else is due before it.
+    #[must_use]
+    pub fn pings_by(&self, then: Instant) -> bool {
+        match &self.state {
+            State::Inside(inside) => {
+                matches!(inside.ping, Ping::Due(at) if at <= then && self.deadline() == Some(at))
+            }
+            _ => false,
+        }
+    }
+
     /// What the room shows now.
     #[must_use]
     pub fn snapshot(&self, now: Instant, rules: &Rules, focus: &FocusFacts) -> Snapshot {
@@ -466,7 +479,7 @@ impl Room {
 
     fn join(&mut self, cx: &mut Context<'_>) {
         let nick: Box<str> = match self.nick_try {
-            0 => self.settings.nick.clone(),
+            0 => (*self.settings.nick).into(),
             tries => format!("{}_{}", self.settings.nick, tries + 1).into(),
         };
         cx.effects.push(Effect::Join { nick: nick.clone() });
@@ -837,7 +850,7 @@ impl Room {
                     cx.effects.push(Effect::Configure);
                 }
                 if let Ping::Due(at) = inside.ping
-                    && at <= now
+                    && at <= now + PING_SLACK
                 {
                     inside.ping = Ping::Sent(now);
                     cx.effects.push(Effect::SelfPing { nick: inside.nick.clone() });
@@ -879,7 +892,7 @@ impl Inside {
     fn introduce(&mut self, settings: &Arc<Settings>, cx: &mut Context<'_>) {
         let renamed = self.said.nick != settings.nick;
         if renamed || self.said.display_name != settings.display_name {
-            let nick = if renamed { settings.nick.clone() } else { self.nick.clone() };
+            let nick = if renamed { Box::from(&*settings.nick) } else { self.nick.clone() };
             cx.effects.push(Effect::Update { nick });
         }
         self.said = settings.clone();

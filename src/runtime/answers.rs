@@ -129,7 +129,7 @@ impl Supervisor {
                 }
             }
             for row in &mut rooms {
-                row.people = people.get(&RoomKey::new(&row.service, &row.name)).copied().unwrap_or_default();
+                row.people = people.get(&RoomKey::new(row.service.as_str(), &row.name)).copied().unwrap_or_default();
             }
             let _ = reply.send(Reply::Rooms { rooms });
         });

@@ -2,7 +2,6 @@
 //!
 //! The supervisor keeps one entry for each room; `rooms`, `room` and `why` are read from it.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -62,7 +61,8 @@ pub struct Entry {
     snapshot: Snapshot,
     since: Timestamp,
     trouble: Option<(Timestamp, Cause)>,
-    history: VecDeque<(Timestamp, Kind, Box<str>)>,
+    /// Oldest first; a `Vec` because most rooms have one entry, and ten are moved quickly.
+    history: Vec<(Timestamp, Kind, Box<str>)>,
     had_outcome: bool,
 }
 
@@ -75,7 +75,7 @@ impl Entry {
             snapshot: Snapshot { state: RoomState::Waiting, cause, next: Next::Turn },
             since: now,
             trouble: None,
-            history: VecDeque::new(),
+            history: Vec::new(),
             had_outcome: false,
         }
     }
@@ -117,9 +117,10 @@ impl Entry {
             self.trouble = Some((now, cause.clone()));
         }
         if self.history.len() == HISTORY {
-            self.history.pop_front();
+            self.history.remove(0);
         }
-        self.history.push_back((now, kind, format!("{}: {}", cause.word, cause.text).into()));
+        self.history.reserve_exact(1);
+        self.history.push((now, kind, format!("{}: {}", cause.word, cause.text).into()));
         Some(kind)
     }
 

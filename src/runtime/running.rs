@@ -136,8 +136,8 @@ impl Running {
         let settings = Arc::new(Settings {
             key: room.key.clone(),
             jid: jid.into(),
-            nick: room.nick.as_str().into(),
-            display_name: room.display_name.as_str().into(),
+            nick: room.nick.clone(),
+            display_name: room.display_name.clone(),
             password: room.password.clone(),
             focus: self.config.focus.is_some(),
         });

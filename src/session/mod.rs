@@ -139,7 +139,8 @@ pub struct Session {
     questions: Questions<About>,
     focus: Option<Focus>,
     pace: Pace,
-    rooms: HashMap<u32, Held>,
+    /// Boxed: the table is up to half empty.
+    rooms: HashMap<u32, Box<Held>>,
     by_jid: HashMap<Box<str>, u32>,
     by_key: HashMap<RoomKey, u32>,
     next_room: u32,
@@ -380,7 +381,8 @@ impl Session {
         self.by_jid.insert(settings.jid.clone(), id);
         self.by_key.insert(settings.key.clone(), id);
         let room = Room::new(settings, &mut effects);
-        self.rooms.insert(id, Held { room, shown: None, timer: None, queued: false, in_flight_since: None, join: 0 });
+        let held = Held { room, shown: None, timer: None, queued: false, in_flight_since: None, join: 0 };
+        self.rooms.insert(id, Box::new(held));
         self.after_room(now, id, effects, out);
     }
 
@@ -637,13 +639,11 @@ impl Session {
         while let Some(about) = self.questions.expired(now) {
             self.unanswered(now, about, out);
         }
-        while let Some(&(at, id)) = self.timers.first() {
-            if at > now {
-                break;
-            }
-            self.timers.pop_first();
-            if let Some(held) = self.rooms.get_mut(&id) {
-                held.timer = None;
+        for id in self.due(now) {
+            if let Some(held) = self.rooms.get_mut(&id)
+                && let Some(at) = held.timer.take()
+            {
+                self.timers.remove(&(at, id));
             }
             self.room_input(now, id, room::Input::Timeout, out);
         }
@@ -652,6 +652,17 @@ impl Session {
             self.discover(now, out);
         }
         self.keep_alive(now, out);
+    }
+
+    /// The rooms whose time has come. With the first of them go self-pings that are due soon.
+    fn due(&self, now: Instant) -> Vec<u32> {
+        if self.timers.first().is_none_or(|(at, _)| *at > now) {
+            return Vec::new();
+        }
+        let soon = now + room::PING_SLACK;
+        let pings = |id: &u32| self.rooms.get(id).is_some_and(|held| held.room.pings_by(soon));
+        let until_soon = self.timers.iter().take_while(|(at, _)| *at <= soon);
+        until_soon.filter(|(at, id)| *at <= now || pings(id)).map(|(_, id)| *id).collect()
     }
 
     fn keep_alive(&mut self, now: Instant, out: &mut Outbox) {

@@ -237,7 +237,7 @@ impl From<Kept> for State {
         let mut overrides = Overrides::default();
         for said in kept.overrides {
             let KeptOverride { service, name, muc, says, who, when, why } = said;
-            overrides.restore(Override { room: RoomKey::new(&service, &name), muc, says, who, when, why });
+            overrides.restore(Override { room: RoomKey::new(service.as_str(), &name), muc, says, who, when, why });
         }
         State { overrides, services: kept.services }
     }
