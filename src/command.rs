@@ -182,9 +182,20 @@ pub struct RoomRow {
     /// When it happens, RFC 3339 UTC.
     pub next_at: Option<String>,
     /// The last trouble if it was less than ten minutes ago, although the state is better now.
-    pub last_trouble: Option<String>,
+    pub last_trouble: Option<Trouble>,
     /// How many people are inside: without ourselves and the focus.
     pub people: usize,
+}
+
+/// What was lately wrong with a room that is held again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// When it began, RFC 3339 UTC.
+    pub time: String,
+    /// The cause's word.
+    pub cause: String,
+    /// The cause's sentence.
+    pub text: String,
 }
 
 /// One room in full.

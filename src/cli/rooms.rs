@@ -83,12 +83,17 @@ impl WhyRoom {
 }
 
 /// A row's cause as far as it is news: nobody needs to be told that a held room is held.
-fn reason(row: &RoomRow) -> String {
+fn reason(row: &RoomRow, now: Timestamp) -> String {
     match &row.last_trouble {
         _ if row.cause != "holding" => format!("{}: {}", row.cause, row.text),
-        Some(trouble) => format!("lately {trouble}"),
+        Some(trouble) => format!("was {} {} ago", trouble.cause, print::span(&trouble.time, now)),
         None => String::new(),
     }
+}
+
+fn lately(row: &RoomRow, now: Timestamp) -> String {
+    let Some(trouble) = &row.last_trouble else { return String::new() };
+    format!("{} ago, {}: {}", print::span(&trouble.time, now), trouble.cause, trouble.text)
 }
 
 fn list(rooms: &[RoomRow], now: Timestamp, paint: Paint) -> String {
@@ -104,7 +109,7 @@ fn list(rooms: &[RoomRow], now: Timestamp, paint: Paint) -> String {
                 row.state.to_string(),
                 print::span(&row.since, now),
                 row.people.to_string(),
-                reason(row),
+                reason(row, now),
                 next(&row.next, row.next_at.as_deref(), now),
             ]
         })
@@ -118,7 +123,7 @@ fn heading(row: &RoomRow, now: Timestamp) -> String {
         ("jid", row.jid.clone()),
         ("state", state_since(row.state, &row.since, now)),
         ("cause", format!("{}: {}", row.cause, row.text)),
-        ("lately", row.last_trouble.clone().unwrap_or_default()),
+        ("lately", lately(row, now)),
         ("next", next(&row.next, row.next_at.as_deref(), now)),
     ])
 }

@@ -111,7 +111,7 @@ impl Supervisor {
         let running = self.services.get(&key.service);
         let muc = seat.wanted.as_ref().and_then(|wanted| wanted.room.muc.as_deref());
         let jid = running.and_then(|running| running.jid(key, muc)).unwrap_or_default();
-        let turn = running.map_or((String::new(), None), |running| running.turn(clock));
+        let turn = running.map_or((String::new(), None), |running| running.turn(key, clock));
         Some(seat.entry.row(key, jid, clock, &turn))
     }
 

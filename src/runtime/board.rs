@@ -7,7 +7,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use crate::cause::{Cause, Word};
-use crate::command::{HistoryRow, RoomRow, RoomState};
+use crate::command::{HistoryRow, RoomRow, RoomState, Trouble};
 use crate::config::RoomKey;
 use crate::event::Kind;
 use crate::room::{Next, Snapshot};
@@ -148,7 +148,11 @@ impl Entry {
             text: self.snapshot.cause.text.to_string(),
             next,
             next_at: at.map(rfc3339),
-            last_trouble: trouble.map(|(since, cause)| format!("{} {cause}", rfc3339(*since))),
+            last_trouble: trouble.map(|(since, cause)| Trouble {
+                time: rfc3339(*since),
+                cause: cause.word.as_str(),
+                text: cause.text.to_string(),
+            }),
             people: 0,
         }
     }
@@ -182,7 +186,11 @@ mod tests {
         entry.show(clock.now(), shows(RoomState::Waiting, Word::Kicked));
         assert_eq!(row(&entry, clock).last_trouble, None);
         entry.show(clock.now(), shows(RoomState::Held, Word::Holding));
-        assert!(row(&entry, clock).last_trouble.is_some_and(|text| text.contains("kicked: x")));
+        assert!(
+            row(&entry, clock)
+                .last_trouble
+                .is_some_and(|trouble| (trouble.cause, trouble.text) == ("kicked".to_owned(), "x".to_owned()))
+        );
         let later = Clock { wall: clock.wall.checked_add(jiff::SignedDuration::from_mins(11)).expect("near"), ..clock };
         assert_eq!(row(&entry, later).last_trouble, None);
     }

@@ -14,7 +14,7 @@ use super::session::{Connector, Driver, News, Order, RoomView};
 use crate::cause::Cause;
 use crate::config::{self, PaceKind, Room, RoomKey};
 use crate::room::{Rules, Settings};
-use crate::service::{FocusState, Logins, Output, Reach, Service};
+use crate::service::{FocusState, Logins, Output, Service};
 use crate::session::{Bucket, Input, Profile, Session};
 use crate::store::ServiceState;
 use crate::stream::LastLogin;
@@ -337,10 +337,12 @@ impl Running {
 
     /// What a room that waits for its turn waits for.
     #[must_use]
-    pub fn turn(&self, clock: Clock) -> (String, Option<Timestamp>) {
-        match (self.machine.reach(), self.machine.focus()) {
-            (Reach::Down { next_at, .. }, _) => ("connects again".to_owned(), Some(clock.wall(*next_at))),
-            (_, FocusState::Absent { next_at, .. }) => {
+    pub fn turn(&self, key: &RoomKey, clock: Clock) -> (String, Option<Timestamp>) {
+        let waits = self.machine.session_of(key).and_then(|session| self.machine.waits(session));
+        match (waits, self.machine.focus()) {
+            (Some(Some(at)), _) => ("connects again".to_owned(), Some(clock.wall(at))),
+            (Some(None), _) => ("is being connected".to_owned(), None),
+            (None, FocusState::Absent { next_at, .. }) => {
                 ("asks whether the focus is back".to_owned(), Some(clock.wall(*next_at)))
             }
             _ => ("goes on when it is its turn".to_owned(), None),

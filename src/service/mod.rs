@@ -218,6 +218,19 @@ impl Service {
         self.sessions.get(&session).is_some_and(|session| matches!(session.link, Link::Online { .. }))
     }
 
+    /// What a session that is not logged in waits for: its next attempt (`Some`), or the one that is on its way.
+    #[must_use]
+    pub fn waits(&self, session: usize) -> Option<Option<Instant>> {
+        match self.sessions.get(&session)?.link {
+            Link::Online { .. } => None,
+            Link::Connecting => Some(None),
+            Link::Idle => match &self.reach {
+                Reach::Down { next_at, .. } => Some(Some(*next_at)),
+                Reach::Up => Some(self.sessions.get(&session)?.not_before),
+            },
+        }
+    }
+
     /// Which session holds the room.
     #[must_use]
     pub fn session_of(&self, room: &RoomKey) -> Option<usize> {
