@@ -27,6 +27,8 @@ const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 /// Most stanzas that are kept when they come before the login is finished.
 const EARLY: usize = 64;
+/// Longest time for which we believe that a server keeps a lost session; a clock cannot hold what some could say.
+const KEPT_AT_MOST: Duration = Duration::from_secs(86_400);
 
 /// What drives a [`Negotiation`].
 #[derive(Debug)]
@@ -236,7 +238,10 @@ impl Negotiation {
                         .attr("id")
                         .filter(|id| !id.is_empty() && matches!(element.attr("resume"), Some("true" | "1")))
                         .map(str::to_owned),
-                    max: element.attr("max").and_then(|max| max.trim().parse().ok()).map(Duration::from_secs),
+                    max: element
+                        .attr("max")
+                        .and_then(|max| max.trim().parse().ok())
+                        .map(|max| Duration::from_secs(max).min(KEPT_AT_MOST)),
                 });
                 self.ready(jid, management, None, out);
                 Ok(())
@@ -560,6 +565,15 @@ mod tests {
         assert_eq!(bound.login, LastLogin { mechanism: Mechanism::ScramSha1, key_hash: None });
         assert_eq!(bound.early.len(), 1);
         assert_eq!(talk.said.iter().filter(|said| *said == "open").count(), 2);
+    }
+
+    #[test]
+    fn a_server_that_would_keep_a_session_for_ever_is_believed_for_a_day() {
+        let mut talk = Talk::new(plan(), loopback(), true);
+        talk.hears(SCRAM).hears(&sasl("challenge", CHALLENGE)).hears(&sasl("success", SUCCESS)).hears(BIND_SM);
+        talk.hears(BOUND).hears("<enabled xmlns='urn:xmpp:sm:3' id='x' resume='true' max='18446744073709551615'/>");
+        let management = talk.bound.and_then(|bound| bound.management);
+        assert_eq!(management.and_then(|management| management.max), Some(KEPT_AT_MOST));
     }
 
     #[test]
