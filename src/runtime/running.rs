@@ -209,7 +209,8 @@ impl Running {
     }
 
     /// Closes all sessions; their rooms are left.
-    pub fn close(&mut self) {
+    pub fn close(&mut self, all: &mut HashMap<String, Logins>) {
+        self.machine.abandon(logins(all, &self.host));
         for (_, handle) in std::mem::take(&mut self.sessions) {
             let _ = handle.orders.send(Order::Input(Input::Close));
         }

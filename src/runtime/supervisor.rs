@@ -206,7 +206,7 @@ impl Supervisor {
         for name in gone {
             if let Some(mut running) = self.services.remove(&name) {
                 info!(service = %name, "the service's connection settings changed; its sessions close");
-                running.close();
+                running.close(&mut self.logins);
             }
         }
         for (name, config) in &self.config.services {
@@ -506,7 +506,7 @@ impl Supervisor {
         health::stopping();
         info!("leaving all rooms");
         for running in self.services.values_mut() {
-            running.close();
+            running.close(&mut self.logins);
         }
         let ended = async {
             loop {

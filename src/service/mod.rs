@@ -292,6 +292,16 @@ impl Service {
         }
     }
 
+    /// All sessions are closed; logins on their way are free for others.
+    pub fn abandon(&mut self, logins: &mut Logins) {
+        for session in std::mem::take(&mut self.sessions).into_values() {
+            if session.link == Link::Connecting {
+                logins.give_back();
+            }
+        }
+        self.rooms.clear();
+    }
+
     /// The session is logged in.
     pub fn online(&mut self, now: Instant, id: usize, logins: &mut Logins, out: &mut Vec<Output>) {
         let Some(session) = self.sessions.get_mut(&id) else { return };

@@ -227,3 +227,15 @@ fn when_the_one_session_that_could_not_connect_is_stopped_nothing_is_due_any_mor
     service.poll(now, &mut logins, &mut out);
     assert_eq!((service.deadline(), service.reach()), (None, &Reach::Up));
 }
+
+#[test]
+fn a_service_that_is_given_up_while_it_connects_gives_its_logins_back() {
+    let mut logins = Logins::new(2);
+    for _ in 0..5 {
+        let (mut service, _, mut out) = service(4);
+        out.clear();
+        service.poll(Instant::now(), &mut logins, &mut out);
+        assert_eq!(connects(&out), [0, 1]);
+        service.abandon(&mut logins);
+    }
+}
