@@ -431,12 +431,14 @@ impl Room {
             Input::Refused(error) => self.refused(error, cx),
             Input::Conference(answer) => self.conference(answer, cx),
             Input::FocusSilent { alone } => self.focus_silent(alone, cx),
-            Input::NoSuchService(error) => {
-                if let State::Asking { .. } = &self.state {
+            Input::NoSuchService(error) => match &self.state {
+                State::Asking { .. } => {
                     let (cause, retry) = join::refused(error, &self.settings.jid, &self.settings.nick);
                     self.outside(cause, retry, cx);
                 }
-            }
+                // We are in a room that cannot be: the server said wrong, and the focus is silent for this room.
+                _ => self.focus_silent(false, cx),
+            },
             Input::Pinged(answer) => self.pinged(&answer, cx),
             Input::Configured(result) => {
                 if let State::Inside(inside) = &mut self.state

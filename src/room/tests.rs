@@ -342,6 +342,18 @@ fn a_room_on_a_domain_that_is_no_group_chat_service_is_blocked() {
     assert!(about(bench.wait(), 300));
 }
 
+#[test]
+fn a_room_that_we_are_in_although_its_domain_is_none_asks_a_silent_focus_again() {
+    let mut bench = Bench::held();
+    bench.say("focus", &left());
+    bench.ask();
+    bench.put(Input::NoSuchService(&error("remote-server-not-found", "")));
+    assert!(!bench.room.in_flight());
+    assert!(about(bench.wait(), 1));
+    bench.elapse();
+    bench.ask();
+}
+
 // ── the room says no
 
 #[test]
