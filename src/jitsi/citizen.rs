@@ -12,6 +12,10 @@ use crate::xmpp::{element, jid, ns, stanza};
 /// Longest id of another's IQ that we echo, in bytes; rooms make them long, nobody makes them this long.
 pub const ID_BYTES: usize = 4096;
 
+/// Longest node or session id of another's that we echo, in bytes. Longer ones only make our answers longer than a
+/// server takes, which ends a stream.
+const ECHO_BYTES: usize = 1024;
+
 /// Answers a get or set; nothing for a result or an error, which are somebody else's answers.
 ///
 /// `own_sid` makes the id of the one further request that a refused peer-to-peer offer needs.
@@ -36,6 +40,10 @@ pub fn answer(
         return;
     };
     let namespace = payload.ns();
+    if ["node", "sid"].iter().any(|name| payload.attr(*name).is_some_and(|value| value.len() > ECHO_BYTES)) {
+        out.push(stanza::error_to(from, id, "modify", "not-acceptable"));
+        return;
+    }
     match (kind, payload.name(), namespace.as_str()) {
         ("get", "query", ns::DISCO_INFO) => {
             out.push(stanza::result_to(iq).child(capabilities.query(payload.attr("node"))).into());
@@ -83,7 +91,7 @@ mod tests {
     use super::*;
 
     fn answers(text: &str, media: Media) -> Vec<Element> {
-        let iq: Element = text.parse().expect("the test's own text");
+        let iq = crate::xml::parse(text.as_bytes(), &crate::xml::Limits::default()).expect("the test's own text");
         let mut out = Vec::new();
         answer(&iq, &Capabilities::new(), media, || "t1".to_owned(), &mut out);
         out
@@ -124,6 +132,23 @@ mod tests {
         let jingle = out[1].get_child("jingle", ns::JINGLE).expect("a jingle");
         assert_eq!((jingle.attr("action"), jingle.attr("sid")), (Some("session-terminate"), Some("s")));
         assert!(jingle.get_child("reason", ns::JINGLE).is_some_and(|r| r.has_child("decline", ns::JINGLE)));
+    }
+
+    #[test]
+    fn what_would_make_our_answer_too_long_for_the_server_is_not_echoed() {
+        let long = "&quot;".repeat(40_000);
+        for payload in [
+            format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{long}'/>"),
+            format!("<query xmlns='http://jabber.org/protocol/disco#items' node='{long}'/>"),
+            format!("<jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' sid='{long}'/>"),
+        ] {
+            let question = format!("<iq xmlns='jabber:client' type='set' from='r@c/n' id='1'>{payload}</iq>");
+            for kind in ["get", "set"] {
+                let out = answers(&question.replace("type='set'", &format!("type='{kind}'")), Media::Pending);
+                assert_eq!((out.len(), out[0].attr("type")), (1, Some("error")));
+                assert!(String::from(&out[0]).len() < 1024);
+            }
+        }
     }
 
     #[test]

@@ -36,6 +36,12 @@ const SILENCE: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long an IQ to a room or to the server may stay unanswered.
 const IQ_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bytes a second that answers to strangers may have: less than half of what docker-jitsi-meet takes from a session.
+const ANSWERS_RATE: f64 = 4_000.0;
+/// Bytes of them that may go at once.
+const ANSWERS_BURST: f64 = 65_536.0;
+/// How often it is said that questions are not answered.
+const FLOOD_SAID: Duration = Duration::from_secs(60);
 
 /// What a session is told of its service.
 #[derive(Debug, Clone)]
@@ -156,6 +162,10 @@ pub struct Session {
     /// Why the group chat service is not one, where the server said so.
     muc_trouble: Option<Cause>,
     discovery: discover::Discovery,
+    /// What answers to strangers may cost.
+    answers: Bucket,
+    /// When it was last said that they ask too much.
+    flooded: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -228,6 +238,8 @@ impl Session {
             pump_at: None,
             muc_trouble: None,
             discovery: discover::Discovery::default(),
+            answers: Bucket::new(ANSWERS_RATE, ANSWERS_BURST, now),
+            flooded: None,
             profile,
         }
     }
@@ -748,8 +760,12 @@ impl Session {
             }
             "iq" if matches!(head.type_.as_deref(), Some("get" | "set")) => {
                 // A longer id is cut, and an answer to half an id is none.
-                if let Some(id) = head.id.as_deref().filter(|id| id.len() + 4 < citizen::ID_BYTES) {
-                    out.send.push(stanza::error_to(head.from.as_deref(), id, "modify", "not-acceptable"));
+                let from = head.from.as_deref();
+                if let Some(id) = head.id.as_deref().filter(|id| id.len() + 4 < citizen::ID_BYTES)
+                    && self.may_answer(now, from, out)
+                {
+                    out.send.push(stanza::error_to(from, id, "modify", "not-acceptable"));
+                    self.answered_others(now, from, &out.send[out.send.len() - 1..]);
                 }
             }
             "iq" => {
@@ -836,10 +852,48 @@ impl Session {
                 }
             }
             _ => {
+                let from = iq.attr("from");
+                if !self.may_answer(now, from, out) {
+                    return;
+                }
+                let before = out.send.len();
                 let questions = &mut self.questions;
                 citizen::answer(iq, &self.capabilities, self.profile.media, || questions.id(), &mut out.send);
+                self.answered_others(now, from, &out.send[before..]);
             }
         }
+    }
+
+    /// Whether a question of others is answered: not one of a stranger's who asks more than the server takes from us,
+    /// since what is queued for them delays our own joins and pings, and at last ends the stream.
+    fn may_answer(&mut self, now: Instant, from: Option<&str>, out: &mut Outbox) -> bool {
+        if self.trusts(from) || self.answers.has_any(now) {
+            return true;
+        }
+        if self.flooded.is_none_or(|at| at + FLOOD_SAID <= now) {
+            self.flooded = Some(now);
+            let who = muc::clip(from.unwrap_or_default());
+            out.reports.push(Report::Odd(format!("too many questions, lately from {who}: some are not answered")));
+        }
+        false
+    }
+
+    fn answered_others(&mut self, now: Instant, from: Option<&str>, answers: &[Element]) {
+        if !self.trusts(from) {
+            let bytes = answers.iter().map(|answer| crate::xml::to_string(answer, Some(ns::CLIENT)).len()).sum();
+            self.answers.spend(now, bytes);
+        }
+    }
+
+    /// Whether that is our server, the focus, or ourselves: a self-ping comes back as a question.
+    fn trusts(&self, from: Option<&str>) -> bool {
+        let Some(from) = from else { return true };
+        if from == &*self.profile.domain || self.profile.focus.as_deref() == Some(from) {
+            return true;
+        }
+        let (Some(&id), Some(nick)) = (self.by_jid.get(jid::bare(from)), jid::resource(from)) else { return false };
+        let own = self.rooms.get(&id).and_then(|held| held.room.inside()).is_some_and(|(own, _)| own == nick);
+        own || nick == "focus" && self.focus_in(id)
     }
 
     fn answered(&mut self, now: Instant, about: About, iq: &Element, out: &mut Outbox) {

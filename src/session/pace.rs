@@ -128,13 +128,31 @@ impl Bucket {
         Bucket::new(f64::from(joins), (f64::from(joins) / 10.0).max(1.0), now)
     }
 
+    /// Whether there is anything left.
+    pub fn has_any(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.tokens > 0.0
+    }
+
+    /// Takes as many as were needed, even if that is more than there are: what comes next waits the longer.
+    pub fn spend(&mut self, now: Instant, many: usize) {
+        self.refill(now);
+        #[expect(clippy::cast_precision_loss, reason = "the bytes of a stanza")]
+        let many = many as f64;
+        self.tokens -= many;
+    }
+
+    fn refill(&mut self, now: Instant) {
+        self.tokens = (self.tokens + now.saturating_duration_since(self.at).as_secs_f64() * self.rate).min(self.burst);
+        self.at = self.at.max(now);
+    }
+
     /// Takes one, or says when there is one.
     ///
     /// # Errors
     /// When the next one is there.
     pub fn take(&mut self, now: Instant) -> Result<(), Instant> {
-        self.tokens = (self.tokens + now.saturating_duration_since(self.at).as_secs_f64() * self.rate).min(self.burst);
-        self.at = self.at.max(now);
+        self.refill(now);
         if self.tokens >= 1.0 {
             self.tokens -= 1.0;
             return Ok(());

@@ -487,6 +487,33 @@ fn questions_of_others_are_answered_exactly_once_and_nothing_else_is() {
     }
 }
 
+#[test]
+fn a_stranger_who_asks_without_end_is_not_answered_without_end_and_the_focus_is() {
+    let mut bench = Bench::holding("tavern");
+    let question = |who: &str| {
+        format!(
+            "<iq xmlns='jabber:client' type='get' from='tavern@{MUC}/{who}' id='{}'>\
+             <query xmlns='http://jabber.org/protocol/disco#info'/></iq>",
+            "1".repeat(2_000)
+        )
+    };
+    for _ in 0..1_000 {
+        bench.hear(&question("mallory"));
+    }
+    let answers = bench.stanzas().len();
+    assert!((20..60).contains(&answers), "{answers}");
+    let said = bench.out.reports.iter().filter(|report| matches!(report, Report::Odd(_))).count();
+    assert_eq!(said, 1);
+    for trusted in ["focus", NICK] {
+        bench.hear(&question(trusted));
+        assert_eq!(bench.stanzas().len(), 1);
+    }
+    bench.pass(Duration::from_secs(5));
+    bench.quiet();
+    bench.hear(&question("alice"));
+    assert_eq!(bench.stanzas().len(), 1);
+}
+
 fn bad(head: &str, rest: Option<&str>) -> Input {
     let Err(bad) = crate::xml::parse(head.as_bytes(), &crate::xml::Limits::default()) else { panic!("it is good") };
     Input::Bad(Box::new(Bad { rest: rest.map(xml), ..*bad }))
