@@ -23,7 +23,7 @@ use crate::desired::{Intent, Wanted, desired};
 use crate::event::Kind;
 use crate::room::{Next, Snapshot};
 use crate::service::Logins;
-use crate::session::Report;
+use crate::session::{Report, SEARCH_AGAIN};
 use crate::store::{State, Store};
 use crate::telemetry::health;
 
@@ -311,12 +311,28 @@ impl Supervisor {
                 ));
                 warn!(%service, session = slot, %cause, %retry_in, "could not log in");
                 running.tell_offline(slot, &cause);
+                self.show_unplaced(&service, &cause, Next::Turn);
             }
             News::Lost(cause) => {
                 warn!(%service, session = slot, %cause, "connection lost");
                 running.with_machine(&mut ground, |machine, _, _| machine.lost(now, slot, &cause));
+                self.show_unplaced(&service, &cause, Next::Turn);
             }
             News::Report(report) => self.report(now, &service, slot, report),
+        }
+    }
+
+    /// Shows what keeps rooms from a session: their group chat service is not known yet, for this cause.
+    fn show_unplaced(&mut self, service: &Arc<str>, cause: &Cause, next: Next) {
+        let clock = Clock::read();
+        let Some(running) = self.services.get(service) else { return };
+        for (key, seat) in self.rooms.iter_mut().filter(|(key, _)| key.service == *service) {
+            let wanted = seat.wanted.as_ref().is_some_and(|wanted| wanted.intent == Intent::Hold);
+            if wanted && running.machine.session_of(key).is_none() {
+                let state = if cause.word.needs_person() { RoomState::Blocked } else { RoomState::Waiting };
+                note(key, &mut seat.entry, clock, Snapshot { state, cause: cause.clone(), next });
+                self.status_due.get_or_insert(Instant::now() + STATUS_EVERY);
+            }
         }
     }
 
@@ -372,10 +388,7 @@ impl Supervisor {
             Report::MucNotFound(cause) => {
                 warn!(%service, %cause, "no group chat service");
                 running.muc_trouble = Some(cause.clone());
-                for (key, seat) in self.rooms.iter_mut().filter(|(key, _)| key.service == *service) {
-                    let snapshot = Snapshot { state: RoomState::Blocked, cause: cause.clone(), next: Next::Nothing };
-                    note(key, &mut seat.entry, clock, snapshot);
-                }
+                self.show_unplaced(service, &cause, Next::Retry(now + SEARCH_AGAIN));
             }
             Report::Bad { from, why } => {
                 self.bad_stanzas += 1;

@@ -12,7 +12,7 @@ use crate::xmpp::disco;
 use crate::xmpp::stanza::StanzaError;
 
 /// How long after a search in vain the next begins.
-const AGAIN: Duration = Duration::from_secs(300);
+pub const AGAIN: Duration = Duration::from_secs(300);
 /// Most services that are asked what they are.
 const MOST: usize = 32;
 
@@ -26,9 +26,9 @@ pub(super) struct Discovery {
 }
 
 impl Discovery {
-    /// Whether rooms cannot be addressed yet.
+    /// Whether rooms cannot be addressed yet. Those that were held after a search in vain have a domain of their own.
     pub(super) fn unknown(&self, configured: bool) -> bool {
-        !configured && self.found.is_none()
+        !configured && self.found.is_none() && self.open > 0
     }
 }
 

@@ -20,6 +20,7 @@ use crate::xmpp::muc::{self, RoomPresence};
 use crate::xmpp::stanza::{self, Kind, StanzaError};
 use crate::xmpp::{element, jid, ns, ping};
 
+pub use discover::AGAIN as SEARCH_AGAIN;
 use iq::Questions;
 pub use pace::{Bucket, Pace};
 
@@ -587,6 +588,7 @@ impl Session {
         let farewells = std::mem::take(&mut self.farewells);
         if resumed {
             out.send.extend(farewells.iter().map(|occupant| muc::leave(occupant)));
+            // A search that was on its way lost its questions with the stream.
             if self.discovery.unknown(self.profile.muc.is_some()) {
                 self.discover(now, out);
             }

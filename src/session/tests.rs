@@ -816,6 +816,18 @@ fn no_group_chat_service_is_said_once_when_all_have_answered_or_kept_silent() {
 }
 
 #[test]
+fn a_room_with_a_domain_of_its_own_does_not_wait_for_a_service_that_is_not_there() {
+    let mut bench = searching();
+    bench.hold("tavern");
+    bench.answer_disco(MUC, "pubsub", "service");
+    for _ in 0..25 {
+        bench.hear("<r xmlns='urn:xmpp:sm:3'/>");
+        bench.pass(Duration::from_secs(1));
+    }
+    bench.conference();
+}
+
+#[test]
 fn a_search_that_was_on_its_way_when_the_stream_was_lost_goes_on_when_it_is_resumed() {
     let mut bench = searching();
     bench.lose();
