@@ -12,6 +12,9 @@ use super::{Candidate, Target};
 use crate::cause::{Cause, Word};
 use crate::config::HostPort;
 
+/// Most records that are tried in turn.
+const MOST: usize = 8;
+
 /// One SRV record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Srv {
@@ -43,7 +46,10 @@ pub(super) async fn candidates(target: &Target, direct: bool, starttls: bool) ->
         let (port, direct_tls) = if starttls { (5222, false) } else { (5223, true) };
         return Ok(vec![Candidate { at: HostPort { host: domain.to_owned(), port }, direct_tls }]);
     }
-    Ok(order(found, target.seed))
+    let mut ordered = order(found, target.seed);
+    // Each takes its own time to fail; a list without end would keep a login for ever.
+    ordered.truncate(MOST);
+    Ok(ordered)
 }
 
 /// The records of one name; a target of `.` comes as an empty host.
