@@ -166,7 +166,9 @@ impl RoomPresence {
         let mut read = RoomPresence { type_: presence.attr("type").map(str::to_owned), ..RoomPresence::default() };
         for child in presence.children() {
             if child.is("x", ns::MUC_USER) {
-                // A service takes away what an occupant put there and appends its own: the last one speaks.
+                // A service takes away what an occupant put there and appends its own: the last one speaks, and alone.
+                let RoomPresence { type_, display_name, .. } = read;
+                read = RoomPresence { type_, display_name, ..RoomPresence::default() };
                 read.user(child);
             } else if child.is("nick", ns::NICK) {
                 read.display_name = Some(clip(&child.text()).to_owned());
@@ -330,6 +332,19 @@ mod tests {
              <x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='participant'/></x>",
         );
         assert_eq!((read.role, read.affiliation), (Some(Role::Participant), Some(Affiliation::None)));
+        let read = presence(
+            "<x xmlns='http://jabber.org/protocol/muc#user'><item jid='a@b/c' nick='n'><reason>r</reason></item>\
+             <destroy/><status code='110'/><status code='307'/></x>\
+             <x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='participant'/></x>",
+        );
+        assert_eq!(
+            read,
+            RoomPresence {
+                role: Some(Role::Participant),
+                affiliation: Some(Affiliation::None),
+                ..RoomPresence::default()
+            }
+        );
     }
 
     #[test]
