@@ -131,7 +131,8 @@ impl<S: Clone + Send> Driver<S> {
                     () = sleep_until(deadline) => Event::Timeout,
                 }
             };
-            let now = Instant::now();
+            // The clock that also wakes us.
+            let now = tokio::time::Instant::now().into_std();
             let mut out = Outbox::default();
             match event {
                 Event::Order(None) => self.handle(now, Input::Close, &mut out),
@@ -214,6 +215,10 @@ impl<S: Clone + Send> Driver<S> {
 
     /// Sends what goes out and ends the link where that is due; says whether the session is over.
     async fn settle(&mut self, now: Instant, link: &mut Link, mut out: Outbox, closing: &mut Option<Instant>) -> bool {
+        // Behind its end nothing more is sent on a stream (RFC 6120 §4.4).
+        if closing.is_some() {
+            out.send.clear();
+        }
         if let Link::Up(transport) = link {
             for element in out.send.drain(..) {
                 transport.send(&element);
