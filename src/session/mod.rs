@@ -566,6 +566,10 @@ impl Session {
     // ── the link
 
     fn online(&mut self, now: Instant, bound: Bound, out: &mut Outbox) {
+        // One stream ends before the next begins, also where nobody said so.
+        if let Link::Online { .. } = self.link {
+            self.offline(now, &Cause::new(Word::Disconnected, "another stream took its place"), out);
+        }
         let before = std::mem::replace(&mut self.link, Link::Offline);
         let mut resumed = false;
         let jid = match (bound.resumed, before) {

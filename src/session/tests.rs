@@ -432,6 +432,25 @@ fn a_room_released_while_the_stream_is_lost_is_left_on_resumption_and_only_then(
     assert!(bench.sent().iter().all(|element| element.name() != "presence"));
 }
 
+#[test]
+fn a_stream_that_begins_before_the_last_one_ended_starts_anew() {
+    let mut bench = searching();
+    bench.sent();
+    bench.put(Input::Online(bound(true)));
+    bench.answer_disco(MUC, "conference", "text");
+    for _ in 0..25 {
+        bench.hear("<r xmlns='urn:xmpp:sm:3'/>");
+        bench.pass(Duration::from_secs(1));
+    }
+    assert!(bench.out.reports.contains(&Report::MucFound(MUC.to_owned())));
+    assert!(!bench.out.reports.iter().any(|report| matches!(report, Report::MucNotFound(_))));
+    bench.hold("tavern");
+    bench.conference();
+    bench.put(Input::Online(bound(true)));
+    bench.enter("tavern");
+    assert_eq!(bench.session.in_flight(), 0);
+}
+
 // ── questions and answers
 
 #[test]
