@@ -116,7 +116,10 @@ pub struct Service {
     idle_probers: usize,
     /// Logins go out one after the other, not before this.
     gentle: Option<Instant>,
-    /// A session would connect and the host has no login free; the end of another's login is the next occasion.
+    /// Whether a login worked since the last one that was refused for its credentials. Until then they go out alone, so
+    /// that a wrong password is not tried by a whole pool at once.
+    proven: bool,
+    /// A session would connect and may not yet: the end of another's login is the next occasion.
     starved: bool,
 }
 
@@ -185,6 +188,7 @@ impl Service {
             idle_probers: 0,
             gentle: None,
             starved: false,
+            proven: false,
         }
     }
 
@@ -309,6 +313,7 @@ impl Service {
             logins.give_back();
         }
         session.link = Link::Online { since: now };
+        self.proven = true;
         session.not_before = None;
         if self.reach != Reach::Up {
             self.reach = Reach::Up;
@@ -335,7 +340,10 @@ impl Service {
             }
             Class::Network => self.reach_ladder.next(PROBE_FIRST, self.probe_last, &mut self.rng).min(self.probe_last),
             Class::Setup => self.reach_ladder.next(PROBE_LOOPBACK, LAST, &mut self.rng),
-            Class::Credentials => jitter(CREDENTIALS, &mut self.rng),
+            Class::Credentials => {
+                self.proven = false;
+                jitter(CREDENTIALS, &mut self.rng)
+            }
         };
         let next_at = match &self.reach {
             // Others that were on their way fail, too; they do not put the next attempt off.
@@ -490,15 +498,17 @@ impl Service {
             }
             return;
         }
+        let mut alone = !self.proven && self.sessions.values().any(|session| session.link == Link::Connecting);
         for (&id, session) in &mut self.sessions {
             if session.link == Link::Idle && session.not_before.is_none_or(|at| at <= now) {
                 if self.gentle.is_some_and(|at| at > now) {
                     return;
                 }
-                if !logins.take() {
+                if alone || !logins.take() {
                     self.starved = true;
                     return;
                 }
+                alone = !self.proven;
                 if let Some(at) = &mut self.gentle {
                     *at = now + GENTLE;
                 }

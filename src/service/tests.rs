@@ -13,6 +13,7 @@ fn unreachable() -> Cause {
 /// A service with `rooms` rooms, two a session, whose sessions want to connect.
 fn service(rooms: usize) -> (Service, Logins, Vec<Output>) {
     let mut service = Service::new(true, 2, 1);
+    service.proven = true;
     let mut out = Vec::new();
     for n in 0..rooms {
         service.place(&key(&n.to_string()), &mut out);
@@ -80,6 +81,42 @@ fn no_more_logins_than_the_host_allows_are_on_their_way() {
     out.clear();
     service.poll(now, &mut logins, &mut out);
     assert_eq!(connects(&out), [8]);
+}
+
+#[test]
+fn a_pool_tries_a_password_once_before_all_of_it_logs_in() {
+    let mut service = Service::new(true, 2, 1);
+    let (mut logins, mut out, mut now) = (Logins::new(8), Vec::new(), Instant::now());
+    for n in 0..10 {
+        service.place(&key(&n.to_string()), &mut out);
+    }
+    service.be_gentle(now);
+    for _ in 0..3 {
+        out.clear();
+        service.poll(now, &mut logins, &mut out);
+        service.poll(now + Duration::from_secs(1), &mut logins, &mut out);
+        assert_eq!((connects(&out), service.deadline()), (vec![0], None));
+        service.failed(now, 0, &Cause::new(Word::BadCredentials, "x"), &mut logins);
+        service.poll(now, &mut logins, &mut out);
+        now = service.deadline().expect("it is tried again");
+    }
+    out.clear();
+    service.poll(now, &mut logins, &mut out);
+    service.online(now, 0, &mut logins, &mut out);
+    for _ in 0..4 {
+        now += GENTLE;
+        service.poll(now, &mut logins, &mut out);
+    }
+    assert_eq!(connects(&out), [0, 1, 2, 3, 4]);
+    // The password is changed on a server that restarts.
+    service.failed(now, 1, &Cause::new(Word::BadCredentials, "x"), &mut logins);
+    for id in [0, 2, 3, 4] {
+        service.lost(now, id, &unreachable());
+    }
+    now += Duration::from_secs(400);
+    out.clear();
+    service.poll(now, &mut logins, &mut out);
+    assert_eq!(connects(&out).len(), 1);
 }
 
 #[test]
