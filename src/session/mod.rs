@@ -614,6 +614,7 @@ impl Session {
 
     fn offline(&mut self, now: Instant, cause: &Cause, out: &mut Outbox) {
         let link = std::mem::replace(&mut self.link, Link::Offline);
+        let ours = matches!(link, Link::Online { .. });
         self.link = match link {
             Link::Online { jid, .. } => match self.acks.keeps() {
                 Some(keeps) => Link::Lost { jid, until: now + keeps },
@@ -622,8 +623,10 @@ impl Session {
             lost @ Link::Lost { .. } => lost,
             Link::Offline => Link::Offline,
         };
-        // A stream that the server ended on purpose is not kept for us, and what we could not read would come again.
-        if matches!(cause.word, Word::Conflict | Word::PolicyViolation | Word::SystemShutdown | Word::ProtocolError) {
+        // A stream that the server ended on purpose is not kept for us, and what we could not read would come again. Why
+        // another session, or the next stream, could not be had says nothing about one that was lost before.
+        let for_good = [Word::Conflict, Word::PolicyViolation, Word::SystemShutdown, Word::ProtocolError];
+        if ours && for_good.contains(&cause.word) {
             self.link = Link::Offline;
         }
         let resumable = matches!(self.link, Link::Lost { .. });

@@ -409,6 +409,16 @@ fn a_session_that_was_lost_for_longer_than_the_server_keeps_it_is_given_up() {
 }
 
 #[test]
+fn what_another_stream_ended_by_does_not_forget_the_lost_one() {
+    let mut bench = Bench::holding("tavern");
+    bench.lose();
+    bench.put(Input::Offline(Cause::new(Word::PolicyViolation, "another session logged in too often")));
+    assert!(bench.session.resumable(bench.now).is_some());
+    bench.resume(3);
+    assert_eq!(bench.state("tavern"), RoomState::Held);
+}
+
+#[test]
 fn a_room_released_while_the_stream_is_lost_is_left_on_resumption_and_only_then() {
     let mut bench = Bench::holding("tavern");
     bench.lose();
