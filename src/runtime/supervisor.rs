@@ -245,6 +245,12 @@ impl Supervisor {
                         seat.entry.show(clock.now(), Snapshot { state: RoomState::Waiting, cause, next: Next::Turn });
                     }
                     running.hold(&wanted.room, &mut ground);
+                    // What a session that was closed said of it is no longer true.
+                    let placed = running.machine.session_of(key).is_some();
+                    if !placed && !matches!(seat.entry.state(), RoomState::Waiting | RoomState::Blocked) {
+                        let cause = Cause::new(Word::Starting, "its group chat service is being looked for");
+                        seat.entry.show(clock.now(), Snapshot { state: RoomState::Waiting, cause, next: Next::Turn });
+                    }
                 }
             }
             Some(Intent::Suspend { until }) => {
