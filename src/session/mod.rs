@@ -315,6 +315,7 @@ impl Session {
             self.pump_at,
             if online { self.discovery.again_at } else { None },
             if online { self.acks.request_at() } else { None },
+            if online { self.acks.give_up_at() } else { None },
         ]
         .into_iter()
         .flatten()
@@ -373,7 +374,7 @@ impl Session {
             }
         }
         if self.acks.wants_request(now) {
-            self.acks.requested();
+            self.acks.requested(now);
             out.send.push(element("r", ns::SM).into());
         }
         if out.send.len() > from {
@@ -671,6 +672,11 @@ impl Session {
         let online = matches!(self.link, Link::Online { .. });
         if online && self.discovery.again_at.is_some_and(|at| at <= now) {
             self.discover(now, out);
+        }
+        if online && self.acks.give_up_at().is_some_and(|at| at <= now) {
+            self.acks.give_up();
+            let text = "the server acknowledges nothing of what we send; a lost connection cannot be resumed";
+            out.reports.push(Report::Odd(text.to_owned()));
         }
         self.keep_alive(now, out);
     }

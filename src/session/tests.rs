@@ -764,6 +764,22 @@ fn joins_wait_while_too_much_is_unacknowledged() {
 }
 
 #[test]
+fn joins_do_not_wait_for_ever_for_a_server_that_acknowledges_nothing() {
+    let mut bench = Bench::holding("tavern");
+    while !bench.session.acks.full() {
+        bench.hear("<iq xmlns='jabber:client' type='get' from='meet.jitsi' id='1'><ping xmlns='urn:xmpp:ping'/></iq>");
+    }
+    bench.quiet();
+    bench.hold("cellar");
+    assert!(bench.stanzas().is_empty());
+    for _ in 0..310 {
+        bench.hear("<r xmlns='urn:xmpp:sm:3'/>");
+        bench.pass(Duration::from_secs(1));
+    }
+    bench.conference();
+}
+
+#[test]
 fn the_refusal_of_an_older_join_is_not_taken_for_that_of_the_last() {
     let mut bench = Bench::online();
     bench.hold("tavern");

@@ -29,6 +29,8 @@ pub struct Acks {
     unasked: usize,
     /// When the first of them was sent.
     unasked_since: Option<Instant>,
+    /// When the first request went out that nothing was acknowledged since.
+    waiting_since: Option<Instant>,
 }
 
 impl Acks {
@@ -40,6 +42,10 @@ impl Acks {
     pub const FULL_STANZAS: usize = 1_000;
     /// … or bytes of them, whatever can wait must wait.
     pub const FULL_BYTES: usize = 1024 * 1024;
+
+    /// How long the server may acknowledge nothing. Long: where it reads 10 kB a second a request waits behind what was
+    /// sent before it.
+    pub const PATIENCE: Duration = Duration::from_secs(300);
 
     /// How long a server keeps a lost session, where it does not say. Prosody's default is longer.
     pub const KEEPS: Duration = Duration::from_secs(60);
@@ -98,9 +104,26 @@ impl Acks {
     }
 
     /// Notes that `<r/>` goes out now.
-    pub fn requested(&mut self) {
+    pub fn requested(&mut self, now: Instant) {
+        self.all_asked();
+        self.waiting_since.get_or_insert(now);
+    }
+
+    fn all_asked(&mut self) {
         self.unasked = 0;
         self.unasked_since = None;
+    }
+
+    /// When the server's patience with our requests is over; `None` while none is open.
+    #[must_use]
+    pub fn give_up_at(&self) -> Option<Instant> {
+        Some(self.waiting_since? + Self::PATIENCE)
+    }
+
+    /// Goes on without acknowledgements, which the server promised and does not give: nothing is kept any more, and the
+    /// session can not be resumed. What comes in is counted as before.
+    pub fn give_up(&mut self) {
+        *self = Acks { handled: self.handled, ..Acks::default() };
     }
 
     /// Whether `<r/>` is due.
@@ -122,6 +145,9 @@ impl Acks {
     /// The server counts more than was sent, or goes back: the counters no longer agree and the session can not be
     /// resumed. Source: XEP-0198 §4 (`handled-count-too-high`).
     pub fn acknowledged(&mut self, h: u32) -> Result<(), Cause> {
+        if self.management.is_none() {
+            return Ok(());
+        }
         let new = usize::try_from(h.wrapping_sub(self.acknowledged)).unwrap_or(usize::MAX);
         if new > self.queue.len() {
             let text = format!("the server acknowledges {h} stanzas, {} are unacknowledged", self.queue.len());
@@ -131,9 +157,10 @@ impl Acks {
             self.bytes -= text.len();
         }
         self.acknowledged = h;
+        self.waiting_since = None;
         if self.queue.is_empty() {
             self.queue = VecDeque::new();
-            self.requested();
+            self.all_asked();
         }
         Ok(())
     }
@@ -165,7 +192,8 @@ impl Acks {
             self.bytes = 0;
             self.acknowledged = h;
         }
-        self.requested();
+        self.all_asked();
+        self.waiting_since = None;
         // We wrote them, so none is over a limit.
         let limits = Limits { stanza_bytes: usize::MAX, depth: usize::MAX, nodes: usize::MAX, token_bytes: usize::MAX };
         self.queue.iter().filter_map(|text| xml::parse(text.as_bytes(), &limits).ok()).collect()
@@ -231,7 +259,7 @@ mod tests {
         let (mut acks, now) = filled(1);
         assert!(!acks.wants_request(now));
         assert!(acks.wants_request(now + Acks::ASK_WITHIN));
-        acks.requested();
+        acks.requested(now + Acks::ASK_WITHIN);
         assert!(!acks.wants_request(now + Acks::ASK_WITHIN));
         let (acks, now) = filled(50);
         assert!(acks.wants_request(now));
@@ -259,5 +287,22 @@ mod tests {
         acks.received();
         assert_eq!(acks.keeps(), Some(Duration::from_secs(5)));
         assert_eq!(acks.resume_request(), Some(Resume { id: "x".into(), handled: 1 }));
+    }
+
+    #[test]
+    fn a_server_that_never_acknowledges_is_not_waited_for_without_end() {
+        let (mut acks, now) = filled(2_000);
+        acks.received();
+        acks.requested(now);
+        acks.requested(now + Duration::from_secs(100));
+        assert_eq!(acks.give_up_at(), Some(now + Acks::PATIENCE));
+        acks.acknowledged(1).unwrap();
+        assert_eq!(acks.give_up_at(), None);
+        acks.requested(now);
+        acks.give_up();
+        acks.sent(now, &message(1));
+        assert_eq!((acks.full(), acks.unacknowledged(), acks.resume_request()), (false, 0, None));
+        assert_eq!((acks.handled(), acks.give_up_at(), acks.request_at()), (1, None, None));
+        acks.acknowledged(2_000).unwrap();
     }
 }
