@@ -487,7 +487,9 @@ impl Service {
             if probing || *next_at > now {
                 return;
             }
-            let idle = self.sessions.iter_mut().find(|(_, session)| session.link == Link::Idle);
+            // Not the one that was thrown out and must wait, where there is another.
+            let idle = self.sessions.iter_mut().filter(|(_, session)| session.link == Link::Idle);
+            let idle = idle.min_by_key(|(_, session)| session.not_before);
             if let Some((&id, session)) = idle {
                 if logins.take() {
                     session.link = Link::Connecting;

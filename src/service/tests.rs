@@ -216,6 +216,25 @@ fn whoever_is_thrown_out_at_the_first_login_after_an_outage_waits_all_the_same()
 }
 
 #[test]
+fn whoever_was_thrown_out_does_not_probe_for_the_others() {
+    let (mut service, mut logins, mut out) = service(6);
+    let mut now = Instant::now();
+    service.poll(now, &mut logins, &mut out);
+    for id in 0..3 {
+        service.online(now, id, &mut logins, &mut out);
+    }
+    service.lost(now, 0, &Cause::new(Word::Conflict, "x"));
+    service.lost(now, 1, &unreachable());
+    for _ in 0..5 {
+        now += Duration::from_secs(6);
+        out.clear();
+        service.poll(now, &mut logins, &mut out);
+        assert_eq!(connects(&out), [1]);
+        service.failed(now, 1, &unreachable(), &mut logins);
+    }
+}
+
+#[test]
 fn a_server_that_limits_logins_sees_two_a_second() {
     let (mut service, mut logins, _) = service(40);
     let start = Instant::now();
