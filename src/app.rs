@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -175,7 +176,7 @@ pub async fn run(path: &Path) -> ExitCode {
         config,
         store,
         state,
-        load: Box::new(move || load(&again, false).map_err(|problems| sentences(&problems))),
+        load: Arc::new(move || load(&again, false).map_err(|problems| sentences(&problems))),
         connect: Box::new(connector),
     };
     tokio::spawn(pass_signals(term, int, hup, told));

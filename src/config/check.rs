@@ -71,6 +71,11 @@ impl Checker<'_> {
         let defaults = self.defaults(View { path: "defaults", section: &raw.defaults }, &services);
         let known: BTreeSet<&str> = raw.services.keys().map(String::as_str).collect();
         let rooms = self.rooms(&raw.rooms, &known, &services, &defaults);
+        let subjects = rooms.values().filter(|room| room.subject.is_some()).count();
+        if subjects > 0 {
+            self.warnings
+                .push(format!("{subjects} rooms have a subject, which this version keeps but does not set yet"));
+        }
         if raw.services.is_empty() && !self.incomplete {
             self.warnings.push("no service is configured, so there is nothing to hold".to_owned());
         }

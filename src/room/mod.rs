@@ -306,6 +306,16 @@ impl Room {
         &self.settings
     }
 
+    /// Whether we have this nick, or asked for it.
+    #[must_use]
+    pub fn goes_by(&self, nick: &str) -> bool {
+        match &self.state {
+            State::Joining(joining) => *joining.nick == *nick,
+            State::Inside(inside) => *inside.nick == *nick || *inside.said.nick == *nick,
+            _ => false,
+        }
+    }
+
     /// Who is inside, when we are, with our own nick.
     #[must_use]
     pub fn inside(&self) -> Option<(&str, &Occupants)> {

@@ -240,18 +240,23 @@ impl Supervisor {
     // ── reload
 
     async fn reload(&mut self, plan: bool) -> Reply {
-        if !plan {
+        // Before the start is finished there is nothing to tell systemd of a reload.
+        let tell = !plan && self.ready;
+        if tell {
             health::reloading();
         }
         let answer = self.reload_inner(plan).await;
-        if !plan {
+        if tell {
             health::ready();
         }
         answer
     }
 
     async fn reload_inner(&mut self, plan: bool) -> Reply {
-        let config: Config = match (self.load)() {
+        // Files may lie on something slow, and sessions must not wait for it.
+        let load = self.load.clone();
+        let loaded = tokio::task::spawn_blocking(move || load()).await;
+        let config: Config = match loaded.unwrap_or_else(|error| Err(vec![error.to_string()])) {
             Ok(config) => config,
             Err(problems) => {
                 let text = problems.join("\n");

@@ -21,6 +21,9 @@ use crate::stream::{Bound, Frame, LastLogin, Resume};
 
 /// How long a polite end may take: leaving rooms, closing the stream, the server's own close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long something may wait to be written. A server that reads slowly still reads: the operating system's buffers
+/// hold minutes of the slowest rate there is.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// So much unwritten means that the server reads nothing.
 const STUCK_BYTES: usize = 8 * 1024 * 1024;
 /// Answers are collected up to this before they are written, so that a burst costs few system calls.
@@ -119,14 +122,20 @@ impl<S: Clone + Send> Driver<S> {
     pub async fn run(mut self) {
         let mut link = Link::Down;
         let mut closing: Option<Instant> = None;
+        // A server that always has something to say must not keep deadlines from passing.
+        let mut timers_first = false;
+        // Since when something has been waiting to be written.
+        let mut unwritten: Option<Instant> = None;
         loop {
-            let deadline = self.session.deadline().into_iter().chain(closing).min();
+            let stuck = unwritten.map(|since| since + WRITE_TIMEOUT);
+            let deadline = self.session.deadline().into_iter().chain(closing).chain(stuck).min();
             let event = {
                 let orders = &mut self.orders;
                 let closed = closing.is_some();
                 tokio::select! {
                     biased;
                     order = orders.recv(), if !closed => Event::Order(order),
+                    () = sleep_until(deadline), if timers_first => Event::Timeout,
                     event = link_event(&mut link) => event,
                     () = sleep_until(deadline) => Event::Timeout,
                 }
@@ -134,6 +143,7 @@ impl<S: Clone + Send> Driver<S> {
             // The clock that also wakes us.
             let now = tokio::time::Instant::now().into_std();
             let mut out = Outbox::default();
+            timers_first = !matches!(event, Event::Timeout);
             match event {
                 Event::Order(None) => self.handle(now, Input::Close, &mut out),
                 Event::Order(Some(order)) => self.order(now, order, &mut link, &mut out),
@@ -162,6 +172,14 @@ impl<S: Clone + Send> Driver<S> {
                     }
                     self.handle(now, Input::Timeout, &mut out);
                 }
+            }
+            unwritten = match &link {
+                Link::Up(transport) if transport.queued() > 0 => unwritten.or(Some(now)),
+                _ => None,
+            };
+            if unwritten.is_some_and(|since| since + WRITE_TIMEOUT <= now) && out.disconnect.is_none() {
+                let text = format!("the server has not read what we send for {} s", WRITE_TIMEOUT.as_secs());
+                out.disconnect = Some(Cause::new(Word::Disconnected, text));
             }
             if self.settle(now, &mut link, out, &mut closing).await {
                 break;

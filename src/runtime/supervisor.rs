@@ -37,7 +37,7 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// Makes the connector of a service, and says which host it is on and whether that is this machine.
 pub type Connect = dyn Fn(&config::Service) -> (Connector, (String, bool));
 /// Reads the configuration again.
-pub type Load = dyn Fn() -> Result<Config, Vec<String>>;
+pub type Load = dyn Fn() -> Result<Config, Vec<String>> + Send + Sync;
 
 /// Everything that a supervisor is made of.
 pub struct Setup {
@@ -48,7 +48,7 @@ pub struct Setup {
     /// What it held.
     pub state: State,
     /// Reads the configuration again.
-    pub load: Box<Load>,
+    pub load: Arc<Load>,
     /// Connects services.
     pub connect: Box<Connect>,
 }
@@ -71,7 +71,7 @@ pub struct Supervisor {
     pub(super) started: Timestamp,
     pub(super) configuration: String,
     pub(super) bad_stanzas: u64,
-    pub(super) load: Box<Load>,
+    pub(super) load: Arc<Load>,
     store: Arc<Store>,
     connect: Box<Connect>,
     tasks: JoinSet<()>,
@@ -79,7 +79,7 @@ pub struct Supervisor {
     instances: u64,
     logins: HashMap<String, Logins>,
     keep: bool,
-    ready: bool,
+    pub(super) ready: bool,
     status: String,
     status_due: Option<Instant>,
 }
@@ -124,6 +124,9 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
     info!(rooms = supervisor.wanted(), services = supervisor.services.len(), "holding rooms");
     loop {
         supervisor.poll();
+        if supervisor.keep {
+            supervisor.save().await;
+        }
         let ready_due = if supervisor.ready { None } else { Some(started + READY_AFTER) };
         let deadline = supervisor.deadline().into_iter().chain(ready_due).chain(watchdog_due).min();
         let wait = async {

@@ -833,6 +833,10 @@ impl Session {
         let Some(&id) = self.by_jid.get(jid::bare(from)) else { return };
         let error = StanzaError::of(presence);
         let Some(held) = self.rooms.get(&id) else { return };
+        // It comes from the room or from the address that we asked for, never from somebody inside.
+        if jid::resource(from).is_some_and(|nick| !held.room.goes_by(nick)) {
+            return;
+        }
         if let Some(answered) = presence.attr("id")
             && answered != join_id(id, held.join)
             && answered.starts_with(JOIN_PREFIX)

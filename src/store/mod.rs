@@ -135,7 +135,7 @@ impl Store {
                 let aside = folder.join(format!("{STATE}.broken-{}", Timestamp::now().as_millisecond()));
                 fs::rename(&path, &aside).map_err(fail(&path, "broken, and it can not be kept aside"))?;
                 warnings.push(format!(
-                    "{} is broken ({what}): holds, releases and suspensions said on the command line are lost; it is kept as {}",
+                    "{} is broken ({what}): holds, releases and suspensions said on the command line are lost, and so is which login mechanism last worked; it is kept as {}",
                     path.display(),
                     aside.display()
                 ));

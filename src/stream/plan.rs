@@ -34,12 +34,18 @@ pub struct LastLogin {
 }
 
 /// A session that may be resumed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Resume {
     /// The id from `<enabled id=…/>`; a secret.
     pub id: String,
     /// How many stanzas we handled.
     pub handled: u32,
+}
+
+impl std::fmt::Debug for Resume {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resume").field("id", &"[secret]").field("handled", &self.handled).finish()
+    }
 }
 
 /// A stream that is ready for stanzas.
