@@ -46,7 +46,7 @@ impl From<Exit> for ExitCode {
 /// Where the configuration lies when nothing else is said.
 pub const CONFIG: &str = "/etc/innkeeper/innkeeper.toml";
 
-/// Holds rooms open on XMPP servers, Jitsi Meet's first, and keeps order in them.
+/// Holds rooms open on Jitsi Meet and other XMPP servers.
 #[derive(Debug, Parser)]
 #[command(name = "innkeeper", version, about, after_help = AFTER)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -57,7 +57,7 @@ struct Cli {
 
 const AFTER: &str = "\
 A ROOM is named NAME where that is unique, else SERVICE/NAME or by its room JID.
-Exit codes: 0 done, 1 refused or failed, 64 usage, 69 no daemon answers, 78 configuration.";
+Exit codes: 0 done, 1 refused or failed, 64 usage, 69 no daemon answers, 78 wrong configuration.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -67,7 +67,7 @@ enum Verb {
     Check(check::Check),
     /// List all rooms with their state, its cause and what happens next
     Rooms(rooms::Rooms),
-    /// Show one room: state, who is inside, who wants it
+    /// Show one room: state, who is inside, who wants it held
     Room(rooms::Room),
     /// Show the daemon: counts, services, sessions
     Status(status::Status),
