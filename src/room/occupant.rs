@@ -1,6 +1,5 @@
 //! Who is in a room, under which nick, since when. Pure.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use crate::xmpp::jid;
@@ -22,32 +21,43 @@ pub struct Occupant {
 }
 
 /// Everybody in a room, by nick as the room writes it.
+///
+/// A sorted list: a thousand rooms with two occupants each are the usual case, and a table of their own costs each of
+/// them twice as much.
 #[derive(Debug, Default)]
 pub struct Occupants {
-    by_nick: HashMap<Box<str>, Occupant>,
+    by_nick: Vec<(Box<str>, Occupant)>,
 }
 
 impl Occupants {
     /// Takes in an available presence; says whether the occupant is new.
     pub fn enter(&mut self, now: Instant, nick: &str, presence: &RoomPresence) -> bool {
-        if let Some(occupant) = self.by_nick.get_mut(nick) {
-            occupant.read(presence);
-            return false;
+        match self.find(nick) {
+            Ok(at) => {
+                self.by_nick[at].1.read(presence);
+                false
+            }
+            Err(at) => {
+                let mut occupant =
+                    Occupant { real_jid: None, role: None, affiliation: None, display_name: None, since: now };
+                occupant.read(presence);
+                self.insert(at, nick, occupant);
+                true
+            }
         }
-        let mut occupant = Occupant { real_jid: None, role: None, affiliation: None, display_name: None, since: now };
-        occupant.read(presence);
-        self.by_nick.insert(nick.into(), occupant);
-        true
     }
 
     /// Takes in an unavailable presence: a change of nick moves the occupant, anything else removes them.
     ///
     /// Source: XEP-0045 §7.6 "Changing Nickname", §7.14 "Exiting a Room".
     pub fn leave(&mut self, nick: &str, renamed_to: Option<&str>) {
-        if let Some(occupant) = self.by_nick.remove(nick)
-            && let Some(new) = renamed_to
-        {
-            self.by_nick.insert(new.into(), occupant);
+        let Ok(at) = self.find(nick) else { return };
+        let (_, occupant) = self.by_nick.remove(at);
+        if let Some(new) = renamed_to {
+            match self.find(new) {
+                Ok(at) => self.by_nick[at].1 = occupant,
+                Err(at) => self.insert(at, new, occupant),
+            }
         }
         if self.by_nick.len() * 4 < self.by_nick.capacity() {
             self.by_nick.shrink_to_fit();
@@ -57,10 +67,10 @@ impl Occupants {
     /// The occupant under that nick.
     #[must_use]
     pub fn by_nick(&self, nick: &str) -> Option<&Occupant> {
-        self.by_nick.get(nick)
+        self.find(nick).ok().map(|at| &self.by_nick[at].1)
     }
 
-    /// All, in no order.
+    /// All, by nick.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Occupant)> {
         self.by_nick.iter().map(|(nick, occupant)| (&**nick, occupant))
     }
@@ -75,6 +85,17 @@ impl Occupants {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_nick.is_empty()
+    }
+
+    fn find(&self, nick: &str) -> Result<usize, usize> {
+        self.by_nick.binary_search_by(|(known, _)| (**known).cmp(nick))
+    }
+
+    fn insert(&mut self, at: usize, nick: &str, occupant: Occupant) {
+        if self.by_nick.len() < 8 {
+            self.by_nick.reserve_exact(1);
+        }
+        self.by_nick.insert(at, (nick.into(), occupant));
     }
 }
 

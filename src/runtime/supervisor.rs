@@ -67,7 +67,8 @@ pub struct Supervisor {
     pub(super) config: Config,
     pub(super) state: State,
     pub(super) services: BTreeMap<Arc<str>, Running>,
-    pub(super) rooms: BTreeMap<RoomKey, Seat>,
+    /// Boxed: a tree that grows in order is half empty.
+    pub(super) rooms: BTreeMap<RoomKey, Box<Seat>>,
     pub(super) started: Timestamp,
     pub(super) configuration: String,
     pub(super) bad_stanzas: u64,
@@ -172,7 +173,7 @@ impl Supervisor {
     /// How many rooms are wanted.
     pub(super) fn wanted(&self) -> usize {
         let holds = |seat: &&Seat| seat.wanted.as_ref().is_some_and(|wanted| wanted.intent == Intent::Hold);
-        self.rooms.values().filter(holds).count()
+        self.rooms.values().map(AsRef::as_ref).filter(holds).count()
     }
 
     /// Brings sessions and rooms in line with what is wanted. Does nothing for what is in line already.
@@ -187,7 +188,10 @@ impl Supervisor {
             }
         }
         for (key, wanted) in wanted {
-            let seat = self.rooms.entry(key).or_insert_with(|| Seat { wanted: None, entry: Entry::new(clock.now()) });
+            let seat = self
+                .rooms
+                .entry(key)
+                .or_insert_with(|| Box::new(Seat { wanted: None, entry: Entry::new(clock.now()) }));
             seat.wanted = Some(wanted);
         }
         let keys: Vec<RoomKey> = self.rooms.keys().cloned().collect();
@@ -462,7 +466,7 @@ impl Supervisor {
             Some(wanted) if wanted.intent == Intent::Hold => seat.entry.had_outcome(),
             _ => true,
         };
-        if !self.ready && (late || self.rooms.values().all(outcome)) {
+        if !self.ready && (late || self.rooms.values().map(AsRef::as_ref).all(outcome)) {
             self.ready = true;
             self.tell_status();
             health::ready();
