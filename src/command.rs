@@ -313,7 +313,7 @@ pub struct ServiceRow {
     pub sessions_online: usize,
     /// Sessions wanted.
     pub sessions: usize,
-    /// `present`, `absent`, or `none` for plain XMPP.
+    /// `present`, `absent`, `unknown` while no session is online, or `none` for plain XMPP.
     pub focus: String,
     /// Mechanism of the last login.
     pub mechanism: String,

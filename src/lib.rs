@@ -1,4 +1,4 @@
-//! innkeeper holds rooms open on XMPP servers, Jitsi Meet's first, and keeps order in them.
+//! innkeeper holds rooms open on XMPP servers, Jitsi Meet's first.
 //!
 //! ```text
 //!            bytes          elements                    reports

@@ -34,7 +34,9 @@ impl Ask {
         if self.json {
             print::out(&json(&serde_json::json!({ "error": error, "text": text })));
         } else {
-            eprintln!("innkeeper: {}", printable(text));
+            // A wrong configuration is many lines; what is in them is made harmless one by one.
+            let lines: Vec<_> = text.lines().map(printable).collect();
+            eprintln!("innkeeper: {}", lines.join("\n"));
         }
     }
 }

@@ -116,7 +116,8 @@ fn show(plan: &Plan) -> String {
         text.push_str("nothing changes\n");
     }
     if plan.unchanged > 0 {
-        text.push_str(&format!("{} rooms stay untouched\n", plan.unchanged));
+        let rooms = if plan.unchanged == 1 { "room stays" } else { "rooms stay" };
+        text.push_str(&format!("{} {rooms} untouched\n", plan.unchanged));
     }
     for warning in &plan.warnings {
         text.push_str(&format!("warning: {}\n", printable(warning)));

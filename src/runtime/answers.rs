@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::board::{Clock, rfc3339};
 use super::session::RoomView;
@@ -24,9 +24,7 @@ const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
 impl Supervisor {
     /// Answers one command. Whoever asked may be gone; then nobody misses the answer.
     pub(super) async fn command(&mut self, command: Command, requester: &Requester, reply: oneshot::Sender<Reply>) {
-        if command.changes() {
-            info!(uid = requester.uid, pid = requester.pid, ?command, "asked");
-        }
+        let asked = command.changes().then(|| serde_json::to_string(&command).unwrap_or_default());
         let answer = match command {
             Command::Status => Reply::Status(Box::new(self.status_reply())),
             Command::Rooms => return self.rooms_reply(reply),
@@ -49,6 +47,13 @@ impl Supervisor {
             }
             Command::Reload { plan } => self.reload(plan).await,
         };
+        if let Some(asked) = asked {
+            let (uid, pid) = (requester.uid, requester.pid);
+            match &answer {
+                Reply::Refused { error, text } => warn!(uid, pid, %asked, %error, why = %text, "command refused"),
+                _ => info!(uid, pid, %asked, "command carried out"),
+            }
+        }
         let _ = reply.send(answer);
     }
 
@@ -209,6 +214,7 @@ impl Supervisor {
         .to_owned();
         row.focus = match (&running.config.focus, running.machine.focus()) {
             (None, _) => "none",
+            (Some(_), FocusState::Present) if row.sessions_online == 0 => "unknown",
             (Some(_), FocusState::Present) => "present",
             (Some(_), FocusState::Absent { cause, next_at }) => {
                 if trouble.is_none() {

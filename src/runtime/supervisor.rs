@@ -322,7 +322,7 @@ impl Supervisor {
                 let retry_in = humantime::format_duration(Duration::from_millis(
                     u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                 ));
-                warn!(%service, session = slot, %cause, %retry_in, "could not log in");
+                warn!(%service, session = slot, %cause, %retry_in, "could not connect or log in");
                 running.tell_offline(slot, &cause);
                 self.show_unplaced(&service, &cause, Next::Turn);
             }
