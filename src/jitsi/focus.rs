@@ -93,7 +93,7 @@ impl Focus {
 
     /// The request that [`Focus::asked`] numbered was answered.
     pub fn answered(&mut self, now: Instant, generation: u32, answer: &Answer) {
-        self.first_pending = false;
+        self.done(generation);
         self.last_answer = Some(now);
         match answer {
             Answer::Ready(granted) | Answer::NotReady(granted) => self.learn(granted),
@@ -120,9 +120,17 @@ impl Focus {
     }
 
     /// A request timed out; says whether the focus answered nobody of this session since it went out.
-    pub fn silent(&mut self, asked_at: Instant) -> bool {
-        self.first_pending = false;
+    pub fn silent(&mut self, asked_at: Instant, generation: u32) -> bool {
+        self.done(generation);
         self.last_answer.is_none_or(|at| at < asked_at)
+    }
+
+    /// A request of that generation is over. A late one of an earlier generation says nothing of the first that goes
+    /// without a session-id: were another let go for it, the focus would make a session for each.
+    fn done(&mut self, generation: u32) {
+        if generation == self.generation {
+            self.first_pending = false;
+        }
     }
 
     /// The stream is lost, and what was on its way with it.
@@ -177,6 +185,8 @@ mod tests {
         assert_eq!(focus.credentials(), ("uid", None));
         let number = focus.asked();
         assert!(!focus.may_ask());
+        focus.answered(now, late, &Answer::SessionInvalid);
+        assert!(!focus.may_ask(), "the late refusal of the old session-id lets a second request go without one");
         focus.answered(now, number, &granted(Some("t"), true));
         focus.answered(now, late, &Answer::SessionInvalid);
         assert_eq!(focus.credentials(), ("uid", Some("t")));

@@ -244,9 +244,9 @@ impl Session {
 
     pub(super) fn unanswered(&mut self, now: Instant, about: About, out: &mut Outbox) {
         match about {
-            About::Conference { room, asked_at, .. } => {
+            About::Conference { room, asked_at, number } => {
                 let Some(focus) = &mut self.focus else { return };
-                let alone = focus.silent(asked_at);
+                let alone = focus.silent(asked_at, number);
                 if let (Some(trouble), Some(held)) = (&self.muc_trouble, self.rooms.get(&room))
                     && self.profile.muc.as_deref() == Some(jid::domain(&held.room.settings().jid))
                 {
