@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cause::Word;
-
 /// A request on the control socket: one line of JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
@@ -325,10 +323,4 @@ pub struct ServiceRow {
 #[must_use]
 pub fn refused(error: &str, text: impl Into<String>) -> Reply {
     Reply::Refused { error: error.to_owned(), text: text.into() }
-}
-
-/// The cause's word as a string; a helper for those who fill rows.
-#[must_use]
-pub fn word(word: Word) -> String {
-    word.as_str()
 }

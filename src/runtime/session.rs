@@ -12,13 +12,16 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use super::transport::Transport;
+use super::handshake::close;
+use super::transport::{Deadlines, Transport};
 use crate::cause::{Cause, Word};
 use crate::config::RoomKey;
 use crate::room::Occupant;
 use crate::session::{Bucket, Input, Outbox, Report, Session};
 use crate::stream::{Bound, Frame, LastLogin, Resume};
 
+/// How long the close of a stream that is given up may take; a dead link is not waited for.
+const FAREWELL: Duration = Duration::from_millis(200);
 /// How long a polite end may take: leaving rooms, closing the stream, the server's own close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long something may wait to be written. A server that reads slowly still reads: the operating system's buffers
@@ -259,7 +262,7 @@ impl<S: Clone + Send> Driver<S> {
             if let Link::Up(transport) = lost
                 && self.session.resumable(now).is_none()
             {
-                farewell(transport).await;
+                close(transport, &Deadlines { close: FAREWELL, ..Deadlines::default() }).await;
             }
             for report in after.reports {
                 self.tell(News::Report(report)).await;
@@ -278,13 +281,6 @@ impl<S: Clone + Send> Driver<S> {
         // The supervisor ends after its sessions; without it nobody is left to be told.
         let _ = self.news.send((self.name.clone(), news)).await;
     }
-}
-
-/// Closes a stream that is given up, if that works at once; a dead link is not waited for.
-async fn farewell(mut transport: Box<dyn Transport>) {
-    transport.close();
-    let flush = poll_fn(|cx| transport.poll_flush(cx));
-    let _ = tokio::time::timeout(Duration::from_millis(200), flush).await;
 }
 
 async fn link_event(link: &mut Link) -> Event {
