@@ -15,7 +15,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | words | [`xml`], [`xmpp`], [`cause`], [`command`], [`event`] |
-//! | core  | [`stream`], [`room`], [`jitsi`], [`session`], [`service`], [`desired`], [`config`] |
+//! | core  | [`stream`], [`room`], [`jitsi`], [`session`], [`service`], [`desired`], [`config`], [`capture`] |
 //! | shell | [`runtime`], [`control`], [`store`], [`telemetry`], [`cli`], [`app`] |
 //!
 //! `clippy.toml` forbids clocks, tasks and randomness in the core; the shell carries a one-line `allow`.
@@ -24,6 +24,7 @@
 
 pub mod app;
 pub mod backoff;
+pub mod capture;
 pub mod cause;
 pub mod cli;
 pub mod command;
