@@ -4,9 +4,12 @@ pub mod caps;
 pub mod disco;
 pub mod jid;
 pub mod jitsi;
+pub mod message;
+pub mod moderate;
 pub mod muc;
 pub mod ns;
 pub mod ping;
+pub mod room_form;
 pub mod stanza;
 
 mod build;

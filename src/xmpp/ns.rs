@@ -36,3 +36,27 @@ pub const JINGLE: &str = "urn:xmpp:jingle:1";
 pub const JITSI_FOCUS: &str = "http://jitsi.org/protocol/focus";
 /// Jitsi's own children in errors and presence: lobby, permissions. jitsi-meet's Prosody plugins.
 pub const JITMEET: &str = "http://jitsi.org/jitmeet";
+/// Asking the focus to mute a microphone. Jicofo.
+pub const JITMEET_AUDIO: &str = "http://jitsi.org/jitmeet/audio";
+/// Asking the focus to mute a camera. Jicofo.
+pub const JITMEET_VIDEO: &str = "http://jitsi.org/jitmeet/video";
+/// Asking the focus to mute a shared screen. Jicofo.
+pub const JITMEET_DESKTOP: &str = "http://jitsi.org/jitmeet/desktop";
+/// Roles and affiliations. XEP-0045 §8, §9.
+pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
+/// Delayed delivery. XEP-0203.
+pub const DELAY: &str = "urn:xmpp:delay";
+/// Occupant identifiers. XEP-0421.
+pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+/// Ids that a room gives to messages. XEP-0359.
+pub const STANZA_ID: &str = "urn:xmpp:sid:0";
+/// Retraction by a moderator. XEP-0425.
+pub const MODERATE: &str = "urn:xmpp:message-moderate:1";
+/// Retraction by a moderator, older. XEP-0425 version 0.2.
+pub const MODERATE_0: &str = "urn:xmpp:message-moderate:0";
+/// Retraction. XEP-0424.
+pub const RETRACT: &str = "urn:xmpp:message-retract:1";
+/// Retraction, older. XEP-0424 version 0.3.
+pub const RETRACT_0: &str = "urn:xmpp:message-retract:0";
+/// Fastening, around the older retraction. XEP-0422.
+pub const FASTEN: &str = "urn:xmpp:fasten:0";

@@ -1,3 +1,6 @@
 //! What Jitsi says beside XMPP.
 
+pub mod av_moderation;
 pub mod conference;
+pub mod json_message;
+pub mod mute;
