@@ -14,7 +14,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | words | [`xml`], [`xmpp`], [`cause`], [`command`], [`event`] |
+//! | words | [`xml`], [`xmpp`], [`cause`], [`action`], [`command`], [`event`] |
 //! | core  | [`stream`], [`room`], [`jitsi`], [`session`], [`service`], [`desired`], [`config`], [`capture`] |
 //! | shell | [`runtime`], [`control`], [`store`], [`telemetry`], [`cli`], [`app`] |
 //!
@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod action;
 pub mod app;
 pub mod backoff;
 pub mod capture;
