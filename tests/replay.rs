@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use innkeeper::capture::{self, Content, Dialogue, Direction, Message, Remark};
 use innkeeper::cause::{Cause, Word};
 use innkeeper::command::RoomState;
 use innkeeper::config::{Mechanism, Media, PaceKind, RoomKey};
@@ -14,61 +15,26 @@ use innkeeper::room::{Rules, Settings};
 use innkeeper::service::{Logins, Output, Service};
 use innkeeper::session::{Bucket, Input, Outbox, Profile, Report, Session};
 use innkeeper::stream::{Bound, LastLogin, Management};
-use innkeeper::xml::{self, Element, Limits};
+use innkeeper::xml::{self, Element};
 use innkeeper::xmpp::{jid, ns};
 
 const RULES: Rules = Rules { self_ping: Duration::from_secs(300), after_kick: Duration::from_secs(120) };
 
 // ── the reader
 
-#[derive(Debug)]
-enum What {
-    Sent(Element),
-    Received(Element),
-    Happens(String),
-}
-
-#[derive(Debug)]
-struct Line {
-    number: usize,
-    at: f64,
-    what: What,
-}
-
-fn read(text: &str) -> Result<Vec<Line>, String> {
-    let mut raw: Vec<(usize, String)> = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        if line.starts_with('#') || line.trim().is_empty() {
-            continue;
-        }
-        match raw.last_mut() {
-            Some((_, last)) if line.starts_with(' ') => {
-                last.push(' ');
-                last.push_str(line.trim());
-            }
-            _ => raw.push((number + 1, line.to_owned())),
+/// The lines of a dialogue; what a capture may hold and a dialogue written by hand may not is refused.
+fn read(text: &str) -> Result<Vec<Message>, String> {
+    let Dialogue { connections, remarks } = capture::text::read(text).map_err(|error| error.to_string())?;
+    if let Some(Remark { place, text }) = remarks.first() {
+        return Err(format!("{place}: {text}"));
+    }
+    let [connection] = <[_; 1]>::try_from(connections).map_err(|_| "more than one connection")?;
+    for message in &connection.messages {
+        if let Content::Text { text, why } = &message.content {
+            return Err(format!("{}: {why}: {text}", message.place));
         }
     }
-    let mut lines: Vec<Line> = Vec::new();
-    for (number, line) in raw {
-        let wrong = |what: &str| format!("line {number}: {what}: {line}");
-        let mut words = line.splitn(3, ' ');
-        let (mark, at, rest) = (words.next(), words.next(), words.next());
-        let at: f64 = at.and_then(|at| at.parse().ok()).ok_or_else(|| wrong("no time"))?;
-        let rest = rest.ok_or_else(|| wrong("nothing behind the time"))?.trim();
-        let element = || xml::parse(rest.as_bytes(), &Limits::default()).map_err(|bad| wrong(&bad.why.to_string()));
-        let what = match mark {
-            Some(">") => What::Sent(element()?),
-            Some("<") => What::Received(element()?),
-            Some("!") => What::Happens(rest.to_owned()),
-            _ => return Err(wrong("it begins with none of < > ! #")),
-        };
-        if lines.last().is_some_and(|last| last.at > at) {
-            return Err(wrong("time goes back"));
-        }
-        lines.push(Line { number, at, what });
-    }
-    Ok(lines)
+    Ok(connection.messages)
 }
 
 // ── the comparison
@@ -224,11 +190,11 @@ impl Replay {
         Ok(())
     }
 
-    fn line(&mut self, line: &Line, before: f64, shift: &mut Duration) -> Result<(), String> {
-        let due = self.start + Duration::from_secs_f64(line.at) + *shift;
-        match &line.what {
-            What::Sent(theirs) => {
-                let slack = Duration::from_secs_f64(1.0 + (line.at - before) / 4.0);
+    fn line(&mut self, line: &Message, before: Duration, shift: &mut Duration) -> Result<(), String> {
+        let due = self.start + line.at + *shift;
+        match (&line.content, line.direction) {
+            (Content::Element(theirs), Direction::Sent) => {
+                let slack = Duration::from_secs(1) + (line.at - before) / 4;
                 self.wait(due + slack, true);
                 let (at, ours) = self.sent.pop_front().ok_or("nothing is sent")?;
                 if let Some(why) = differs(theirs, &ours, &mut self.ids, true) {
@@ -239,7 +205,7 @@ impl Replay {
                 }
                 *shift += at.saturating_duration_since(due);
             }
-            What::Received(element) => {
+            (Content::Element(element), Direction::Received) => {
                 self.wait(due, false);
                 let mut element = element.clone();
                 let answers = matches!(element.attr("type"), Some("result" | "error"));
@@ -248,10 +214,11 @@ impl Replay {
                 }
                 self.put(Input::Element(element));
             }
-            What::Happens(what) => {
+            (Content::Event(what), _) => {
                 self.wait(due, false);
                 self.happens(what)?;
             }
+            (Content::Text { why, .. }, _) => return Err(why.clone()),
         }
         Ok(())
     }
@@ -261,8 +228,8 @@ impl Replay {
 fn replay(text: &str) -> Result<Vec<RoomState>, String> {
     let lines = read(text)?;
     let sent = |wanted: &dyn Fn(&Element) -> bool| {
-        lines.iter().find_map(|line| match &line.what {
-            What::Sent(element) if wanted(element) => Some(element.clone()),
+        lines.iter().find_map(|line| match &line.content {
+            Content::Element(element) if line.direction == Direction::Sent && wanted(element) => Some(element.clone()),
             _ => None,
         })
     };
@@ -307,17 +274,17 @@ fn replay(text: &str) -> Result<Vec<RoomState>, String> {
     replay.service.place(&key, &mut Vec::new());
     replay.put(Input::Hold(Arc::new(settings)));
     replay.happens("online")?;
-    let (mut before, mut shift) = (0.0, Duration::ZERO);
+    let (mut before, mut shift) = (Duration::ZERO, Duration::ZERO);
     for line in &lines {
-        if let What::Received(_) | What::Happens(_) = &line.what {
+        if line.direction == Direction::Received {
             // What is due before this is looked for in the dialogue before this.
-            replay.wait(replay.start + Duration::from_secs_f64(line.at) + shift, false);
+            replay.wait(replay.start + line.at + shift, false);
             if let Some((_, more)) = replay.sent.front() {
                 let more = xml::to_string(more, Some(ns::CLIENT));
-                return Err(format!("before line {}: we also send {more}", line.number));
+                return Err(format!("before {}: we also send {more}", line.place));
             }
         }
-        replay.line(line, before, &mut shift).map_err(|why| format!("line {}: {why}", line.number))?;
+        replay.line(line, before, &mut shift).map_err(|why| format!("{}: {why}", line.place))?;
         before = line.at;
     }
     if let Some((_, more)) = replay.sent.front() {
@@ -388,6 +355,6 @@ fn another_target_payload_or_order_is_told_from_what_we_say() {
 fn a_line_that_is_none_is_named() {
     for text in ["? 0 <a/>", "> x <a/>", "> 0", "> 0 <a>", "> 5 <a/>\n< 4 <b/>"] {
         let error = read(text).expect_err(text);
-        assert!(error.starts_with("line "), "{error}");
+        assert!(error.contains("line "), "{error}");
     }
 }
