@@ -20,6 +20,8 @@ pub const MOST_BYTES: usize = 128 * 1024 * 1024;
 /// What the messages of one dialogue may cost, in bytes of memory, roughly. What is behind that is counted only.
 const MOST_COST: usize = 256 * 1024 * 1024;
 
+pub mod redact;
+
 /// An exchange over one or more connections.
 #[derive(Debug, Clone, Default)]
 pub struct Dialogue {
