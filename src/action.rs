@@ -341,6 +341,8 @@ pub struct Request {
     pub actor: Actor,
     /// What.
     pub action: Action,
+    /// The real JID of the occupant whom the asker means, where it saw one: whoever else has the nick by now is spared.
+    pub real_jid: Option<Box<str>>,
     /// Why: shown to those concerned, and kept; may be empty.
     pub reason: Box<str>,
 }
@@ -352,7 +354,7 @@ pub enum Progress {
     Requested,
     /// It went out.
     Sent,
-    /// The room, or the focus, said yes.
+    /// The room, or the focus, said yes; the last word where nothing shows the effect.
     Answered,
     /// The room shows that it has happened.
     Seen,
@@ -363,10 +365,13 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// Whether nothing more will come of it.
+    /// What went wrong, if anything did.
     #[must_use]
-    pub fn is_over(&self) -> bool {
-        matches!(self, Progress::Seen | Progress::Refused(_) | Progress::TimedOut(_))
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            Progress::Refused(cause) | Progress::TimedOut(cause) => Some(cause),
+            _ => None,
+        }
     }
 
     /// The word as it is printed: `timed-out`.

@@ -72,6 +72,18 @@ pub enum Word {
     /// What came is not the protocol that was expected.
     ProtocolError,
 
+    // ── actions in a room
+    /// We are not moderator there, or the action takes an owner.
+    NotModerator,
+    /// The occupant whom it is about is not there (any more).
+    OccupantGone,
+    /// The room, or the deployment, does not offer it.
+    Unsupported,
+    /// The room or the focus refused it.
+    ActionRefused,
+    /// It was neither answered nor seen to happen in time.
+    ActionTimedOut,
+
     // ── the focus
     /// Nobody is behind the focus address, or the focus left the room.
     FocusAbsent,

@@ -26,6 +26,7 @@ pub use occupant::{Occupant, Occupants};
 mod inside;
 pub mod join;
 mod occupant;
+pub mod pending;
 
 use inside::{focus_cause, focus_in};
 use join::{FIRST, Retry, SLOW};

@@ -1,0 +1,245 @@
+#![allow(clippy::disallowed_methods)]
+
+use super::*;
+use crate::action::Actor;
+use crate::config::Secret;
+use crate::room::Occupants;
+use crate::xmpp::room_form::Field;
+
+const ROOM: &str = "r@muc.example";
+
+fn presence(role: &str, affiliation: &str, real: &str) -> RoomPresence {
+    RoomPresence {
+        role: Some(Role::read(role)),
+        affiliation: Some(Affiliation::read(affiliation)),
+        real_jid: Some(real.to_owned()),
+        ..RoomPresence::default()
+    }
+}
+
+struct Scene {
+    now: Instant,
+    here: Occupants,
+    lobby: Option<Occupants>,
+    pending: Pending,
+    out: Vec<Output>,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let now = Instant::now();
+        let mut here = Occupants::default();
+        here.enter(now, "keeper", &presence("moderator", "owner", "bot@example/k"));
+        here.enter(now, "focus", &presence("moderator", "owner", "focus@auth.example/f"));
+        here.enter(now, "ann", &presence("participant", "none", "ann@guest.example/1"));
+        here.enter(now, "bob", &presence("participant", "member", "bob@guest.example/2"));
+        Scene { now, here, lobby: None, pending: Pending::default(), out: Vec::new() }
+    }
+
+    fn ask(&mut self, key: &str, action: Action) -> Vec<Output> {
+        let real_jid = None;
+        let actor = Actor::CommandLine { uid: 0 };
+        self.request(Request { key: key.into(), actor, action, real_jid, reason: "why".into() })
+    }
+
+    fn request(&mut self, request: Request) -> Vec<Output> {
+        self.with(|pending, now, facts, out| pending.request(now, request, facts, out))
+    }
+
+    fn answer(&mut self, number: u32, answer: Answer<'_>) -> Vec<Output> {
+        self.with(|pending, now, facts, out| pending.answered(now, number, answer, facts, out))
+    }
+
+    fn with(&mut self, act: impl FnOnce(&mut Pending, Instant, &Facts<'_>, &mut Vec<Output>)) -> Vec<Output> {
+        let facts = Facts {
+            room: ROOM,
+            occupants: &self.here,
+            own: "keeper",
+            lobby: self.lobby.as_ref(),
+            focus: true,
+            media_refused: false,
+            components: Components { av_moderation: true, end_conference: true, metadata: true, lobby: true },
+            retraction: None,
+            bound: true,
+            has_url_room: true,
+            many_affiliations: true,
+        };
+        act(&mut self.pending, self.now, &facts, &mut self.out);
+        std::mem::take(&mut self.out)
+    }
+
+    fn leaves(&mut self, nick: &str, read: &RoomPresence) -> Vec<Output> {
+        self.here.leave(nick, None);
+        self.pending.presence(nick, read, true, &mut self.out);
+        std::mem::take(&mut self.out)
+    }
+}
+
+fn sent(out: &[Output]) -> Vec<Step> {
+    out.iter().filter_map(|one| if let Output::Send { step, .. } = one { Some(step.clone()) } else { None }).collect()
+}
+
+fn words(out: &[Output]) -> Vec<&'static str> {
+    let word = |one: &Output| if let Output::Progress(_, progress) = one { Some(progress.as_str()) } else { None };
+    out.iter().filter_map(word).collect()
+}
+
+fn cause(out: &[Output]) -> Word {
+    let cause =
+        out.iter().find_map(|one| if let Output::Progress(_, progress) = one { progress.cause() } else { None });
+    cause.expect("an outcome with a cause").word
+}
+
+fn kick(nick: &str) -> Action {
+    Action::Kick { nick: nick.into() }
+}
+
+fn error(condition: &str) -> StanzaError {
+    StanzaError { condition: condition.to_owned(), ..StanzaError::default() }
+}
+
+#[test]
+fn a_kick_is_over_when_the_room_shows_it_and_not_when_it_is_answered() {
+    let mut scene = Scene::new();
+    let out = scene.ask("k", kick("ann"));
+    assert_eq!(words(&out), ["requested", "sent"]);
+    assert_eq!(sent(&out), [Step::Role { lobby: false, nick: "ann".into(), role: Role::None }]);
+    assert_eq!(words(&scene.answer(0, Answer::Done)), ["answered"]);
+    assert!(!scene.pending.is_idle());
+    let kicked = RoomPresence { statuses: vec![Status::KICKED], ..RoomPresence::default() };
+    assert_eq!(words(&scene.leaves("ann", &kicked)), ["seen"]);
+    assert!(scene.pending.is_idle());
+}
+
+#[test]
+fn a_key_is_carried_out_once_whenever_it_is_asked_for_again() {
+    let mut scene = Scene::new();
+    scene.ask("k", kick("ann"));
+    let again = scene.ask("k", kick("ann"));
+    assert_eq!((sent(&again).len(), words(&again)), (0, vec!["sent"]));
+    scene.leaves("ann", &RoomPresence::default());
+    let later = scene.ask("k", kick("ann"));
+    assert_eq!((sent(&later).len(), words(&later)), (0, vec!["seen"]));
+}
+
+#[test]
+fn nothing_is_sent_for_somebody_who_is_gone_or_was_replaced() {
+    let mut scene = Scene::new();
+    let out = scene.ask("1", kick("carl"));
+    assert_eq!((sent(&out).len(), cause(&out)), (0, Word::OccupantGone));
+    let request = Request {
+        key: "2".into(),
+        actor: Actor::Rule { name: "flood".into() },
+        action: kick("ann"),
+        real_jid: Some("mallory@guest.example/9".into()),
+        reason: "".into(),
+    };
+    let out = scene.request(request);
+    assert_eq!((sent(&out).len(), cause(&out)), (0, Word::OccupantGone));
+}
+
+#[test]
+fn a_form_keeps_the_lobby_that_is_on() {
+    let mut scene = Scene::new();
+    let out = scene.ask("lock", Action::Lock { password: Some(Secret::new("sesame")) });
+    assert_eq!(sent(&out), [Step::Form]);
+    let boolean = |on: &str| Field { kind: "boolean".into(), values: vec![on.into()], options: vec![] };
+    let mut form = RoomForm::default();
+    form.fields.insert(room_form::MEMBERS_ONLY.into(), boolean("1"));
+    form.fields.insert(room_form::ROOM_SECRET.into(), Field::default());
+    let out = scene.answer(0, Answer::Form(&form));
+    let fields = vec![(room_form::ROOM_SECRET.into(), vec!["sesame".into()])];
+    assert_eq!(sent(&out), [Step::Submit { members_only: true, fields }]);
+    assert_eq!(words(&scene.answer(0, Answer::Done)), ["answered"]);
+    form.fields.insert(room_form::ROOM_SECRET.into(), Field { values: vec!["sesame".into()], ..Field::default() });
+    scene.pending.form(&form, &mut scene.out);
+    assert_eq!(words(&scene.out), ["seen"]);
+}
+
+#[test]
+fn a_field_that_the_room_does_not_offer_is_said_and_not_sent() {
+    let mut scene = Scene::new();
+    let fields = vec![(room_form::MAX_USERS.into(), vec!["5".into()])];
+    scene.ask("c", Action::Configure { fields });
+    let out = scene.answer(0, Answer::Form(&RoomForm::default()));
+    assert_eq!((sent(&out).len(), cause(&out)), (0, Word::Unsupported));
+}
+
+#[test]
+fn before_the_lobby_comes_on_everybody_inside_is_made_a_member() {
+    let mut scene = Scene::new();
+    let out = scene.ask("l", Action::Lobby { on: true });
+    let members = Step::Affiliate { jids: vec!["ann@guest.example".into()], to: Affiliation::Member };
+    assert_eq!(sent(&out), [members]);
+    assert_eq!(sent(&scene.answer(0, Answer::Done)), [Step::Form]);
+    let mut form = RoomForm::default();
+    form.fields.insert(room_form::MEMBERS_ONLY.into(), Field { values: vec!["0".into()], ..Field::default() });
+    let out = scene.answer(0, Answer::Form(&form));
+    assert_eq!(sent(&out), [Step::Submit { members_only: true, fields: vec![] }]);
+}
+
+#[test]
+fn mute_all_asks_for_each_but_ourselves_and_the_focus_and_waits_for_all_answers() {
+    let mut scene = Scene::new();
+    let out = scene.ask("m", Action::Mute { nick: None, medium: Medium::Audio });
+    let nicks: Vec<_> = sent(&out)
+        .into_iter()
+        .map(|step| if let Step::Mute { nick, .. } = step { nick } else { panic!("{step:?}") })
+        .collect();
+    assert_eq!(nicks, ["ann".into(), "bob".into()]);
+    assert_eq!(words(&scene.answer(0, Answer::Done)), Vec::<&str>::new());
+    assert_eq!(words(&scene.answer(0, Answer::Done)), ["answered"]);
+    assert!(scene.pending.is_idle());
+}
+
+#[test]
+fn a_mute_that_the_focus_refuses_is_explained() {
+    let mut scene = Scene::new();
+    scene.ask("m", Action::Mute { nick: Some("ann".into()), medium: Medium::Audio });
+    let out = scene.answer(0, Answer::Refused(&error("internal-server-error")));
+    let Some(Output::Progress(_, Progress::Refused(cause))) = out.last() else { panic!("{out:?}") };
+    assert!(cause.text.contains("declined"), "{}", cause.text);
+}
+
+#[test]
+fn an_effect_that_does_not_show_is_said_to_be_unknown() {
+    let mut scene = Scene::new();
+    scene.ask("k", kick("ann"));
+    scene.answer(0, Answer::Done);
+    let due = scene.pending.deadline().expect("the effect is waited for");
+    scene.pending.timeout(due, ROOM, &mut scene.out);
+    assert_eq!(words(&scene.out), ["timed-out"]);
+    assert_eq!(scene.pending.deadline(), None);
+}
+
+#[test]
+fn a_destroyed_room_ends_what_was_to_end_it_and_refuses_the_rest() {
+    let mut scene = Scene::new();
+    scene.ask("d", Action::Destroy);
+    scene.ask("k", kick("ann"));
+    let cause = Cause::new(Word::Destroyed, "the room was destroyed");
+    scene.pending.outside(true, &cause, &mut scene.out);
+    assert_eq!(words(&scene.out), ["seen", "refused"]);
+}
+
+#[test]
+fn what_the_room_cannot_do_is_refused_with_what_is_missing() {
+    let mut scene = Scene::new();
+    let out = scene.ask("r", Action::Retract { stanza_id: "x".into() });
+    assert_eq!((sent(&out).len(), cause(&out)), (0, Word::Unsupported));
+    scene.here.enter(scene.now, "keeper", &presence("participant", "none", "bot@example/k"));
+    let out = scene.ask("k", kick("ann"));
+    assert_eq!((sent(&out).len(), cause(&out)), (0, Word::NotModerator));
+}
+
+#[test]
+fn whoever_waits_is_let_in_by_their_real_jid() {
+    let mut scene = Scene::new();
+    let mut lobby = Occupants::default();
+    lobby.enter(scene.now, "dan", &presence("participant", "none", "dan@guest.example/7"));
+    scene.lobby = Some(lobby);
+    let out = scene.ask("a", Action::Admit { nick: "dan".into() });
+    assert_eq!(sent(&out), [Step::Invite("dan@guest.example/7".into())]);
+    scene.pending.left_lobby("dan", &mut scene.out);
+    assert_eq!(words(&scene.out), ["seen"]);
+}
