@@ -27,6 +27,7 @@ mod inside;
 pub mod join;
 mod occupant;
 pub mod pending;
+pub mod settings;
 
 use inside::{focus_cause, focus_in};
 use join::{FIRST, Retry, SLOW};
