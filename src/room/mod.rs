@@ -23,6 +23,7 @@ use crate::xmpp::stanza::StanzaError;
 
 pub use occupant::{Occupant, Occupants};
 
+pub mod chat;
 mod inside;
 pub mod join;
 mod occupant;
