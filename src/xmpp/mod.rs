@@ -10,6 +10,7 @@ pub mod muc;
 pub mod ns;
 pub mod ping;
 pub mod room_form;
+pub mod room_info;
 pub mod stanza;
 
 mod build;
