@@ -109,6 +109,8 @@ pub enum Word {
     AuthOffOtherOwner,
     /// The focus gave no session-id, so it will not make us moderator.
     NoSessionId,
+    /// A guest waits for the session-id that its account fetches in a login of its own.
+    AwaitingSession,
     /// The room is new and its configuration form is being submitted.
     Configuring,
     /// Inside, but nothing has confirmed it for longer than two self-ping intervals.

@@ -250,9 +250,13 @@ fn run(seed: u64, texts: &[String], all: &[Element]) {
     let mut now = Instant::now();
     let profile = Profile {
         domain: "meet.jitsi".into(),
+        stream_domain: "meet.jitsi".into(),
         muc: rng.bool().then(|| "muc.meet.jitsi".into()),
         focus: (rng.u8(0..4) > 0).then(|| "focus.meet.jitsi".into()),
-        machine_uid: "uid".into(),
+        machine_uid: innkeeper::config::Secret::new("uid"),
+        one_room: false,
+        guest: false,
+        session_id: None,
         rules: Rules { self_ping: Duration::from_secs(300), after_kick: Duration::from_secs(120) },
         media: [Media::Pending, Media::Refuse][rng.usize(..2)],
         pace: [PaceKind::Adaptive, PaceKind::RateLimited][rng.usize(..2)],

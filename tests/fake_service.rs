@@ -92,9 +92,13 @@ impl Stage {
         let (pipes, mut their_pipes) = mpsc::unbounded_channel();
         let profile = Profile {
             domain: "meet.jitsi".into(),
+            stream_domain: "meet.jitsi".into(),
             muc: Some("muc.meet.jitsi".into()),
             focus: None,
-            machine_uid: "uid".into(),
+            machine_uid: innkeeper::config::Secret::new("uid"),
+            one_room: false,
+            guest: false,
+            session_id: None,
             rules: Rules { self_ping: Duration::from_secs(300), after_kick: Duration::from_secs(120) },
             media: Media::Pending,
             pace: PaceKind::Adaptive,

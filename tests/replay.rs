@@ -242,9 +242,13 @@ fn replay(text: &str) -> Result<Vec<RoomState>, String> {
     let key = RoomKey { service: "s".into(), name: jid::local(room).ok_or("a room without a name")?.into() };
     let profile = Profile {
         domain: muc.split_once('.').map_or(muc, |(_, domain)| domain).into(),
+        stream_domain: muc.split_once('.').map_or(muc, |(_, domain)| domain).into(),
         muc: Some(muc.into()),
         focus: focus.as_deref().map(Into::into),
-        machine_uid: "0123".into(),
+        machine_uid: innkeeper::config::Secret::new("0123"),
+        one_room: false,
+        guest: false,
+        session_id: None,
         rules: RULES,
         media: Media::Pending,
         pace: PaceKind::Adaptive,

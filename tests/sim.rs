@@ -280,9 +280,13 @@ impl World {
                 Output::Start(slot) => {
                     let profile = Profile {
                         domain: DOMAIN.into(),
+                        stream_domain: DOMAIN.into(),
                         muc: Some(MUC.into()),
                         focus: (!self.plain).then(|| FOCUS.into()),
-                        machine_uid: format!("uid-{slot}").into(),
+                        machine_uid: innkeeper::config::Secret::new(format!("uid-{slot}")),
+                        one_room: false,
+                        guest: false,
+                        session_id: None,
                         rules: RULES,
                         media: Media::Pending,
                         pace: self.pace,
@@ -310,6 +314,7 @@ impl World {
                         self.later(wait, Event::Connected { slot, resume });
                     }
                 }
+                Output::Fetch(_) => unreachable!("nobody is a guest here"),
                 Output::Gate(slot, gate) => self.put(slot, Input::Focus(gate)),
             }
         }
@@ -406,6 +411,7 @@ impl World {
                 }
             }
             Report::Room(key, shown) => self.say(|| format!("{key} {:?} {}", shown.state, shown.cause)),
+            Report::WantsSessionId { .. } | Report::SessionId(_) => unreachable!("nobody is a guest here"),
             Report::MucFound(_) | Report::MucNotFound(_) | Report::Bad { .. } | Report::Odd(_) => {}
         }
         self.carry_out(out);

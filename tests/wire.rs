@@ -430,6 +430,7 @@ fn target(endpoint: Endpoint, tls: &Arc<Tls>) -> Target {
         tls: tls.clone(),
         nameserver: None,
         limits: Limits::default(),
+        room: None,
         previd: None,
         seed: 1,
         deadlines: deadlines(),

@@ -61,6 +61,10 @@ pub(super) fn complain(problems: &Problems, paint: Paint) -> String {
 fn account(service: &Service) -> String {
     match &service.login {
         Login::Direct { account, .. } => format!("{account}@{}", service.domain),
+        Login::Guest { account, domain, guest, .. } => {
+            let who = guest.as_ref().map_or("anonymous".to_owned(), |(name, _)| name.clone());
+            format!("{who}@{domain}, upgraded by a session-id of {account}@{}", service.domain)
+        }
         Login::Anonymous => format!("anonymous at {}", service.domain),
     }
 }
@@ -117,7 +121,10 @@ fn as_json(config: &Config) -> String {
                 "name": service.name,
                 "endpoint": service.endpoint.to_string(),
                 "domain": service.domain,
-                "account": match &service.login { Login::Direct { account, .. } => Some(account), Login::Anonymous => None },
+                "account": match &service.login {
+                    Login::Direct { account, .. } | Login::Guest { account, .. } => Some(account),
+                    Login::Anonymous => None,
+                },
                 "muc": service.muc,
                 "focus": service.focus,
                 "rooms_per_session": service.rooms_per_session,

@@ -27,23 +27,23 @@ pub fn check(input: &Input<'_>) -> Result<Config, Vec<Problem>> {
     if checker.reporter.is_empty() { Ok(config) } else { Err(checker.reporter.finish()) }
 }
 
-struct Checker<'a> {
-    input: &'a Input<'a>,
-    reporter: Reporter<'a>,
-    warnings: Vec<String>,
+pub(super) struct Checker<'a> {
+    pub(super) input: &'a Input<'a>,
+    pub(super) reporter: Reporter<'a>,
+    pub(super) warnings: Vec<String>,
     /// A file is no TOML: what is missing may stand in it.
-    incomplete: bool,
+    pub(super) incomplete: bool,
 }
 
 /// A section while it is read: problems name its keys with this path.
 #[derive(Clone, Copy)]
-struct View<'s> {
+pub(super) struct View<'s> {
     path: &'s str,
-    section: &'s Section,
+    pub(super) section: &'s Section,
 }
 
 impl<'s> View<'s> {
-    fn entry(self, key: &str) -> Option<&'s Entry> {
+    pub(super) fn entry(self, key: &str) -> Option<&'s Entry> {
         self.section.entries.get(key)
     }
 
@@ -88,17 +88,24 @@ impl Checker<'_> {
         value.split(':').next().filter(|path| path.starts_with('/')).map(PathBuf::from)
     }
 
-    fn variable(&self, name: &str) -> Option<&str> {
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
         self.input.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     // ── values
 
-    fn wrong(&mut self, view: View<'_>, key: &str, at: &Place, what: impl Into<String>, expected: impl Into<String>) {
+    pub(super) fn wrong(
+        &mut self,
+        view: View<'_>,
+        key: &str,
+        at: &Place,
+        what: impl Into<String>,
+        expected: impl Into<String>,
+    ) {
         self.reporter.report(at, &view.key(key), what, expected);
     }
 
-    fn string<'s>(&mut self, view: View<'s>, key: &str) -> Option<(&'s str, &'s Place)> {
+    pub(super) fn string<'s>(&mut self, view: View<'s>, key: &str) -> Option<(&'s str, &'s Place)> {
         self.text(view, key, "a string between quotes")
     }
 
@@ -111,7 +118,7 @@ impl Checker<'_> {
         None
     }
 
-    fn parsed<T>(
+    pub(super) fn parsed<T>(
         &mut self,
         view: View<'_>,
         key: &str,
@@ -176,7 +183,7 @@ impl Checker<'_> {
     // ── secrets
 
     /// Reads a secret file; what is wrong names the file, never what it holds.
-    fn secret(&mut self, view: View<'_>, key: &str, at: &Place, path: &Path) -> Option<Secret> {
+    pub(super) fn secret(&mut self, view: View<'_>, key: &str, at: &Place, path: &Path) -> Option<Secret> {
         let content = match self.input.secrets.read(path) {
             Ok(content) => content,
             Err(what) => {
@@ -204,41 +211,6 @@ impl Checker<'_> {
         }
     }
 
-    fn password_file(&mut self, view: View<'_>) -> Option<Secret> {
-        let (text, at) = self.string(view, "password_file")?;
-        if text.is_empty() {
-            self.wrong(view, "password_file", at, "empty", "a path");
-            return None;
-        }
-        self.secret(view, "password_file", at, &absolute(&self.input.base, text))
-    }
-
-    fn credential(&mut self, view: View<'_>) -> Option<Secret> {
-        let (name, at) = self.string(view, "credential")?;
-        if name.is_empty() || name.contains('/') || name.starts_with('.') {
-            self.wrong(
-                view,
-                "credential",
-                at,
-                format!("{} is no credential", quoted(name)),
-                "the ID of LoadCredential=",
-            );
-            return None;
-        }
-        let Some(folder) = self.variable("CREDENTIALS_DIRECTORY").map(PathBuf::from) else {
-            if self.input.offline {
-                let place = self.reporter.place(at);
-                let why = "systemd gives it to the service only";
-                self.warnings.push(format!("{place}: credential {} was not looked at: {why}", quoted(name)));
-                return Some(Secret::new(""));
-            }
-            let what = format!("no credential {} because $CREDENTIALS_DIRECTORY is not set", quoted(name));
-            self.wrong(view, "credential", at, what, "a start by systemd with LoadCredential=, or password_file");
-            return None;
-        };
-        self.secret(view, "credential", at, &folder.join(name))
-    }
-
     // ── services
 
     fn service(&mut self, name: &str, section: &Section) -> Option<Service> {
@@ -264,10 +236,7 @@ impl Checker<'_> {
         };
         let muc = self.parsed(view, "muc", "a domain such as \"muc.meet.jitsi\"", value::domain);
         let focus = self.focus(view, domain.as_deref());
-        let login = self.login(view, domain.as_deref());
-        if let Some(entry) = view.entry("guest_domain") {
-            self.wrong(view, "guest_domain", &entry.at, "of use only with login = \"guest\"", "it to be left out");
-        }
+        let login = self.login(view, domain.as_deref(), focus.is_some());
         let mechanisms = self.mechanisms(view);
         let ca_file = self.ca_file(view);
         let nameserver = self.parsed(view, "nameserver", "an address such as \"192.0.2.53\"", value::nameserver);
@@ -311,86 +280,6 @@ impl Checker<'_> {
                 let what = if let Value::Bool(_) = value { "true" } else { value.kind() };
                 self.wrong(view, "focus", &entry.at, what, expected);
                 default()
-            }
-        }
-    }
-
-    fn login(&mut self, view: View<'_>, domain: Option<&str>) -> Option<Login> {
-        let direct = match self.string(view, "login") {
-            None if view.entry("login").is_some() => return None,
-            None | Some(("direct", _)) => true,
-            Some(("anonymous", _)) => false,
-            Some((kind @ ("guest" | "token"), at)) => {
-                let what = format!("login = \"{kind}\" is not in this version");
-                self.wrong(view, "login", at, what, "\"direct\" or \"anonymous\"");
-                return None;
-            }
-            Some((kind, at)) => {
-                self.wrong(view, "login", at, format!("{} is unknown", quoted(kind)), "\"direct\" or \"anonymous\"");
-                return None;
-            }
-        };
-        if !direct {
-            for key in ["account", "password_file", "credential", "password"] {
-                if let Some(entry) = view.entry(key) {
-                    let what = "of no use with login = \"anonymous\"";
-                    self.wrong(view, key, &entry.at, what, "login = \"direct\", or it to be left out");
-                }
-            }
-            return Some(Login::Anonymous);
-        }
-        let account = self.account(view, domain);
-        let password = self.password(view);
-        Some(Login::Direct { account: account?, password: password? })
-    }
-
-    fn account(&mut self, view: View<'_>, domain: Option<&str>) -> Option<String> {
-        if view.entry("account").is_none() && !self.incomplete {
-            let expected = "the local part of the account's JID, or login = \"anonymous\"";
-            self.wrong(view, "account", &view.section.at, "missing", expected);
-        }
-        self.parsed(view, "account", "a local part such as \"innkeeper\"", |text| match text.split_once('@') {
-            None => value::local(text),
-            Some((node, host)) if domain.is_none_or(|domain| value::domain(host).is_ok_and(|host| host == domain)) => {
-                value::local(node)
-            }
-            Some(_) => Err("of another domain than the service".to_owned()),
-        })
-    }
-
-    /// The password, out of exactly one of three sources; the environment wins over the files.
-    fn password(&mut self, view: View<'_>) -> Option<Secret> {
-        if let Some(entry) = view.entry("password") {
-            let Value::String(text) = &entry.value else { return None };
-            let bytes = text.clone().into_bytes();
-            return match value::secret(super::Content { bytes, others_may_read: false }) {
-                Ok((secret, stripped)) => {
-                    if stripped {
-                        let place = self.reporter.place(&entry.at);
-                        self.warnings.push(format!("{place}: the line end is not part of the password"));
-                    }
-                    Some(Secret::new(secret))
-                }
-                Err(what) => {
-                    let what = what.replace("the file", "the variable");
-                    self.wrong(view, "password", &entry.at, what, "one line with the password");
-                    None
-                }
-            };
-        }
-        match (view.entry("password_file"), view.entry("credential")) {
-            (Some(_), Some(credential)) => {
-                self.wrong(view, "credential", &credential.at, "both password_file and credential", "one of them");
-                None
-            }
-            (Some(_), None) => self.password_file(view),
-            (None, Some(_)) => self.credential(view),
-            (None, None) => {
-                if !self.incomplete {
-                    let expected = "password_file or credential";
-                    self.wrong(view, "password_file", &view.section.at, "the account has no password", expected);
-                }
-                None
             }
         }
     }
@@ -482,7 +371,7 @@ impl Checker<'_> {
         Defaults {
             nick: nick.into(),
             display_name: self.display_name(view).map_or_else(|| "Innkeeper".into(), Into::into),
-            password: self.password_file(view),
+            password: self.secret_file(view, "password_file"),
             subject: self.parsed(view, "subject", "one line of text", value::line),
         }
     }
@@ -517,7 +406,7 @@ impl Checker<'_> {
             }
             let display_name = self.display_name(view);
             let subject = self.parsed(view, "subject", "one line of text", value::line);
-            let password = self.password_file(view);
+            let password = self.secret_file(view, "password_file");
             let (Some(service), Some((name, domain))) = (service, name) else { continue };
             let key = RoomKey::new(names.get(service).cloned().unwrap_or_else(|| service.into()), &name);
             if let Some(first) = rooms.get(&key) {
@@ -561,12 +450,12 @@ impl Checker<'_> {
 }
 
 /// A path as it is opened: relative ones start at the main file's folder.
-fn absolute(base: &Path, path: &str) -> PathBuf {
+pub(super) fn absolute(base: &Path, path: &str) -> PathBuf {
     base.join(path)
 }
 
 /// A text in quotes, shortened, safe for a terminal.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
     if text.chars().count() > 60 {
         shown.push('…');

@@ -15,6 +15,7 @@ pub use raw::known_keys;
 
 mod check;
 mod endpoint;
+mod login;
 mod problem;
 mod raw;
 mod value;
@@ -153,6 +154,18 @@ pub enum Login {
         /// Its password.
         password: Secret,
     },
+    /// Anonymous on a domain of its own, as a browser is, and made moderator by a session-id that the account fetches
+    /// from the focus in a short login on `domain`.
+    Guest {
+        /// Where the sessions that hold rooms log in: `guest.meet.jitsi`.
+        domain: String,
+        /// Local part of the account on the service's `domain`.
+        account: String,
+        /// Its password.
+        password: Secret,
+        /// The account that holds the rooms on the guest domain; `None`: SASL ANONYMOUS.
+        guest: Option<(String, Secret)>,
+    },
     /// SASL ANONYMOUS (RFC 4505).
     Anonymous,
 }
@@ -237,6 +250,17 @@ pub struct Service {
     pub media: Media,
     /// Largest stanza that is read, bytes.
     pub stanza_bytes: usize,
+}
+
+impl Service {
+    /// The domain that the sessions which hold rooms log in on.
+    #[must_use]
+    pub fn stream_domain(&self) -> &str {
+        match &self.login {
+            Login::Guest { domain, .. } => domain,
+            _ => &self.domain,
+        }
+    }
 }
 
 /// One wanted room.

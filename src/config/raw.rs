@@ -28,6 +28,9 @@ pub(super) const SERVICE: &[&str] = &[
     "password_file",
     "credential",
     "guest_domain",
+    "guest_account",
+    "guest_password_file",
+    "guest_credential",
     "ca_file",
     "mechanisms",
     "nameserver",
@@ -39,6 +42,8 @@ pub(super) const SERVICE: &[&str] = &[
     "media",
     "stanza_limit",
 ];
+/// Keys of `[service.NAME]` that only the environment may hold: no secret stands in a file of the configuration.
+const SECRET_VARIABLES: &[&str] = &["password", "guest_password"];
 /// Keys of `[defaults]`.
 pub(super) const DEFAULTS: &[&str] = &["nick", "display_name", "subject", "password_file"];
 /// Keys of `[[room]]`.
@@ -362,7 +367,7 @@ fn environment(env: &[(String, String)], raw: &mut Raw, reporter: &mut Reporter<
             Some(("defaults", last)) => unknown(reporter, last, DEFAULTS),
             Some(("service", rest)) => {
                 let (name, last) = rest.rsplit_once('.').unwrap_or((rest, ""));
-                if !SERVICE.contains(&last) && last != "password" {
+                if !SERVICE.contains(&last) && !SECRET_VARIABLES.contains(&last) {
                     unknown(reporter, last, SERVICE);
                     continue;
                 }

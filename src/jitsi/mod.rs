@@ -4,6 +4,7 @@ use std::time::Duration;
 
 pub mod citizen;
 pub mod focus;
+pub mod login;
 
 /// How long the focus may take to answer a conference request. Jicofo's own steps time out after 15 s, and where it
 /// cannot open a room it never answers.

@@ -43,6 +43,12 @@ impl Inside {
         self.ask = Ask::Due(cx.now + self.ask_ladder.next(first, SLOW, cx.rng));
     }
 
+    /// Asks as soon as there is a place.
+    pub(super) fn ask_now(&mut self, cx: &mut Context<'_>) {
+        self.ask = Ask::Queued;
+        cx.effects.push(Effect::Enqueue);
+    }
+
     /// The focus answered while we are inside.
     pub(super) fn asked(&mut self, answer: &Answer, settings: &Settings, cx: &mut Context<'_>) {
         if self.moderator && focus_in(&self.occupants, cx.focus) {
@@ -96,6 +102,8 @@ impl Inside {
                 let text =
                     format!("we are inside {room} and somebody else owns it: have an owner make us owner or admin");
                 joined(Word::NotOwner, text, Next::Nothing)
+            } else if let Some(held_up) = &focus.held_up {
+                Snapshot { state: RoomState::Joined, cause: held_up.clone(), next: ask_next }
             } else if let Some(refusal) = &self.refusal {
                 Snapshot { state: RoomState::Joined, cause: refusal.clone(), next: ask_next }
             } else if focus.authentication == Some(false) {

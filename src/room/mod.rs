@@ -81,6 +81,8 @@ pub struct FocusFacts {
     pub authentication: Option<bool>,
     /// Whether we have a session-id.
     pub has_session: bool,
+    /// Why nobody is asked for now, where a session-id must be fetched first.
+    pub held_up: Option<Cause>,
 }
 
 /// What a room is handed with each input.
@@ -147,6 +149,10 @@ pub enum Input<'a> {
     Refused(&'a StanzaError),
     /// The focus answered.
     Conference(&'a Answer),
+    /// The focus answered somebody it did not know; it is asked again as soon as questions may go out.
+    AskAgain,
+    /// We are somebody to the focus now: a room that has not made us moderator asks at once.
+    Known,
     /// The focus did not answer in time; `alone` when it answers nobody else either.
     FocusSilent {
         /// Whether no other request was answered meanwhile.
@@ -414,11 +420,20 @@ impl Room {
     #[must_use]
     pub fn snapshot(&self, now: Instant, rules: &Rules, focus: &FocusFacts) -> Snapshot {
         match &self.state {
-            State::Outside(Outside { cause, retry_at }) => Snapshot {
-                state: if cause.word.needs_person() { RoomState::Blocked } else { RoomState::Waiting },
-                cause: cause.clone(),
-                next: retry_at.map_or(Next::Turn, Next::Retry),
-            },
+            State::Outside(Outside { cause, retry_at }) => {
+                let held_up = focus.held_up.as_ref().filter(|_| retry_at.is_none() && self.settings.focus);
+                let cause = held_up.unwrap_or(cause);
+                Snapshot {
+                    state: match cause.word {
+                        // A step of the way in, like the question to the focus.
+                        Word::AwaitingSession => RoomState::Joining,
+                        word if word.needs_person() => RoomState::Blocked,
+                        _ => RoomState::Waiting,
+                    },
+                    cause: cause.clone(),
+                    next: retry_at.map_or(Next::Turn, Next::Retry),
+                }
+            }
             State::Asking { give_up_at } => Snapshot {
                 state: RoomState::Joining,
                 cause: Cause::new(Word::AskingFocus, "the focus was asked to open the conference"),
@@ -445,6 +460,20 @@ impl Room {
             Input::Presence { nick, read } => self.presence(nick, read, cx),
             Input::Refused(error) => self.refused(error, cx),
             Input::Conference(answer) => self.conference(answer, cx),
+            Input::AskAgain => match &mut self.state {
+                State::Asking { .. } => {
+                    self.in_turn(Cause::new(Word::AwaitingSession, "the focus is asked again as our account"), cx);
+                }
+                State::Inside(inside) => inside.ask_now(cx),
+                _ => {}
+            },
+            Input::Known => {
+                if let State::Inside(inside) = &mut self.state
+                    && matches!(inside.ask, Ask::Due(_))
+                {
+                    inside.ask_now(cx);
+                }
+            }
             Input::FocusSilent { alone } => self.focus_silent(alone, cx),
             Input::NoSuchService(error) => match &self.state {
                 State::Asking { .. } => {

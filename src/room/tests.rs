@@ -35,6 +35,7 @@ impl Bench {
             rng: fastrand::Rng::with_seed(7),
             rules: Rules { self_ping: Duration::from_secs(300), after_kick: Duration::from_secs(120) },
             focus: FocusFacts {
+                held_up: None,
                 jid: Some("focus@auth.meet.jitsi".into()),
                 authentication: Some(true),
                 has_session: true,

@@ -42,6 +42,12 @@ impl Clock {
         shifted.unwrap_or(self.wall)
     }
 
+    /// The monotonic clock's time.
+    #[must_use]
+    pub fn monotonic(&self) -> Instant {
+        self.now
+    }
+
     /// The time of day now.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::handshake::{KeyCache, login};
-use super::session::{Connector, Request};
+use super::session::{Connector, Leg, Request};
 use super::transport::{Deadlines, Target, Tls, connect};
 use crate::config::{Endpoint, HostPort, Login, Service};
 use crate::stream::Plan;
@@ -20,38 +20,45 @@ pub fn connector(service: &Service) -> (Connector, (String, bool)) {
         let (service, tls, keys) = (service.clone(), tls.clone(), keys.clone());
         Box::pin(async move {
             let deadlines = Deadlines::default();
+            let plan = plan(&service, &request);
             let target = Target {
                 endpoint: service.endpoint.clone(),
-                domain: service.domain.clone(),
+                domain: plan.domain.clone(),
                 tls,
                 nameserver: service.nameserver,
                 limits: limits(&service),
-                previd: request.resume.as_ref().map(|resume| resume.id.clone()),
+                room: request.room.map(Into::into),
+                previd: request.resume.map(|resume| resume.id),
                 seed: super::random_u64(),
                 deadlines,
             };
             let transport = connect(&target).await?;
-            let plan = plan(&service, request);
             login(transport, &plan, &keys, &deadlines).await
         })
     });
     (connector, host)
 }
 
-fn plan(service: &Service, request: Request) -> Plan {
-    let account = match &service.login {
-        Login::Direct { account, password } => Some((account.clone(), password.clone())),
-        Login::Anonymous => None,
+fn plan(service: &Service, request: &Request) -> Plan {
+    let (domain, account) = match (&service.login, request.leg) {
+        (Login::Direct { account, password } | Login::Guest { account, password, .. }, Leg::Account)
+        | (Login::Direct { account, password }, Leg::Holder) => {
+            (&service.domain, Some((account.clone(), password.clone())))
+        }
+        (Login::Guest { domain, guest, .. }, Leg::Holder) => (domain, guest.clone()),
+        (Login::Anonymous, _) => (&service.domain, None),
     };
+    // What the admin agrees to is for accounts; a guest is anonymous by its kind.
+    let anonymous_guest = account.is_none() && matches!(service.login, Login::Guest { .. });
     Plan {
-        domain: service.domain.clone(),
+        domain: domain.clone(),
         account,
-        mechanisms: service.mechanisms.clone(),
-        last: request.last,
+        mechanisms: service.mechanisms.clone().filter(|_| !anonymous_guest),
+        last: request.last.clone(),
         // Random, so that it never evicts our own session that the server still keeps: with that one the rooms live
         // until we are back in them.
         resource: format!("innkeeper-{}", super::random_hex(6)),
-        resume: request.resume,
+        resume: request.resume.clone(),
         client_nonce: super::random_hex(18),
     }
 }

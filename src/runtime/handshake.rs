@@ -151,7 +151,7 @@ async fn drive(
 }
 
 /// The next frame, while what is queued goes out.
-async fn next(transport: &mut Box<dyn Transport>) -> Result<Frame, Cause> {
+pub(super) async fn next(transport: &mut Box<dyn Transport>) -> Result<Frame, Cause> {
     poll_fn(|cx| {
         let flushed = transport.poll_flush(cx);
         // What the server said before it hung up tells more than the broken pipe.

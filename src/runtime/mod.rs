@@ -1,6 +1,7 @@
 //! SHELL. Starts tasks, reads the clock, holds the connections.
 #![allow(clippy::disallowed_methods)]
 
+pub mod account;
 mod answers;
 pub mod board;
 pub mod connect;

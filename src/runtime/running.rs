@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
 
 use super::board::Clock;
 use super::session::{Connector, Driver, News, Order, RoomView};
 use crate::cause::Cause;
-use crate::config::{self, PaceKind, Room, RoomKey};
+use crate::config::{self, Login, PaceKind, Room, RoomKey, Secret};
+use crate::jitsi::login::Wish;
 use crate::room::{Rules, Settings};
 use crate::service::{FocusState, Logins, Output, Service};
 use crate::session::{Bucket, Input, Profile, Session};
@@ -45,6 +46,8 @@ pub struct Running {
     pub muc_trouble: Option<Cause>,
     /// How it was last logged in, in this run or the one before.
     pub login: Option<LastLogin>,
+    /// The same for the account's short logins, where guests hold the rooms.
+    pub account_login: Option<LastLogin>,
     /// How it paces; it may have found that it must go slowly.
     pub pace: PaceKind,
     /// The host whose logins are limited.
@@ -56,6 +59,10 @@ pub struct Running {
     given: HashMap<RoomKey, Arc<Settings>>,
     /// Rooms that were told to go and are not gone yet.
     leaving: HashSet<RoomKey>,
+    /// For which room each session that wants a session-id asked.
+    wishes: BTreeMap<usize, Box<str>>,
+    /// Logins of the account that are on their way.
+    fetches: BTreeMap<usize, AbortHandle>,
 }
 
 struct Handle {
@@ -97,6 +104,7 @@ impl Running {
             muc: config.muc.clone(),
             muc_trouble: None,
             login: kept.last_login.clone(),
+            account_login: kept.last_account_login.clone(),
             pace: config.pace,
             host,
             name: config.name.as_str().into(),
@@ -105,6 +113,8 @@ impl Running {
             joins: Arc::new(Mutex::new(Bucket::per_second(config.joins_per_second, Instant::now()))),
             given: HashMap::new(),
             leaving: HashSet::new(),
+            wishes: BTreeMap::new(),
+            fetches: BTreeMap::new(),
             config,
         }
     }
@@ -211,6 +221,9 @@ impl Running {
     /// Closes all sessions; their rooms are left.
     pub fn close(&mut self, all: &mut HashMap<String, Logins>) {
         self.machine.abandon(logins(all, &self.host));
+        for (_, fetch) in std::mem::take(&mut self.fetches) {
+            fetch.abort();
+        }
         for (_, handle) in std::mem::take(&mut self.sessions) {
             let _ = handle.orders.send(Order::Input(Input::Close));
         }
@@ -225,9 +238,11 @@ impl Running {
     /// Puts a new session in the place of one whose task ended by a panic, with the same rooms. Returns the rooms that
     /// it was just leaving.
     pub fn replace(&mut self, slot: usize, cause: &Cause, ground: &mut Ground<'_>) -> Vec<RoomKey> {
+        self.forget_fetch(slot);
         self.start(slot, ground);
         let now = Instant::now();
         self.with_machine(ground, |machine, logins, _| {
+            machine.replaced(slot, logins);
             if machine.is_online(slot) {
                 machine.lost(now, slot, cause)
             } else {
@@ -240,6 +255,64 @@ impl Running {
             self.order(slot, Order::Input(Input::Hold(room)));
         }
         self.leaving.iter().filter(|key| self.machine.session_of(key) == Some(slot)).cloned().collect()
+    }
+
+    /// A guest's session wants a session-id, for a request for `room`.
+    pub fn wants_session_id(&mut self, slot: usize, room: Box<str>) {
+        self.wishes.insert(slot, room);
+        self.machine.wants_session_id(Instant::now(), slot);
+    }
+
+    /// The account's login for a session is over; every session that waits for one hears why there is none.
+    pub fn fetched(&mut self, slot: usize, outcome: Result<Secret, Cause>, ground: &mut Ground<'_>) {
+        self.fetches.remove(&slot);
+        let now = Instant::now();
+        let result = outcome.as_ref().map(|_| ()).map_err(Clone::clone);
+        self.with_machine(ground, |machine, logins, out| {
+            machine.fetched(now, slot, result.as_ref().copied(), logins, out);
+        });
+        match outcome {
+            Ok(id) => self.order(slot, Order::Input(Input::SessionId(Ok(id)))),
+            Err(cause) => {
+                for slot in self.machine.waiting_for_session_id() {
+                    self.order(slot, Order::Input(Input::SessionId(Err(cause.clone()))));
+                }
+            }
+        }
+    }
+
+    /// The slot whose account login ran in that task.
+    #[must_use]
+    pub fn slot_of_fetch(&self, task: tokio::task::Id) -> Option<usize> {
+        self.fetches.iter().find(|(_, fetch)| fetch.id() == task).map(|(&slot, _)| slot)
+    }
+
+    fn forget_fetch(&mut self, slot: usize) {
+        self.wishes.remove(&slot);
+        if let Some(fetch) = self.fetches.remove(&slot) {
+            fetch.abort();
+        }
+    }
+
+    fn fetch(&mut self, slot: usize, ground: &mut Ground<'_>) {
+        let (Some(handle), Some(room), Some(focus), Some(machine_uid)) =
+            (self.sessions.get(&slot), self.wishes.get(&slot), &self.config.focus, ground.kept.machine_uids.get(&slot))
+        else {
+            return;
+        };
+        let wish =
+            Wish { focus: focus.as_str().into(), room: room.clone(), machine_uid: Secret::new(machine_uid.as_str()) };
+        // As a browser does, whose page is for one room.
+        let url_room = crate::xmpp::jid::local(room).map(Into::into);
+        let (connector, last) = (self.connector.clone(), self.account_login.clone());
+        let name = Name { service: self.name.clone(), slot, instance: handle.instance };
+        let news = ground.news.clone();
+        let task = ground.tasks.spawn(async move {
+            let outcome = super::account::fetch(connector, last, url_room, wish).await;
+            // Without the supervisor nobody wants it any more.
+            let _ = news.send((name, News::Fetched(outcome))).await;
+        });
+        self.fetches.insert(slot, task);
     }
 
     /// Takes settings that need no new connection.
@@ -269,11 +342,19 @@ impl Running {
             *ground.keep = true;
             super::random_hex(16)
         });
+        let guest = matches!(self.config.login, Login::Guest { .. });
+        if !guest && ground.kept.session_ids.remove(&slot).is_some() {
+            *ground.keep = true;
+        }
         let profile = Profile {
             domain: self.config.domain.as_str().into(),
+            stream_domain: self.config.stream_domain().into(),
             muc: self.muc.as_deref().map(Into::into),
             focus: self.config.focus.as_deref().map(Into::into),
-            machine_uid: machine_uid.as_str().into(),
+            machine_uid: Secret::new(machine_uid.as_str()),
+            one_room: self.config.rooms_per_session == 1,
+            guest,
+            session_id: ground.kept.session_ids.get(&slot).map(|id| Secret::new(id.as_str())),
             rules: self.rules(),
             media: self.config.media,
             pace: self.pace,
@@ -297,11 +378,13 @@ impl Running {
             match output {
                 Output::Start(slot) => self.start(slot, ground),
                 Output::Stop(slot) => {
+                    self.forget_fetch(slot);
                     if let Some(handle) = self.sessions.remove(&slot) {
                         let _ = handle.orders.send(Order::Input(Input::Close));
                     }
                 }
                 Output::Connect(slot) => self.order(slot, Order::Connect(self.login.clone())),
+                Output::Fetch(slot) => self.fetch(slot, ground),
                 Output::Gate(slot, gate) => self.order(slot, Order::Input(Input::Focus(gate))),
             }
         }
@@ -343,6 +426,10 @@ impl Running {
         match (waits, self.machine.focus()) {
             (Some(Some(at)), _) => ("connects again".to_owned(), Some(clock.wall(at))),
             (Some(None), _) => ("is being connected".to_owned(), None),
+            (None, _) if self.machine.fetches_again().is_some_and(|at| at > clock.monotonic()) => {
+                let at = self.machine.fetches_again().map(|at| clock.wall(at));
+                ("logs the account in again".to_owned(), at)
+            }
             (None, FocusState::Absent { next_at, .. }) => {
                 ("asks whether the focus is back".to_owned(), Some(clock.wall(*next_at)))
             }

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::handshake::close;
 use super::transport::{Deadlines, Transport};
 use crate::cause::{Cause, Word};
-use crate::config::RoomKey;
+use crate::config::{RoomKey, Secret};
 use crate::room::Occupant;
 use crate::session::{Bucket, Input, Outbox, Report, Session};
 use crate::stream::{Bound, Frame, LastLogin, Resume};
@@ -32,9 +32,23 @@ const STUCK_BYTES: usize = 8 * 1024 * 1024;
 /// Answers are collected up to this before they are written, so that a burst costs few system calls.
 const FLUSH_BYTES: usize = 16 * 1024;
 
+/// Who logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leg {
+    /// Who holds the rooms.
+    Holder,
+    /// The account of a guest, for a short login on the deployment's own domain.
+    Account,
+}
+
 /// What a connection needs beside the service's own settings.
 #[derive(Debug)]
 pub struct Request {
+    /// Who logs in.
+    pub leg: Leg,
+    /// The room that the connection is for, where it is for one alone: its name goes into a WebSocket's URL, where
+    /// Jitsi's components look for it.
+    pub room: Option<Box<str>>,
     /// The login that last worked.
     pub last: Option<LastLogin>,
     /// The session to resume.
@@ -74,6 +88,8 @@ pub struct RoomView {
 /// What a session tells.
 #[derive(Debug)]
 pub enum News {
+    /// The account's login for this session's session-id is over; with how it logged in.
+    Fetched(Result<(Secret, LastLogin), Cause>),
     /// It is logged in.
     Online {
         /// Our full JID.
@@ -203,7 +219,9 @@ impl<S: Clone + Send> Driver<S> {
             Order::Connect(last) => {
                 if matches!(link, Link::Down) {
                     let resume = self.session.resumable(now);
-                    *link = Link::Connecting((self.connector)(Request { last, resume }));
+                    let room = self.session.url_room();
+                    let request = Request { leg: Leg::Holder, room, last, resume };
+                    *link = Link::Connecting((self.connector)(request));
                 }
             }
             // Whoever asked may be gone; then nobody misses the answer.

@@ -311,10 +311,27 @@ impl Supervisor {
                 info!(%service, session = slot, account = %jid, resumed, mechanism = ?login.mechanism, "logged in");
                 running.with_machine(&mut ground, |machine, logins, out| machine.online(now, slot, logins, out));
                 running.login = Some(login.clone());
-                if ground.kept.last_login.as_ref() != Some(&login) {
+                // Who is anonymous proves nothing about the mechanisms of an account.
+                if login.mechanism != config::Mechanism::Anonymous && ground.kept.last_login.as_ref() != Some(&login) {
                     ground.kept.last_login = Some(login);
                     *ground.keep = true;
                 }
+            }
+            News::Fetched(outcome) => {
+                match &outcome {
+                    Ok((_, login)) => {
+                        info!(%service, session = slot, mechanism = ?login.mechanism, "the account fetched a session-id");
+                        running.account_login = Some(login.clone());
+                        ground.kept.last_account_login = Some(login.clone());
+                    }
+                    Err(cause) => warn!(%service, session = slot, %cause, "the account could not fetch a session-id"),
+                }
+                let outcome = outcome.map(|(id, _)| id);
+                if let Ok(id) = &outcome {
+                    id.expose().clone_into(ground.kept.session_ids.entry(slot).or_default());
+                    *ground.keep = true;
+                }
+                running.fetched(slot, outcome, &mut ground);
             }
             News::Failed(cause) => {
                 running.with_machine(&mut ground, |machine, logins, _| machine.failed(now, slot, &cause, logins));
@@ -389,6 +406,17 @@ impl Supervisor {
             Report::NothingToAsk => {
                 running.with_machine(&mut ground, |machine, _, out| machine.nothing_to_ask(now, slot, out));
             }
+            Report::WantsSessionId { room } => {
+                debug!(%service, session = slot, %room, "the focus wants a session-id");
+                running.wants_session_id(slot, room);
+            }
+            Report::SessionId(id) => {
+                match id {
+                    Some(id) => drop(ground.kept.session_ids.insert(slot, id.expose().to_owned())),
+                    None => drop(ground.kept.session_ids.remove(&slot)),
+                }
+                *ground.keep = true;
+            }
             Report::MucFound(domain) => {
                 if running.muc.is_none() {
                     info!(%service, muc = %domain, "group chat service found");
@@ -451,6 +479,12 @@ impl Supervisor {
         let names: Vec<Arc<str>> = self.services.keys().cloned().collect();
         for name in names {
             let Some((running, mut ground)) = self.ground(&name) else { continue };
+            if let Some(slot) = running.slot_of_fetch(error.id()) {
+                error!(service = %name, session = slot, %error, "a login broke; please report this. It is tried again");
+                let text = "the login of the account broke inside innkeeper and is tried again";
+                running.fetched(slot, Err(Cause::new(Word::Disconnected, text)), &mut ground);
+                return;
+            }
             let Some(slot) = running.slot_of_task(error.id()) else { continue };
             error!(service = %name, session = slot, %error, "a session broke; please report this. It is started again");
             let cause = Cause::new(Word::Disconnected, "the session broke inside innkeeper and is started again");

@@ -11,8 +11,11 @@ use crate::cause::{Cause, Word};
 use crate::config::RoomKey;
 use crate::jitsi::focus::Gate;
 
+mod fetch;
 #[cfg(test)]
 mod tests;
+
+use fetch::Fetches;
 
 /// First wait between two attempts to reach a server or a focus.
 const PROBE_FIRST: Duration = Duration::from_millis(500);
@@ -68,6 +71,8 @@ pub enum Output {
     Connect(usize),
     /// Tell this session whether it may ask the focus.
     Gate(usize, Gate),
+    /// Log the account in for a session-id of this session; [`Service::fetched`] is the answer.
+    Fetch(usize),
 }
 
 /// Whether the server can be reached.
@@ -121,6 +126,8 @@ pub struct Service {
     proven: bool,
     /// A session would connect and may not yet: the end of another's login is the next occasion.
     starved: bool,
+    /// The logins of the account that fetch session-ids for guests.
+    fetches: Fetches,
 }
 
 #[derive(Debug, Default)]
@@ -189,6 +196,7 @@ impl Service {
             gentle: None,
             starved: false,
             proven: false,
+            fetches: Fetches::default(),
         }
     }
 
@@ -286,6 +294,7 @@ impl Service {
             if session.link == Link::Connecting {
                 logins.give_back();
             }
+            self.fetches.forget(id, logins);
             self.sessions.remove(&id);
             out.push(Output::Stop(id));
             // With the session that could not connect goes what it knew; nobody is left to find out when it is over.
@@ -303,6 +312,7 @@ impl Service {
                 logins.give_back();
             }
         }
+        self.fetches.abandon(logins);
         self.rooms.clear();
     }
 
@@ -370,6 +380,45 @@ impl Service {
             _ => session.ladder.next(PROBE_FIRST, self.probe_last, &mut self.rng),
         };
         session.not_before = Some(now + wait);
+    }
+
+    /// A guest's session wants a session-id.
+    pub fn wants_session_id(&mut self, now: Instant, id: usize) {
+        if self.sessions.contains_key(&id) {
+            self.fetches.want(now, id, &mut self.rng);
+        }
+    }
+
+    /// The login of [`Output::Fetch`] is over.
+    pub fn fetched(
+        &mut self,
+        now: Instant,
+        id: usize,
+        outcome: Result<(), &Cause>,
+        logins: &mut Logins,
+        out: &mut Vec<Output>,
+    ) {
+        self.fetches.fetched(now, id, outcome, self.probe_last, logins, &mut self.rng);
+        if outcome.is_ok() {
+            // It was the focus that gave it.
+            self.focus_present(out);
+        }
+    }
+
+    /// The session was put in the place of another, and knows nothing of what that one wanted.
+    pub fn replaced(&mut self, id: usize, logins: &mut Logins) {
+        self.fetches.forget(id, logins);
+    }
+
+    /// The sessions that wait for a session-id.
+    pub fn waiting_for_session_id(&self) -> impl Iterator<Item = usize> {
+        self.fetches.wanted()
+    }
+
+    /// When the account logs in again for a session-id, where that is held back.
+    #[must_use]
+    pub fn fetches_again(&self) -> Option<Instant> {
+        self.fetches.held_until()
     }
 
     /// A session heard that nobody is behind the focus address.
@@ -454,12 +503,13 @@ impl Service {
             (FocusState::Absent { next_at, .. }, None) if self.sessions().1 > 0 => Some(*next_at),
             _ => None,
         };
-        connect.into_iter().chain(focus).min()
+        connect.into_iter().chain(focus).chain(self.fetches.deadline(self.gentle)).min()
     }
 
     /// Starts what is due.
     pub fn poll(&mut self, now: Instant, logins: &mut Logins, out: &mut Vec<Output>) {
         self.connect(now, logins, out);
+        self.fetches.poll(now, logins, &mut self.gentle, out);
         let FocusState::Absent { next_at, .. } = &self.focus else { return };
         match self.probing {
             Some(since) if since + PROBE_PATIENCE > now => {}

@@ -295,3 +295,97 @@ fn a_service_that_is_given_up_while_it_connects_gives_its_logins_back() {
         service.abandon(&mut logins);
     }
 }
+
+// ── session-ids for guests
+
+fn fetches(out: &[Output]) -> Vec<usize> {
+    out.iter().filter_map(|output| if let Output::Fetch(id) = output { Some(*id) } else { None }).collect()
+}
+
+/// Five sessions that are online and want a session-id each.
+fn guests() -> (Service, Logins, Instant) {
+    let (mut service, mut logins, mut out) = service(10);
+    let now = Instant::now();
+    service.poll(now, &mut logins, &mut out);
+    for id in 0..5 {
+        service.online(now, id, &mut logins, &mut out);
+        service.wants_session_id(now, id);
+    }
+    (service, logins, now)
+}
+
+#[test]
+fn a_password_is_tried_by_one_guests_login_and_a_wrong_one_is_held_back() {
+    let (mut service, mut logins, mut now) = guests();
+    for _ in 0..3 {
+        let mut out = Vec::new();
+        service.poll(now, &mut logins, &mut out);
+        service.poll(now + Duration::from_secs(1), &mut logins, &mut out);
+        assert_eq!((fetches(&out), service.deadline()), (vec![0], None));
+        service.fetched(now, 0, Err(&Cause::new(Word::BadCredentials, "x")), &mut logins, &mut out);
+        service.poll(now, &mut logins, &mut out);
+        let next = service.deadline().expect("it is tried again");
+        assert!(next >= now + CREDENTIALS / 2, "held back");
+        assert_eq!(service.waiting_for_session_id().count(), 5);
+        now = next;
+    }
+    let mut out = Vec::new();
+    service.poll(now, &mut logins, &mut out);
+    service.fetched(now, 0, Ok(()), &mut logins, &mut out);
+    service.poll(now, &mut logins, &mut out);
+    assert_eq!(fetches(&out), [0, 1, 2, 3, 4], "once it is right, all go");
+}
+
+#[test]
+fn fetches_share_the_budget_and_the_gentle_pace_of_all_logins() {
+    let (mut service, _, now) = guests();
+    let mut logins = Logins::new(1);
+    let mut out = Vec::new();
+    service.poll(now, &mut logins, &mut out);
+    assert_eq!(fetches(&out), [0]);
+    assert!(!logins.take(), "the budget is the host's");
+    service.fetched(now, 0, Ok(()), &mut logins, &mut out);
+    service.be_gentle(now);
+    out.clear();
+    let mut logins = Logins::new(8);
+    service.poll(now, &mut logins, &mut out);
+    assert_eq!((fetches(&out), service.deadline()), (vec![1], Some(now + GENTLE)));
+}
+
+#[test]
+fn a_focus_that_forgets_at_once_is_not_asked_in_a_circle() {
+    let (mut service, mut logins, mut now) = guests();
+    let mut fetched = 0;
+    let end = now + Duration::from_secs(300);
+    while now < end {
+        let mut out = Vec::new();
+        service.poll(now, &mut logins, &mut out);
+        for id in fetches(&out).into_iter().filter(|id| *id == 0) {
+            fetched += 1;
+            service.fetched(now, id, Ok(()), &mut logins, &mut out);
+            service.wants_session_id(now, id);
+        }
+        now += Duration::from_millis(100);
+    }
+    assert!((4..=20).contains(&fetched), "{fetched} logins in five minutes");
+}
+
+#[test]
+fn a_session_that_is_stopped_or_replaced_gives_its_fetch_back() {
+    let (mut service, _, now) = guests();
+    let mut logins = Logins::new(1);
+    let mut out = Vec::new();
+    service.poll(now, &mut logins, &mut out);
+    service.replaced(0, &mut logins);
+    assert!(logins.take(), "given back");
+    logins.give_back();
+    out.clear();
+    service.poll(now, &mut logins, &mut out);
+    assert_eq!(fetches(&out), [1]);
+    service.left(&key("2"), &mut logins, &mut out);
+    service.left(&key("3"), &mut logins, &mut out);
+    assert!(logins.take(), "given back");
+    // What comes late counts for nothing.
+    service.fetched(now, 1, Ok(()), &mut logins, &mut out);
+    assert!(!logins.take());
+}

@@ -148,7 +148,7 @@ impl Session {
                     Link::Online { jid, .. } => jid.clone(),
                     _ => return,
                 };
-                let domain = &self.profile.domain;
+                let domain = &self.profile.stream_domain;
                 let from_server =
                     |from: &str| from.is_empty() || from == &**domain || from == jid::bare(&own) || from == &*own;
                 if let Some(about) = self.questions.answer(iq.attr("from"), id, from_server) {
@@ -192,7 +192,10 @@ impl Session {
     /// Whether that is our server, the focus, or ourselves: a self-ping comes back as a question.
     pub(super) fn trusts(&self, from: Option<&str>) -> bool {
         let Some(from) = from else { return true };
-        if from == &*self.profile.domain || self.profile.focus.as_deref() == Some(from) {
+        if from == &*self.profile.domain
+            || from == &*self.profile.stream_domain
+            || self.profile.focus.as_deref() == Some(from)
+        {
             return true;
         }
         let (Some(&id), Some(nick)) = (self.by_jid.get(jid::bare(from)), jid::resource(from)) else { return false };
@@ -204,8 +207,13 @@ impl Session {
         match about {
             About::Conference { room, number, .. } => {
                 let answer = conference::answer(iq);
+                let mut verdict = Verdict::Valid;
                 if let Some(focus) = &mut self.focus {
-                    focus.answered(now, number, &answer);
+                    let before = focus.kept_session_id().cloned();
+                    verdict = focus.answered(now, number, &answer);
+                    if before.as_ref() != focus.kept_session_id() {
+                        out.reports.push(Report::SessionId(focus.kept_session_id().cloned()));
+                    }
                     match &answer {
                         conference::Answer::Absent(error) => {
                             focus.set_gate(Gate::Closed);
@@ -216,7 +224,11 @@ impl Session {
                         _ => {}
                     }
                 }
-                self.room_input(now, room, room::Input::Conference(&answer), out);
+                match verdict {
+                    Verdict::Valid => self.room_input(now, room, room::Input::Conference(&answer), out),
+                    Verdict::AskAgain => self.room_input(now, room, room::Input::AskAgain, out),
+                    Verdict::NeedsSessionId => self.wants_session_id(now, room, out),
+                }
             }
             About::SelfPing { room } => {
                 self.room_input(now, room, room::Input::Pinged(ping::self_ping(iq)), out);

@@ -29,6 +29,9 @@ impl Session {
         self.link = Link::Online { jid, heard: now, spoke: now, pinged: None };
         let farewells = std::mem::take(&mut self.farewells);
         if resumed {
+            if let Some(focus) = &mut self.focus {
+                focus.regained();
+            }
             out.send.extend(farewells.iter().map(|occupant| muc::leave(occupant)));
             // A search that was on its way lost its questions with the stream.
             if self.discovery.unknown(self.profile.muc.is_some()) {
@@ -140,8 +143,8 @@ impl Session {
                 let silent_since = (*heard).min(*spoke);
                 if silent_since + SILENCE <= now {
                     *pinged = Some(now);
-                    let id = self.questions.ask(&self.profile.domain, About::ServerPing, now, IQ_TIMEOUT);
-                    out.send.push(ping::request(Some(&self.profile.domain), &id));
+                    let id = self.questions.ask(&self.profile.stream_domain, About::ServerPing, now, IQ_TIMEOUT);
+                    out.send.push(ping::request(Some(&self.profile.stream_domain), &id));
                 }
             }
             Link::Lost { until, .. } if *until <= now => {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cause::{Cause, Word};
-use crate::config::{Media, PaceKind, RoomKey};
-use crate::jitsi::focus::{Focus, Gate};
+use crate::config::{Media, PaceKind, RoomKey, Secret};
+use crate::jitsi::focus::{Focus, Gate, Verdict};
 use crate::jitsi::{CONFERENCE_TIMEOUT, citizen};
 use crate::room::{self, Effect, FocusFacts, Room, Rules, Settings, Snapshot};
 use crate::stream::{Acks, Bound, Resume};
@@ -25,6 +25,7 @@ use iq::Questions;
 pub use pace::{Bucket, Pace};
 
 mod discover;
+mod guest;
 mod incoming;
 mod iq;
 mod link;
@@ -49,14 +50,22 @@ const FLOOD_SAID: Duration = Duration::from_secs(60);
 /// What a session is told of its service.
 #[derive(Debug, Clone)]
 pub struct Profile {
-    /// The XMPP domain of the account.
+    /// The deployment's XMPP domain, that of the account: components are found from here.
     pub domain: Box<str>,
+    /// The domain that this session logs in on; for guests another one.
+    pub stream_domain: Box<str>,
     /// The group chat service; found by the session when absent.
     pub muc: Option<Box<str>>,
     /// The focus's address; `None` for plain XMPP rooms.
     pub focus: Option<Box<str>>,
     /// Stable for this session's place in the pool.
-    pub machine_uid: Box<str>,
+    pub machine_uid: Secret,
+    /// Whether its connection is for one room alone, which then stands in a WebSocket's URL.
+    pub one_room: bool,
+    /// Whether it is a guest, whose session-id the account fetches in a login of its own.
+    pub guest: bool,
+    /// The session-id that was kept from before a restart.
+    pub session_id: Option<Secret>,
     /// What rooms go by.
     pub rules: Rules,
     /// What to do with media invitations.
@@ -84,6 +93,8 @@ pub enum Input {
     Release(RoomKey),
     /// Ask the focus or do not.
     Focus(Gate),
+    /// The account's login brought the session-id that was wanted, or it did not, for this cause.
+    SessionId(Result<Secret, Cause>),
     /// Pace joins by fixed rates from now on.
     Limit,
     /// Go by these settings from now on.
@@ -120,6 +131,13 @@ pub enum Report {
     FocusPresent,
     /// It was told to ask the focus for the others and has nothing to ask.
     NothingToAsk,
+    /// The account must log in for a session-id, by a conference request for this room.
+    WantsSessionId {
+        /// The room's JID.
+        room: Box<str>,
+    },
+    /// The session-id to keep over a restart is another one, or none any more.
+    SessionId(Option<Secret>),
     /// The group chat service was found.
     MucFound(String),
     /// It was not.
@@ -222,7 +240,13 @@ impl Session {
         let mut rng = fastrand::Rng::with_seed(profile.seed);
         let prefix: String = std::iter::repeat_with(|| rng.alphanumeric()).take(6).collect();
         Session {
-            focus: profile.focus.as_deref().map(|address| Focus::new(address, &profile.machine_uid)),
+            focus: profile.focus.as_deref().map(|address| {
+                let mut focus = Focus::new(address, profile.machine_uid.clone(), profile.guest);
+                if let Some(id) = profile.session_id.clone().filter(|_| profile.guest) {
+                    focus.take_session_id(id);
+                }
+                focus
+            }),
             pace: Pace::new(profile.pace, now),
             rng,
             capabilities: Capabilities::new(),
@@ -263,6 +287,13 @@ impl Session {
             Link::Online { jid, .. } => Some(jid),
             _ => None,
         }
+    }
+
+    /// The name of the room that stands in the URL of its WebSocket: Jitsi's components act only on that one.
+    #[must_use]
+    pub fn url_room(&self) -> Option<Box<str>> {
+        let room = self.rooms().next().filter(|_| self.profile.one_room)?;
+        Some(room.settings().key.name.as_ref().into())
     }
 
     /// How many rooms it has, left ones included until the room confirmed.
@@ -344,10 +375,12 @@ impl Session {
                 }
                 let rooms = &self.rooms;
                 let asks = |id: &u32| rooms.get(id).is_some_and(|held| held.room.wants_place());
-                if gate == Gate::Probe && !self.queue.iter().any(asks) {
+                let may_ask = self.focus.as_ref().is_some_and(Focus::may_ask);
+                if gate == Gate::Probe && !(may_ask && self.queue.iter().any(asks)) {
                     out.reports.push(Report::NothingToAsk);
                 }
             }
+            Input::SessionId(result) => self.session_id(now, result, out),
             Input::Limit => self.pace.limit(),
             Input::Adjust(rules, media, pace) => {
                 self.profile.rules = rules;

@@ -22,9 +22,13 @@ struct Bench {
 fn profile() -> Profile {
     Profile {
         domain: "meet.jitsi".into(),
+        stream_domain: "meet.jitsi".into(),
         muc: Some(MUC.into()),
         focus: Some(FOCUS.into()),
-        machine_uid: "uid".into(),
+        machine_uid: Secret::new("uid"),
+        one_room: false,
+        guest: false,
+        session_id: None,
         rules: Rules { self_ping: Duration::from_secs(300), after_kick: Duration::from_secs(120) },
         media: Media::Pending,
         pace: PaceKind::Adaptive,
@@ -999,3 +1003,5 @@ fn a_room_reports_what_it_shows_once_for_each_change() {
     bench.list("tavern");
     assert!(bench.out.reports.is_empty(), "{:?}", bench.out.reports);
 }
+
+mod guest;

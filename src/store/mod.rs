@@ -42,6 +42,13 @@ pub struct State {
 pub struct ServiceState {
     /// The login that last worked, to notice a weaker one.
     pub last_login: Option<LastLogin>,
+    /// The same for the account's short logins, where guests hold the rooms.
+    #[serde(default)]
+    pub last_account_login: Option<LastLogin>,
+    /// The session-id of each session slot of guests, as a browser keeps it: while the focus knows it, the account need
+    /// not log in again. Not for logs. Never one of `login = "token"`: those live for a minute.
+    #[serde(default)]
+    pub session_ids: BTreeMap<usize, String>,
     /// Jitsi's machine-uid of each session slot: the focus knows a session again by it. Not for logs.
     #[serde(default)]
     pub machine_uids: BTreeMap<usize, String>,
@@ -51,6 +58,8 @@ impl fmt::Debug for ServiceState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceState")
             .field("last_login", &self.last_login)
+            .field("last_account_login", &self.last_account_login)
+            .field("session_ids", &format_args!("[{} secrets]", self.session_ids.len()))
             .field("machine_uids", &format_args!("[{} secrets]", self.machine_uids.len()))
             .finish()
     }
@@ -264,7 +273,9 @@ mod tests {
         state.overrides.restore(said("tavern", Says::Release));
         let login = LastLogin { mechanism: Mechanism::ScramSha256, key_hash: Some("ab".into()) };
         let machine_uids = [(0, "uid-zero".to_owned())].into();
-        state.services.insert("meet".into(), ServiceState { last_login: Some(login), machine_uids });
+        state
+            .services
+            .insert("meet".into(), ServiceState { last_login: Some(login), machine_uids, ..ServiceState::default() });
         state
     }
 

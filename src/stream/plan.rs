@@ -64,10 +64,17 @@ pub struct Bound {
 }
 
 /// What `<enabled/>` said.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Management {
-    /// The id to resume with; `None`: acknowledgements only.
+    /// The id to resume with, a secret; `None`: acknowledgements only.
     pub id: Option<String>,
     /// How long the server keeps the session after a loss.
     pub max: Option<Duration>,
+}
+
+impl std::fmt::Debug for Management {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let id = self.id.as_ref().map(|_| "[secret]");
+        f.debug_struct("Management").field("id", &id).field("max", &self.max).finish()
+    }
 }

@@ -14,7 +14,7 @@ use crate::xmpp::{element, ns};
 ///
 /// Only stanzas count (`message`, `presence`, `iq`; see [`crate::xmpp::stanza::counts`]), refused ones included: a
 /// stanza that is not counted comes again on every resumption.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Acks {
     /// What the server said of stream management; `None`: nothing is counted or kept.
     management: Option<Management>,
@@ -31,6 +31,18 @@ pub struct Acks {
     unasked_since: Option<Instant>,
     /// When the first request went out that nothing was acknowledged since.
     waiting_since: Option<Instant>,
+}
+
+/// What is kept to be sent again holds room passwords and session-ids.
+impl std::fmt::Debug for Acks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Acks")
+            .field("management", &self.management)
+            .field("handled", &self.handled)
+            .field("acknowledged", &self.acknowledged)
+            .field("queue", &format_args!("[{} stanzas]", self.queue.len()))
+            .finish_non_exhaustive()
+    }
 }
 
 impl Acks {

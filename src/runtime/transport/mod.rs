@@ -114,6 +114,8 @@ pub struct Target {
     pub nameserver: Option<SocketAddr>,
     /// Bounds on what is read.
     pub limits: Limits,
+    /// The room that the connection is for, which Jitsi wants in the URL (`room`).
+    pub room: Option<String>,
     /// The id of a session to resume, which Jitsi wants in the URL (`previd`); a secret.
     pub previd: Option<String>,
     /// Randomness for the order of SRV records of equal priority (RFC 2782 "Usage rules").

@@ -45,7 +45,8 @@ pub(super) async fn connect(url: &Url, target: &Target) -> Result<Box<dyn Transp
         let text = format!("ws: goes without TLS, and {} is not on this machine; use wss:", place.at);
         return Err(Cause::new(Word::TlsNotOffered, text));
     };
-    let request = request(url, target.previd.as_deref())
+    let parameters = [("room", target.room.as_deref()), ("previd", target.previd.as_deref())];
+    let request = request(url, &parameters)
         .map_err(|error| Cause::new(Word::NotWebsocket, format!("the URL can not be asked for: {error}")))?;
     let longest = MESSAGE_BYTES.max(target.limits.stanza_bytes.saturating_mul(2));
     let config = WebSocketConfig::default()
@@ -74,11 +75,17 @@ pub(super) async fn connect(url: &Url, target: &Target) -> Result<Box<dyn Transp
 }
 
 /// The upgrade request, made anew for each attempt: tokens in the query expire, and `previd` changes.
-fn request(url: &Url, previd: Option<&str>) -> Result<Request<()>, http::Error> {
+///
+/// A parameter that the URL has already is left as the admin wrote it.
+fn request(url: &Url, parameters: &[(&str, Option<&str>)]) -> Result<Request<()>, http::Error> {
     let mut url = url.clone();
     url.set_fragment(None);
-    if let Some(previd) = previd {
-        url.query_pairs_mut().append_pair("previd", previd);
+    for (name, value) in parameters {
+        if let Some(value) = value
+            && !url.query_pairs().any(|(known, _)| known == *name)
+        {
+            url.query_pairs_mut().append_pair(name, value);
+        }
     }
     let host = url.host_str().unwrap_or_default();
     let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
@@ -307,7 +314,7 @@ mod tests {
     #[test]
     fn the_query_is_kept_and_previd_is_added() {
         let url: Url = "wss://meet.example/xmpp-websocket?room=tavern&token=a.b%2Bc#x".parse().unwrap();
-        let request = request(&url, Some("a&b=c")).unwrap();
+        let request = request(&url, &[("room", Some("other")), ("previd", Some("a&b=c"))]).unwrap();
         assert_eq!(
             request.uri().path_and_query().unwrap().as_str(),
             "/xmpp-websocket?room=tavern&token=a.b%2Bc&previd=a%26b%3Dc"

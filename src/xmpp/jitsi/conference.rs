@@ -4,6 +4,8 @@
 
 use minidom::Element;
 
+use crate::config::Secret;
+use crate::xmpp::muc::clip;
 use crate::xmpp::stanza::{self, StanzaError};
 use crate::xmpp::{element, ns};
 
@@ -43,8 +45,10 @@ pub enum Answer {
 pub struct Granted {
     /// The focus's own account, `focus@auth.meet.jitsi`.
     pub focus_jid: Option<String>,
-    /// The authentication session; a secret.
-    pub session_id: Option<String>,
+    /// The authentication session.
+    pub session_id: Option<Secret>,
+    /// Whom the focus takes us for, where it knows: `keeper@meet.jitsi`.
+    pub identity: Option<String>,
     /// Whether the focus has authentication on; `None` when it does not say.
     pub authentication: Option<bool>,
     /// We were redirected to a visitor node or queued as a visitor.
@@ -85,7 +89,8 @@ pub fn answer(iq: &Element) -> Answer {
     };
     let granted = Granted {
         focus_jid: conference.attr("focusjid").map(str::to_owned),
-        session_id: conference.attr("session-id").filter(|id| !id.is_empty()).map(str::to_owned),
+        session_id: conference.attr("session-id").filter(|id| !id.is_empty()).map(Secret::new),
+        identity: conference.attr("identity").map(|identity| clip(identity).to_owned()),
         authentication: property("authentication").map(|value| value == "true"),
         visitor: conference.attr("vnode").is_some_and(|node| !node.is_empty()) || property("live") == Some("false"),
     };
@@ -112,7 +117,9 @@ mod tests {
              <property name='authentication' value='true'/></conference></iq>",
         );
         let Answer::Ready(granted) = read else { panic!("not ready: {read:?}") };
-        assert_eq!(granted.session_id.as_deref(), Some("s"));
+        assert_eq!(granted.session_id, Some(Secret::new("s")));
+        assert_eq!(granted.identity.as_deref(), Some("bot@meet.jitsi"));
+        assert!(!format!("{granted:?}").contains("\"s\""), "a session-id is a secret");
         assert_eq!(granted.authentication, Some(true));
         assert!(!granted.visitor);
     }
