@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::xml::{self, Element, FRAMING, Limits};
 
+pub mod equiv;
 pub mod har;
 pub mod text;
 
