@@ -4,6 +4,15 @@
 
 mod support;
 
+#[path = "harness/components.rs"]
+mod components;
+#[path = "harness/focus_rules.rs"]
+mod focus_rules;
+#[path = "harness/lobby.rs"]
+mod lobby;
+#[path = "harness/logins.rs"]
+mod logins;
+
 use std::time::{Duration, Instant};
 
 use support::client::{Client, disco_answer};

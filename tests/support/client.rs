@@ -1,4 +1,4 @@
-//! A foreign client over plain TCP on loopback: guests, human moderators, hostile occupants.
+//! A foreign client over plain TCP or a WebSocket on loopback: guests, human moderators, hostile occupants.
 //!
 //! Blocking, and it answers nothing by itself: what a test does not say is not sent. Raw bytes go out as they are.
 
@@ -11,14 +11,17 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::prosody::{DOMAIN, GUESTS};
+use super::websocket::Frames;
 use super::xml::{Item, Node, Reader, escape};
 
 /// For one step of a login, and for an answer that must come.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A TCP connection that speaks XML, before anyone is logged in.
+/// A connection that speaks XML, before anyone is logged in.
 pub struct Wire {
     tcp: TcpStream,
+    /// Of a WebSocket.
+    frames: Option<Frames>,
     reader: Reader,
     items: VecDeque<Item>,
 }
@@ -32,7 +35,17 @@ impl Wire {
         let tcp = TcpStream::connect_timeout(&to, PATIENCE).map_err(|error| format!("connect: {error}"))?;
         tcp.set_nodelay(true).map_err(|error| error.to_string())?;
         tcp.set_write_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
-        Ok(Wire { tcp, reader: Reader::new(), items: VecDeque::new() })
+        Ok(Wire { tcp, frames: None, reader: Reader::new(), items: VecDeque::new() })
+    }
+
+    /// Connects by WebSocket; `query` is empty or begins with `?`.
+    ///
+    /// # Errors
+    /// The port does not answer, or does not upgrade.
+    pub fn websocket(to: SocketAddr, query: &str) -> Result<Wire, String> {
+        let mut wire = Wire::connect(to)?;
+        wire.frames = Some(Frames::upgrade(&mut wire.tcp, query)?);
+        Ok(wire)
     }
 
     /// Opens a stream (again) and returns the server's header.
@@ -41,6 +54,13 @@ impl Wire {
     /// The server closed, sent no XML, or kept silent.
     pub fn open(&mut self, to: &str, ns: &str) -> Result<Node, String> {
         self.reader = Reader::new();
+        if self.frames.is_some() {
+            // there is no stream around the messages; the reader wants one (RFC 7395 §3.3)
+            self.reader.push(b"<stream xmlns='jabber:client'>", &mut self.items)?;
+            self.items.clear();
+            self.send(&format!("<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='{to}' version='1.0'/>"))?;
+            return self.element();
+        }
         self.send(&format!(
             "<?xml version='1.0'?><stream:stream xmlns='{ns}' xmlns:stream='http://etherx.jabber.org/streams' \
              to='{to}' version='1.0'>"
@@ -51,12 +71,14 @@ impl Wire {
         }
     }
 
-    /// Writes raw text.
+    /// Writes raw text; over a WebSocket as one message.
     ///
     /// # Errors
     /// The connection is gone.
     pub fn send(&mut self, text: &str) -> Result<(), String> {
-        self.tcp.write_all(text.as_bytes()).map_err(|error| format!("write: {error}"))
+        let framed = self.frames.as_ref().map(|_| Frames::text(text));
+        let bytes = framed.as_deref().unwrap_or(text.as_bytes());
+        self.tcp.write_all(bytes).map_err(|error| format!("write: {error}"))
     }
 
     /// The next piece of the stream, or `None` when `until` passes first.
@@ -76,12 +98,21 @@ impl Wire {
             self.tcp.set_read_timeout(Some(left)).map_err(|error| error.to_string())?;
             match self.tcp.read(&mut buffer) {
                 Ok(0) => return Err("the server closed the connection".into()),
-                Ok(length) => self.reader.push(&buffer[..length], &mut self.items)?,
+                Ok(length) => self.read(&buffer[..length])?,
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(None),
                 Err(error) if error.kind() == ErrorKind::Interrupted => (),
                 Err(error) => return Err(format!("read: {error}")),
             }
         }
+    }
+
+    fn read(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let Some(frames) = &mut self.frames else { return self.reader.push(bytes, &mut self.items) };
+        let (messages, answers) = frames.push(bytes)?;
+        for message in messages {
+            self.reader.push(&message, &mut self.items)?;
+        }
+        self.tcp.write_all(&answers).map_err(|error| format!("write: {error}"))
     }
 
     /// The next element, which must come.
@@ -169,6 +200,27 @@ impl Client {
     pub fn guest(to: SocketAddr) -> Client {
         let mut wire = Wire::connect(to).expect("the server's port");
         let jid = wire.login(GUESTS, "ANONYMOUS", "", "").expect("an anonymous login");
+        Client { jid, wire, seen: VecDeque::new(), ids: 0 }
+    }
+
+    /// Logs in anonymously on `domain` by WebSocket, with `query` (`?room=…`) in the URL.
+    ///
+    /// # Errors
+    /// The server's refusal, in its own words.
+    pub fn anonymous(to: SocketAddr, query: &str, domain: &str) -> Result<Client, String> {
+        let mut wire = Wire::websocket(to, query)?;
+        let jid = wire.login(domain, "ANONYMOUS", "", "")?;
+        Ok(Client { jid, wire, seen: VecDeque::new(), ids: 0 })
+    }
+
+    /// Logs in an account of `domain` by WebSocket, with `query` (`?room=…`) in the URL.
+    ///
+    /// # Panics
+    /// The login fails.
+    #[track_caller]
+    pub fn web_account(to: SocketAddr, query: &str, user: &str, domain: &str, password: &str) -> Client {
+        let mut wire = Wire::websocket(to, query).expect("a WebSocket");
+        let jid = wire.plain(user, domain, password, "").expect("a login");
         Client { jid, wire, seen: VecDeque::new(), ids: 0 }
     }
 

@@ -22,7 +22,9 @@ pub mod focus;
 pub mod observer;
 pub mod process;
 pub mod prosody;
+mod prosody_config;
 pub mod proxy;
+pub mod websocket;
 pub mod xml;
 
 pub use client::Client;

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -25,10 +25,20 @@ pub const DOMAIN: &str = "meet.jitsi";
 pub const GUESTS: &str = "guest.meet.jitsi";
 /// The domain of the focus's account.
 pub const AUTH: &str = "auth.meet.jitsi";
+/// The domain whose accounts web clients do not show.
+pub const HIDDEN: &str = "hidden.meet.jitsi";
 /// Where only the focus may open rooms.
 pub const MUC: &str = "muc.meet.jitsi";
 /// Where anyone may open rooms, for `focus = false`.
 pub const ROOMS: &str = "rooms.meet.jitsi";
+/// Where who waits at a room's lobby is.
+pub const LOBBY: &str = "lobby.meet.jitsi";
+/// The component that ends conferences.
+pub const END_CONFERENCE: &str = "endconference.meet.jitsi";
+/// The component of audio and video moderation.
+pub const AV_MODERATION: &str = "avmoderation.meet.jitsi";
+/// The component of room metadata.
+pub const METADATA: &str = "metadata.meet.jitsi";
 /// The focus's component.
 pub const FOCUS: &str = "focus.meet.jitsi";
 /// Password of `focus@auth.meet.jitsi` and secret of the component.
@@ -50,9 +60,64 @@ pub enum Certificate {
     OtherName,
 }
 
+/// How one logs in on the main domain.
+#[derive(Debug, Clone)]
+pub enum Login {
+    /// By account and password.
+    Accounts,
+    /// Anonymously, with a token in the URL.
+    Token(Tokens),
+    /// Anonymously: authentication is off.
+    Anonymous,
+}
+
+/// Which tokens are good (jitsi-protocol.md §10).
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// `HS256`, `HS384`, `HS512` or `RS256`.
+    pub algorithm: &'static str,
+    /// What they are signed with; for `RS256` the modulus of the public key, in hexadecimal.
+    pub secret: String,
+    /// The `iss` taken.
+    pub issuer: &'static str,
+    /// The `aud` taken; `*` for any.
+    pub audience: &'static str,
+    /// Whether one may come without a token.
+    pub allow_empty: bool,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Tokens {
+            algorithm: "HS256",
+            secret: "open barley".to_owned(),
+            issuer: "innkeeper",
+            audience: "*",
+            allow_empty: false,
+        }
+    }
+}
+
 /// What kind of server is wanted.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// How one logs in on the main domain.
+    pub login: Login,
+    /// Anonymous sessions keep their name for the `previd` in the URL, so that they can be resumed; stock Prosody's
+    /// cannot.
+    pub guests_resume: bool,
+    /// Rooms can have a lobby.
+    pub lobby: bool,
+    /// Rooms have a lobby until a host comes; needs `lobby`.
+    pub wait_for_host: bool,
+    /// `room@muc.TENANT.meet.jitsi` are rooms, too.
+    pub tenants: bool,
+    /// There are [`END_CONFERENCE`], [`AV_MODERATION`] and [`METADATA`].
+    pub components: bool,
+    /// How many may be in a room.
+    pub max_occupants: Option<u32>,
+    /// For how many seconds a session is slowed down that sends too many stanzas (§2.6).
+    pub rate_limit: Option<u32>,
     /// 10 kB/s for each client connection but the focus's, docker-jitsi-meet's default.
     pub limit: bool,
     /// Load our modules that do what Jitsi's do: nick rule, kick drops affiliation, focus lock, hidden rooms, and
@@ -81,6 +146,14 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
+            login: Login::Accounts,
+            guests_resume: true,
+            lobby: false,
+            wait_for_host: false,
+            tenants: false,
+            components: false,
+            max_occupants: None,
+            rate_limit: None,
             limit: false,
             jitsi_modules: true,
             require_tls: false,
@@ -283,6 +356,11 @@ impl Prosody {
         (Ipv4Addr::LOCALHOST, self.ports.component).into()
     }
 
+    /// Where HTTP and WebSocket clients connect.
+    pub fn http(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports.http).into()
+    }
+
     /// The plain WebSocket's URL.
     pub fn ws_url(&self) -> String {
         format!("ws://127.0.0.1:{}/xmpp-websocket", self.ports.http)
@@ -353,93 +431,7 @@ impl Prosody {
     }
 
     fn write_config(&self) {
-        let Options { limit, jitsi_modules, require_tls, smacks, hibernation, password_hash, log, .. } = &self.options;
-        let Ports { c2s, direct_tls, http, https, component } = self.ports;
-        let dir = self.dir.path().display();
-        let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/prosody/modules");
-        let modules = modules.display();
-        let smacks = if *smacks { r#""smacks";"# } else { "" };
-        let limits = if *limit { r#""limits";"# } else { "" };
-        let like_jitsi: &[&str] = match jitsi_modules {
-            true => &["jitsi_nick_rule", "jitsi_kick_demotes", "jitsi_focus_lock", "jitsi_hide_all"],
-            false => &[],
-        };
-        let muc: String =
-            like_jitsi.iter().chain(&self.options.muc_modules).map(|name| format!("\"{name}\"; ")).collect();
-        let focus = if *jitsi_modules { r#"modules_enabled = { "jitsi_focus_absent" }"# } else { "" };
-        let (more, more_host) = (&self.options.more, &self.options.more_host);
-        let text = format!(
-            r#"-- Written by tests/support/prosody.rs, after docker-jitsi-meet.
-run_as_root = true
-data_path = "{dir}/data"
-pidfile = "{dir}/prosody.pid"
-log = {{ {log} = "{dir}/prosody.log" }}
-plugin_paths = {{ "{modules}" }}
-interfaces = {{ "127.0.0.1" }}
-local_interfaces = {{ "127.0.0.1" }}
-c2s_ports = {{ {c2s} }}
-c2s_direct_tls_ports = {{ {direct_tls} }}
-http_interfaces = {{ "127.0.0.1" }}
-https_interfaces = {{ "127.0.0.1" }}
-http_ports = {{ {http} }}
-https_ports = {{ {https} }}
-component_ports = {{ {component} }}
-component_interfaces = {{ "127.0.0.1" }}
-component_conflict_resolve = "kick_old"
-s2s_ports = {{ }}
-modules_enabled = {{ "roster"; "saslauth"; "tls"; "disco"; "ping"; "posix"; {limits} "ends_with_parent"; }}
-modules_disabled = {{ "s2s"; "offline"; }}
-ssl = {{ certificate = "{dir}/server.pem"; key = "{dir}/server.key" }}
-c2s_require_encryption = false
-allow_unencrypted_plain_auth = true
-consider_websocket_secure = true
-consider_bosh_secure = true
-cross_domain_websocket = true
-http_default_host = "{DOMAIN}"
-admins = {{ "focus@{AUTH}" }}
-component_admins_as_room_owners = true
-limits = {{ c2s = {{ rate = "10kb/s" }} }}
-unlimited_jids = {{ "focus@{AUTH}" }}
-smacks_max_unacked_stanzas = 5
-smacks_hibernation_time = {hibernation}
-smacks_max_old_sessions = 1
-password_hash = "{password_hash}"
-disable_sasl_mechanisms = {{ "DIGEST-MD5", "OAUTHBEARER" }}
-{more}
-
-VirtualHost "{DOMAIN}"
-	authentication = "internal_hashed"
-	modules_enabled = {{ "bosh"; "websocket"; {smacks} }}
-	c2s_require_encryption = {require_tls}
-	{more_host}
-
-VirtualHost "{GUESTS}"
-	authentication = "anonymous"
-	modules_enabled = {{ {smacks} }}
-
-VirtualHost "{AUTH}"
-	authentication = "internal_hashed"
-
-Component "{MUC}" "muc"
-	restrict_room_creation = true
-	storage = "memory"
-	muc_room_locking = false
-	muc_room_default_public_jids = true
-	muc_tombstones = false
-	muc_room_allow_persistent = false
-	muc_room_cache_size = 10000
-	modules_enabled = {{ {muc} }}
-
-Component "{ROOMS}" "muc"
-	storage = "memory"
-	muc_room_locking = true
-	muc_tombstones = false
-
-Component "{FOCUS}"
-	component_secret = "{FOCUS_SECRET}"
-	{focus}
-"#
-        );
+        let text = super::prosody_config::text(&self.options, self.ports, self.dir.path());
         fs::write(self.path("prosody.cfg.lua"), text).expect("the configuration");
     }
 }
@@ -462,6 +454,6 @@ fn store_name(name: &str) -> String {
     name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") }).collect()
 }
 
-fn lua_string(text: &str) -> String {
+pub(super) fn lua_string(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -1,6 +1,7 @@
 //! Auth sessions, and who becomes owner by them (§4.1, §4.3).
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use super::brain::{Brain, Question};
 use super::seen::Seen;
@@ -19,19 +20,40 @@ pub(super) struct Session {
     pub(super) machine_uid: String,
     pub(super) identity: String,
     pub(super) user_jid: String,
+    /// The room that it was made for.
+    pub(super) room: String,
+    /// When it was last used in a conference request.
+    pub(super) used: Instant,
 }
 
 impl Brain {
+    fn session_lifetime(&self) -> Duration {
+        let usual = if self.options.jwt { Duration::from_secs(60) } else { Duration::from_secs(24 * 60 * 60) };
+        self.options.session_lifetime.unwrap_or(usual)
+    }
+
+    /// Forgets the auth sessions that are `over`.
+    pub(super) fn expire_sessions(&mut self, over: impl Fn(&Session) -> bool) {
+        let sessions = &mut self.auth.sessions;
+        sessions.retain(|_, session| !over(session));
+        self.auth.by_jid.retain(|_, id| sessions.contains_key(id));
+        let left = sessions.len();
+        self.notes().auth_sessions = left;
+    }
+
     /// §4.1, in its order. Returns the session's id, if there is one, or text and child of `not-acceptable`.
     pub(super) fn authenticate(
         &mut self,
         from: &str,
+        room: &str,
         machine_uid: &str,
         session_id: &str,
     ) -> Result<Option<String>, (&'static str, &'static str)> {
         if !self.options.auth {
             return Ok(None);
         }
+        let lifetime = self.session_lifetime();
+        self.expire_sessions(|session| session.used.elapsed() > lifetime);
         let id = if !session_id.is_empty() {
             let Some(session) = self.auth.sessions.get(session_id) else {
                 return Err(("session invalid", "<session-invalid xmlns='http://jitsi.org/protocol/focus'/>"));
@@ -50,6 +72,8 @@ impl Brain {
                 machine_uid: machine_uid.to_owned(),
                 identity: bare(from).to_owned(),
                 user_jid: String::new(),
+                room: room.to_owned(),
+                used: Instant::now(),
             };
             self.auth.sessions.insert(id.clone(), session);
             self.notes().auth_sessions = self.auth.sessions.len();
@@ -59,6 +83,7 @@ impl Brain {
         };
         let session = self.auth.sessions.get_mut(&id).expect("found or made above");
         // one session authenticates one full JID: the last
+        session.used = Instant::now();
         let before = std::mem::replace(&mut session.user_jid, from.to_owned());
         if before != from && self.auth.by_jid.get(&before) == Some(&id) {
             self.auth.by_jid.remove(&before);

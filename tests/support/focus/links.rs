@@ -96,6 +96,8 @@ async fn drive(brain: &mut Brain, links: Links, inbox: &mut mpsc::UnboundedRecei
         tokio::select! {
             command = inbox.recv() => match command {
                 Some(Command::Crash) => brain.crash(),
+                Some(Command::ExpireSessions) => brain.expire_sessions(|_| true),
+                Some(Command::Recording { room, status }) => brain.show_recording(&room, &status),
                 None => {
                     // the component first, and seen to be gone: who hears that the occupant vanished and asks at once
                     // must not be answered by silence

@@ -1,7 +1,10 @@
 //! Jingle invitations and mutes (§5.3, §5.4, §6.4).
 
+use std::fmt::Write as _;
+
 use super::brain::{Brain, Question};
 use super::seen::Seen;
+use crate::support::prosody::AV_MODERATION;
 use crate::support::xml::{Node, escape, resource};
 
 impl Brain {
@@ -35,6 +38,40 @@ impl Brain {
             let question = Question::Invite { room: room.to_owned(), nick: nick.clone() };
             self.ask(&format!("{room}/{nick}"), "set", &jingle, question);
         }
+    }
+
+    /// §6.6: when moderation of a medium is turned on, every participant but who did it is muted.
+    pub(super) fn on_message(&mut self, node: &Node) {
+        let json = node.child_ns("json-message", "http://jitsi.org/jitmeet").map(|json| json.text.as_str());
+        let said: serde_json::Value = json.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        if node.attr("from") != AV_MODERATION || said["enabled"] != true {
+            return;
+        }
+        let word = |key: &str| said[key].as_str().unwrap_or_default();
+        let (room, actor, medium) = (word("room"), word("actor"), word("mediaType"));
+        let members = self.conferences.get(room).into_iter().flat_map(|conference| &conference.members);
+        let participants = members.filter(|(_, member)| member.participant);
+        let muted = participants.map(|(nick, _)| format!("{room}/{nick}")).filter(|jid| jid != actor);
+        for jid in muted.collect::<Vec<_>>() {
+            let mute = format!(
+                "<mute xmlns='http://jitsi.org/jitmeet/{}' actor='{}'>true</mute>",
+                escape(medium),
+                escape(actor)
+            );
+            self.ask(&jid, "set", &mute, Question::Other);
+        }
+    }
+
+    /// §6.13: the state of a recording, in the presence of the focus.
+    pub(super) fn show_recording(&mut self, room: &str, status: &str) {
+        let _ = write!(
+            self.to_client,
+            "<presence to='{0}/focus'><nick xmlns='http://jabber.org/protocol/nick'>focus</nick>\
+             <jibri-recording-status xmlns='http://jitsi.org/protocol/jibri' status='{1}' recording_mode='file' \
+             session_id='recording-1' initiator='{0}/focus'/></presence>",
+            escape(room),
+            escape(status)
+        );
     }
 
     /// A member asks us something.

@@ -13,6 +13,8 @@
 //! | asks disco#info of each new member (also with the node of its caps) | §5.2 |
 //! | recognises by full JID, grants owner to the bare JID: at the join and when the JID is authenticated later | §4.3 |
 //! | invites everybody at two members by Jingle session-initiate | §5.3 |
+//! | mutes for a moderator whom, like the target, it has invited and who did not answer with an error | §5.4, §6.4 |
+//! | mutes all but the actor when moderation of audio or video is turned on | §6.6 |
 //! | leaves when nobody is left | §5.7 |
 //!
 //! The thread that runs it writes down everything it sees; tests ask [`Focus`] and never the program under test.
@@ -50,6 +52,10 @@ pub struct Options {
     /// Authentication is on: only sessions of [`Options::login_domain`] open rooms. Off: anyone does, and the first
     /// member becomes owner (§4.3 auto-owner).
     pub auth: bool,
+    /// Sessions come from tokens (§4.2): they live a minute, and end with the conference that they were made for.
+    pub jwt: bool,
+    /// How long an auth session lives without being used; `None`: 24 hours, with `jwt` one minute.
+    pub session_lifetime: Option<Duration>,
     /// The domain whose accounts get auth sessions.
     pub login_domain: String,
     /// The only domain on which rooms start.
@@ -78,6 +84,8 @@ impl Options {
             c2s,
             component,
             auth: true,
+            jwt: false,
+            session_lifetime: None,
             login_domain: DOMAIN.to_owned(),
             muc: MUC.to_owned(),
             start_timeout: Duration::from_secs(15),
@@ -98,6 +106,8 @@ pub struct Focus {
 
 enum Command {
     Crash,
+    ExpireSessions,
+    Recording { room: String, status: String },
 }
 
 impl Focus {
@@ -151,9 +161,27 @@ impl Focus {
     /// [`Options::crash_silence`], then `recipient-unavailable`; its occupants stay for 15 s. Only [`Focus::stop`]
     /// and [`Focus::spawn`] mend it.
     pub fn crash(&self) {
-        if let Some((commands, _)) = &self.running {
-            let _ = commands.send(Command::Crash);
+        if self.running.is_some() {
+            self.tell(Command::Crash);
             super::until("the focus to crash", Duration::from_secs(5), || (!self.connected()).then_some(()));
+        }
+    }
+
+    /// Forgets all auth sessions, as when their time is over (§4.1). Members stay what they are.
+    pub fn expire_sessions(&self) {
+        self.tell(Command::ExpireSessions);
+        super::until("the sessions to expire", Duration::from_secs(5), || (self.auth_sessions() == 0).then_some(()));
+    }
+
+    /// Says in `room` that a recording is `on`, `off` or `pending` (§6.13).
+    pub fn recording(&self, room: &str, status: &str) {
+        self.tell(Command::Recording { room: room.to_owned(), status: status.to_owned() });
+    }
+
+    fn tell(&self, command: Command) {
+        if let Some((commands, _)) = &self.running {
+            // a focus that has ended needs no command
+            let _ = commands.send(command);
         }
     }
 

@@ -39,7 +39,7 @@ impl Brain {
         if room.is_empty() {
             return self.refuse(&room, from, id, "bad-request", "No 'room' specified.", "");
         }
-        let session = match self.authenticate(from, machine_uid, session_id) {
+        let session = match self.authenticate(from, &room, machine_uid, session_id) {
             Ok(session) => session,
             Err((text, child)) => return self.refuse(&room, from, id, "not-acceptable", text, child),
         };
@@ -83,10 +83,11 @@ impl Brain {
         let payload = format!(
             "<conference xmlns='http://jitsi.org/protocol/focus' room='{}' ready='{ready}' \
              focusjid='focus@{AUTH}'{session}><property name='authentication' value='{}'/>\
-             <property name='externalAuth' value='false'/><property name='visitors-supported' value='false'/>\
+             <property name='externalAuth' value='{}'/><property name='visitors-supported' value='false'/>\
              </conference>",
             escape(room),
-            self.options.auth
+            self.options.auth,
+            self.options.jwt
         );
         self.answer(to, id, "result", &payload);
     }

@@ -22,6 +22,7 @@ impl Brain {
                 }
             }
             "iq" => self.on_iq(&room, &nick, node),
+            "message" => self.on_message(node),
             _ => (),
         }
     }
@@ -161,6 +162,9 @@ impl Brain {
             if let Some(rooms) = self.present.get_mut(&member.jid) {
                 rooms.remove(room);
             }
+        }
+        if self.options.jwt {
+            self.expire_sessions(|session| session.room == room);
         }
         self.show(room);
     }
