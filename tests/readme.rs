@@ -12,6 +12,7 @@ fn commands_of_the_readme() -> Vec<String> {
     let rows = README.lines().filter_map(|line| line.strip_prefix("| `innkeeper "));
     let mut verbs: Vec<String> = rows.filter_map(|row| row.split(['`', ' ']).next().map(str::to_owned)).collect();
     verbs.sort();
+    verbs.dedup();
     verbs
 }
 

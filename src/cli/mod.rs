@@ -14,6 +14,7 @@ use crate::control::ClientError;
 use crate::telemetry::text::printable;
 
 mod ask;
+mod capture;
 mod change;
 mod check;
 mod print;
@@ -84,6 +85,9 @@ enum Verb {
     Why(Why),
     /// List who is inside a room
     Occupants(rooms::Occupants),
+    /// Look into recorded dialogues, a browser's or our own; works without a daemon
+    #[command(subcommand)]
+    Capture(capture::Capture),
 }
 
 #[derive(Debug, Subcommand)]
@@ -125,6 +129,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match cli.verb {
         Verb::Run(verb) => return verb.go(),
         Verb::Check(verb) => return verb.go().into(),
+        Verb::Capture(verb) => return verb.go().into(),
         Verb::Rooms(verb) => verb.go(),
         Verb::Room(verb) => verb.go(),
         Verb::Status(verb) => verb.go(),

@@ -35,6 +35,10 @@ impl Paint {
         self.with("1", text)
     }
 
+    pub(super) fn green(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
     pub(super) fn red(self, text: &str) -> String {
         self.with("31", text)
     }
@@ -43,9 +47,9 @@ impl Paint {
 /// The colour of a state's word.
 fn code(word: &str) -> &'static str {
     match word {
-        "held" | "online" | "present" => "32",
+        "held" | "online" | "present" | "same" => "32",
         "joined" | "joining" | "waiting" | "connecting" | "held-back" => "33",
-        "blocked" | "unreachable" | "absent" => "31",
+        "blocked" | "unreachable" | "absent" | "different" => "31",
         "suspended" | "released" | "idle" | "none" => "2",
         _ => "",
     }
