@@ -15,7 +15,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | words | [`xml`], [`xmpp`], [`cause`], [`action`], [`command`], [`event`] |
-//! | core  | [`stream`], [`room`], [`jitsi`], [`session`], [`service`], [`desired`], [`config`], [`capture`] |
+//! | core  | [`stream`], [`room`], [`jitsi`], [`policy`], [`session`], [`service`], [`desired`], [`config`], [`capture`] |
 //! | shell | [`runtime`], [`control`], [`store`], [`telemetry`], [`cli`], [`app`] |
 //!
 //! `clippy.toml` forbids clocks, tasks and randomness in the core; the shell carries a one-line `allow`.
@@ -34,6 +34,7 @@ pub mod control;
 pub mod desired;
 pub mod event;
 pub mod jitsi;
+pub mod policy;
 pub mod room;
 pub mod runtime;
 pub mod service;
