@@ -30,6 +30,7 @@ pub use table::{Policies, Table};
 use crate::xmpp::muc::{Affiliation, Role};
 use text::Text;
 
+pub mod bans;
 pub mod exempt;
 pub mod identity;
 pub mod options;
@@ -162,7 +163,7 @@ pub struct Presence<'a> {
     pub affiliation: Option<&'a Affiliation>,
     /// It is we, or another session of our account.
     pub own: bool,
-    /// It is the focus, by its account ([`crate::room::occupant::Occupant::is_focus`]).
+    /// It is the focus, by its account and affiliation, not by its nick.
     pub focus: bool,
     /// Its features are a recorder's, a telephone gateway's or a transcriber's.
     pub recorder: bool,
