@@ -11,56 +11,11 @@ use rustix::process::Signal;
 use support::client::Client;
 use support::daemon::{Daemon, Setup};
 use support::focus::{Focus, Options as FocusOptions, Seen};
+use support::live::{BARE, NICK, alice, gone, row, seconds, wait_state, world};
 use support::observer::Observer;
-use support::process::{until, wait_for};
-use support::prosody::{DOMAIN, MUC, Options, Prosody, ROOMS};
+use support::process::until;
+use support::prosody::{MUC, Options, Prosody, ROOMS};
 use support::proxy::Proxy;
-
-const BARE: &str = "skotosadmin@meet.jitsi";
-const NICK: &str = "00000000_innkeeper";
-
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-/// A server, a focus, and a human who can become moderator.
-fn world(options: Options) -> (Prosody, Focus) {
-    let prosody = Prosody::start(options);
-    prosody.add_account("alice", DOMAIN, "wonderland");
-    let focus = Focus::start(FocusOptions::of(&prosody));
-    focus.wait_connected(seconds(10));
-    (prosody, focus)
-}
-
-/// A human moderator in `room`.
-fn alice(prosody: &Prosody, room: &str) -> Client {
-    let mut alice = Client::account(prosody.c2s(), "alice", "wonderland");
-    alice.conference("focus.meet.jitsi", room, "alices-machine", "");
-    alice.enter(room, "a11ce000");
-    alice.answer_disco(room);
-    assert!(alice.becomes_moderator(room, "a11ce000", seconds(10)), "alice is no moderator of {room}");
-    alice
-}
-
-/// Whether our keeper left `room` since `mark`, as the focus saw it.
-fn gone(focus: &Focus, room: &str, mark: usize) -> bool {
-    focus.seen_in(room, mark).iter().any(|seen| matches!(seen, Seen::Gone { nick, .. } if nick == NICK))
-}
-
-fn row(daemon: &Daemon, name: &str) -> serde_json::Value {
-    daemon.json(&["room", name])
-}
-
-#[track_caller]
-fn wait_state(daemon: &Daemon, name: &str, state: &str, cause: &str, limit: Duration) -> serde_json::Value {
-    let look = || {
-        let row = daemon.try_json(&["room", name])?;
-        (row["state"] == state && (cause.is_empty() || row["cause"] == cause)).then_some(row)
-    };
-    wait_for(limit, look).unwrap_or_else(|| {
-        panic!("not {state}/{cause} within {limit:?}, but {:#}; log:\n{}", row(daemon, name), daemon.log_tail())
-    })
-}
 
 // ── getting in
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::process::{kill, signal, tail, terminate, wait_for};
-use super::prosody::{ACCOUNT, DOMAIN, FOCUS, MUC, PASSWORD, Prosody, ROOMS};
+use super::prosody::{ACCOUNT, DOMAIN, FOCUS, GUESTS, MUC, PASSWORD, Prosody, ROOMS, Tokens};
 
 /// What the daemon is configured with.
 #[derive(Debug, Clone)]
@@ -24,10 +24,14 @@ pub struct Setup {
     pub muc: String,
     /// The focus's address; `None`: `focus = false`.
     pub focus: Option<String>,
-    /// The account.
+    /// The kind of login.
+    pub login: &'static str,
+    /// The account; empty where the login has none.
     pub account: String,
     /// Its password, written to a file.
     pub password: String,
+    /// Further secrets, each written to a file of this name beside the configuration.
+    pub secrets: Vec<(&'static str, String)>,
     /// Trust root.
     pub ca_file: Option<PathBuf>,
     /// Names of the rooms, written to `rooms.d/rooms.toml`.
@@ -49,8 +53,10 @@ impl Setup {
             url: prosody.ws_url(),
             muc: MUC.to_owned(),
             focus: Some(FOCUS.to_owned()),
+            login: "direct",
             account: ACCOUNT.to_owned(),
             password: PASSWORD.to_owned(),
+            secrets: Vec::new(),
             ca_file: None,
             rooms: Vec::new(),
             service: String::new(),
@@ -58,6 +64,25 @@ impl Setup {
             args: Vec::new(),
             env: Vec::new(),
         }
+    }
+
+    /// Jitsi rooms over plain WebSocket, held by guests.
+    pub fn guest(prosody: &Prosody) -> Setup {
+        Setup { login: "guest", ..Setup::websocket(prosody) }.with(&format!("guest_domain = \"{GUESTS}\""))
+    }
+
+    /// Jitsi rooms over plain WebSocket, without an account.
+    pub fn anonymous(prosody: &Prosody) -> Setup {
+        Setup { login: "anonymous", account: String::new(), ..Setup::websocket(prosody) }
+    }
+
+    /// Jitsi rooms over plain WebSocket, by tokens that are made from the secret of the server's default tokens.
+    pub fn token(prosody: &Prosody) -> Setup {
+        let Tokens { issuer, secret, .. } = Tokens::default();
+        let lines = format!("app_id = {issuer:?}\nsecret_file = \"token-secret\"");
+        Setup { login: "token", account: String::new(), ..Setup::websocket(prosody) }
+            .with(&lines)
+            .with_secret("token-secret", secret)
     }
 
     /// Jitsi rooms over plain TCP.
@@ -93,6 +118,13 @@ impl Setup {
     pub fn with(mut self, lines: &str) -> Setup {
         self.service.push_str(lines);
         self.service.push('\n');
+        self
+    }
+
+    /// With a secret in a file beside the configuration.
+    #[must_use]
+    pub fn with_secret(mut self, file: &'static str, secret: impl Into<String>) -> Setup {
+        self.secrets.push((file, secret.into()));
         self
     }
 
@@ -173,18 +205,25 @@ impl Daemon {
     /// Writes the configuration again from [`Daemon::setup`]; a reload is up to the caller.
     pub fn write_config(&self) {
         let setup = &self.setup;
-        fs::write(self.path("password"), &setup.password).expect("the password file");
-        let own = fs::Permissions::from_mode(0o600);
-        fs::set_permissions(self.path("password"), own).expect("the password file's mode");
+        let password = ("password", setup.password.clone());
+        for (name, secret) in setup.secrets.iter().chain([&password]) {
+            fs::write(self.path(name), secret).expect("the file of a secret");
+            let own = fs::Permissions::from_mode(0o600);
+            fs::set_permissions(self.path(name), own).expect("the mode of a secret's file");
+        }
         let dir = self.dir.path().display();
         let focus = setup.focus.as_ref().map_or("false".to_owned(), |focus| format!("{focus:?}"));
         let muc = if setup.muc.is_empty() { String::new() } else { format!("muc = {:?}\n", setup.muc) };
         let ca = setup.ca_file.as_ref().map(|path| format!("ca_file = {path:?}\n")).unwrap_or_default();
+        let account = match setup.account.as_str() {
+            "" => String::new(),
+            account => format!("account = {account:?}\npassword_file = \"{dir}/password\"\n"),
+        };
         let text = format!(
             "control_socket = \"{dir}/innkeeper.sock\"\nstate_dir = \"{dir}/state\"\n\n\
-             [service.meet]\nurl = {:?}\ndomain = \"{DOMAIN}\"\n{muc}focus = {focus}\nlogin = \"direct\"\n\
-             account = {:?}\npassword_file = \"{dir}/password\"\n{ca}{}\n{}\n",
-            setup.url, setup.account, setup.service, setup.more
+             [service.meet]\nurl = {:?}\ndomain = \"{DOMAIN}\"\n{muc}focus = {focus}\nlogin = {:?}\n\
+             {account}{ca}{}\n{}\n",
+            setup.url, setup.login, setup.service, setup.more
         );
         fs::write(self.config_file(), text).expect("the configuration");
         let mut rooms = String::new();

@@ -19,6 +19,7 @@
 pub mod client;
 pub mod daemon;
 pub mod focus;
+pub mod live;
 pub mod observer;
 pub mod process;
 pub mod prosody;

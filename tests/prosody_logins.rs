@@ -1,0 +1,26 @@
+//! The ways in, against a real Prosody with the modules of `tests/prosody/modules` and a focus that keeps Jicofo's rules.
+//!
+//! What is asserted is what the focus, the server's log or an independent client saw, never innkeeper's own word alone.
+#![allow(clippy::disallowed_methods)]
+
+mod support;
+
+#[path = "prosody_logins/anonymous.rs"]
+mod anonymous;
+#[path = "prosody_logins/guest.rs"]
+mod guest;
+
+use support::client::Client;
+use support::daemon::{Daemon, Setup};
+use support::focus::{Focus, Options as FocusOptions, Seen};
+use support::live::{BARE, NICK, alice, gone, keeper, seconds, wait_keeper, wait_state, world};
+use support::observer::Observer;
+use support::process::{until, wait_for};
+use support::prosody::{DOMAIN, GUESTS, HIDDEN, Login, MUC, Options, Prosody};
+use support::proxy::Proxy;
+use support::xml::{bare, domain};
+
+/// How often `jid` (bare) has logged in, as the server says.
+fn logins(prosody: &Prosody, jid: &str) -> usize {
+    prosody.log().matches(&format!("Authenticated as {jid}\n")).count()
+}

@@ -1,0 +1,85 @@
+//! What the live tests have in common: a world, a human in it, and questions to the daemon.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::client::Client;
+use super::daemon::Daemon;
+use super::focus::{Focus, MemberSeen, Options as FocusOptions, Seen};
+use super::process::wait_for;
+use super::prosody::{DOMAIN, Options, Prosody};
+
+/// The bare JID of the account that innkeeper uses.
+pub const BARE: &str = "skotosadmin@meet.jitsi";
+/// The nick that it uses by default.
+pub const NICK: &str = "00000000_innkeeper";
+
+/// That many seconds.
+pub fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A server, a focus, and a human who can become moderator.
+pub fn world(options: Options) -> (Prosody, Focus) {
+    let prosody = Prosody::start(options);
+    prosody.add_account("alice", DOMAIN, "wonderland");
+    let focus = Focus::start(FocusOptions::of(&prosody));
+    focus.wait_connected(seconds(10));
+    (prosody, focus)
+}
+
+/// A human moderator in `room`.
+#[track_caller]
+pub fn alice(prosody: &Prosody, room: &str) -> Client {
+    let mut alice = Client::account(prosody.c2s(), "alice", "wonderland");
+    alice.conference("focus.meet.jitsi", room, "alices-machine", "");
+    alice.enter(room, "a11ce000");
+    alice.answer_disco(room);
+    assert!(alice.becomes_moderator(room, "a11ce000", seconds(10)), "alice is no moderator of {room}");
+    alice
+}
+
+/// Whether our keeper left `room` since `mark`, as the focus saw it.
+pub fn gone(focus: &Focus, room: &str, mark: usize) -> bool {
+    focus.seen_in(room, mark).iter().any(|seen| matches!(seen, Seen::Gone { nick, .. } if nick == NICK))
+}
+
+/// The keeper in `room`, if it is moderator there now and answered the focus, as the focus saw it; whatever its JID.
+pub fn keeper(focus: &Focus, room: &str) -> Option<MemberSeen> {
+    let seen = focus.rooms().remove(room)?;
+    seen.members
+        .into_iter()
+        .find(|(nick, member)| nick.contains("innkeeper") && member.holds_since.is_some())
+        .map(|(_, member)| member)
+}
+
+/// Waits until the keeper holds all of `rooms`, whatever its JID; returns what it is in the first.
+#[track_caller]
+pub fn wait_keeper(focus: &Focus, daemon: &Daemon, rooms: &[String], limit: Duration) -> MemberSeen {
+    let all = || rooms.iter().map(|room| keeper(focus, room)).collect::<Option<Vec<_>>>();
+    let held = wait_for(limit, all).unwrap_or_else(|| {
+        let (seen, last) = (focus.rooms(), focus.log());
+        let last: Vec<_> = last.iter().rev().take(12).map(|seen| (&seen.room, &seen.what)).collect();
+        panic!("not held within {limit:?}: {seen:#?}; last seen: {last:#?}; log:\n{}", daemon.log_tail())
+    });
+    held.into_iter().next().expect("at least one room")
+}
+
+/// `innkeeper room NAME --json`.
+#[track_caller]
+pub fn row(daemon: &Daemon, name: &str) -> Value {
+    daemon.json(&["room", name])
+}
+
+/// Waits until the command line says of a room that it is in this state for this cause; any cause when empty.
+#[track_caller]
+pub fn wait_state(daemon: &Daemon, name: &str, state: &str, cause: &str, limit: Duration) -> Value {
+    let look = || {
+        let row = daemon.try_json(&["room", name])?;
+        (row["state"] == state && (cause.is_empty() || row["cause"] == cause)).then_some(row)
+    };
+    wait_for(limit, look).unwrap_or_else(|| {
+        panic!("not {state}/{cause} within {limit:?}, but {:#}; log:\n{}", row(daemon, name), daemon.log_tail())
+    })
+}
