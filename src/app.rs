@@ -7,20 +7,25 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::cli::Exit;
 use crate::config::{self, Config, Content, File, Files, Input, Problem};
 use crate::control::{self, Groups, Listener};
-use crate::runtime::connect::connector;
+use crate::runtime::connect::connectors;
+use crate::runtime::recorder::{self, Recorder};
 use crate::runtime::supervisor::{self, Setup, Signal};
 use crate::store::Store;
 
 /// Largest configuration or secret file that is read, bytes.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How long the end waits for the last recordings to be written.
+const RECORDED: Duration = Duration::from_millis(500);
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug)]
@@ -129,7 +134,9 @@ impl Files for Disk {
 }
 
 /// Runs the daemon until SIGTERM or SIGINT.
-pub async fn run(path: &Path) -> ExitCode {
+///
+/// `record`: a folder for recordings of all services that name none.
+pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
     let config = match load(path, false) {
         Ok(config) => config,
         Err(problems) => {
@@ -163,6 +170,13 @@ pub async fn run(path: &Path) -> ExitCode {
             return Exit::Failed.into();
         }
     };
+    let recorder = match recorder(&config, record) {
+        Ok(recorder) => recorder,
+        Err(error) => {
+            error!("no thread for recordings: {error}");
+            return Exit::Failed.into();
+        }
+    };
     let (Ok(term), Ok(int), Ok(hup)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
     else {
@@ -177,7 +191,8 @@ pub async fn run(path: &Path) -> ExitCode {
         store,
         state,
         load: Arc::new(move || load(&again, false).map_err(|problems| sentences(&problems))),
-        connect: Box::new(connector),
+        connect: Box::new(connectors),
+        recorder: recorder.clone(),
     };
     tokio::spawn(pass_signals(term, int, hup, told));
     let control = tokio::spawn(control::serve(listener, asked));
@@ -185,7 +200,28 @@ pub async fn run(path: &Path) -> ExitCode {
     // The sockets go with their task.
     control.abort();
     let _ = control.await;
+    recorder.finish(RECORDED);
     Exit::Done.into()
+}
+
+/// Starts what records, and says where.
+fn recorder(config: &Config, everything: Option<PathBuf>) -> std::io::Result<Recorder> {
+    let recorder = Recorder::start(everything)?;
+    recorder.configure(config);
+    for service in config.services.keys() {
+        let Some(folder) = recorder.folder(service) else { continue };
+        let shown = folder.display();
+        match recorder::look_at(&folder) {
+            Ok(odd) => {
+                info!(%service, folder = %shown, "recording what goes over its connections, redacted");
+                if let Some(odd) = odd {
+                    warn!(%service, "{odd}");
+                }
+            }
+            Err(error) => warn!(%service, folder = %shown, error, "not recording; rooms are held all the same"),
+        }
+    }
+    Ok(recorder)
 }
 
 /// SIGHUP reads the configuration again; SIGTERM and SIGINT end the daemon.

@@ -554,6 +554,9 @@ fn service_changes(old: &Service, new: &Service) -> (Vec<&'static str>, Vec<&'st
         after_kick,
         media,
         stanza_bytes,
+        // Connections that are made from now on heed these; none is closed for them.
+        record,
+        record_content,
     } = old;
     let (mut hard, mut soft) = (Vec::new(), Vec::new());
     {
@@ -581,6 +584,8 @@ fn service_changes(old: &Service, new: &Service) -> (Vec<&'static str>, Vec<&'st
     note("self_ping", *self_ping != new.self_ping);
     note("after_kick", *after_kick != new.after_kick);
     note("media", *media != new.media);
+    note("record", *record != new.record);
+    note("record_content", *record_content != new.record_content);
     (hard, soft)
 }
 

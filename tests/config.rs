@@ -112,7 +112,7 @@ fn every_known_key_has_a_line_in_the_example() {
 
 #[test]
 fn the_example_is_right_and_shows_the_defaults_where_it_is_commented_out() {
-    let apart = ["credential", "guest_", "ca_file", "nameserver", "subject"];
+    let apart = ["credential", "guest_", "ca_file", "nameserver", "record =", "subject"];
     let text: String = whole_example()
         .lines()
         .filter(|line| !apart.iter().any(|key| line.starts_with(key) && line.contains(" = ")))
@@ -138,7 +138,7 @@ fn the_example_is_right_and_shows_the_defaults_where_it_is_commented_out() {
 #[test]
 fn a_service_has_the_values_that_were_written() {
     let config = accepted(&service(
-        "url = \"xmpp://host.example\"\nmuc = \"MUC.meet.jitsi\"\nfocus = false\nca_file = \"ca.pem\"\nmechanisms = [\"PLAIN\"]\nnameserver = \"127.0.0.1:5353\"\nrooms_per_session = 7\njoins_per_second = 8\npace = \"rate-limited\"\nself_ping = \"90s\"\nafter_kick = \"1h\"\nmedia = \"refuse\"\nstanza_limit = \"64KiB\"",
+        "url = \"xmpp://host.example\"\nmuc = \"MUC.meet.jitsi\"\nfocus = false\nca_file = \"ca.pem\"\nmechanisms = [\"PLAIN\"]\nnameserver = \"127.0.0.1:5353\"\nrooms_per_session = 7\njoins_per_second = 8\npace = \"rate-limited\"\nself_ping = \"90s\"\nafter_kick = \"1h\"\nmedia = \"refuse\"\nstanza_limit = \"64KiB\"\nrecord = \"rec\"\nrecord_content = true",
     ));
     let meet = &config.services["meet"];
     assert_eq!(meet.endpoint, Endpoint::StartTls(Some(HostPort { host: "host.example".into(), port: 5222 })));
@@ -170,7 +170,7 @@ fn rooms_take_defaults_and_override_them() {
 
 #[test]
 fn every_single_mistake_has_its_line_key_and_words() {
-    let keys = "url, domain, muc, focus, login, account, password_file, credential, guest_domain, guest_account, guest_password_file, guest_credential, ca_file, mechanisms, nameserver, rooms_per_session, joins_per_second, pace, self_ping, after_kick, media, stanza_limit";
+    let keys = "url, domain, muc, focus, login, account, password_file, credential, guest_domain, guest_account, guest_password_file, guest_credential, ca_file, mechanisms, nameserver, rooms_per_session, joins_per_second, pace, self_ping, after_kick, media, stanza_limit, record, record_content";
     let bosh = "innkeeper.toml:5: service.meet.url: BOSH (http, https) is not there yet; expected wss://… (WebSocket) or xmpp://… instead";
     let table: &[(&str, &str)] = &[
         ("colour = 1", &format!("innkeeper.toml:5: service.meet.colour: unknown key; expected one of {keys}")),

@@ -13,6 +13,7 @@ use crate::xml::{self, Element, FRAMING, Limits};
 
 pub mod equiv;
 pub mod har;
+pub mod har_writer;
 pub mod show;
 pub mod text;
 

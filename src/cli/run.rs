@@ -14,6 +14,9 @@ pub(super) struct Run {
     /// The configuration file; `rooms.d` lies beside it
     #[arg(long, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
+    /// Record what goes over every connection, without secrets, as HAR files in this folder
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
     /// How log lines look
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
@@ -30,7 +33,7 @@ impl Run {
         }
         // One thread: a session is serial anyway, and hundreds of them cost less here than on a pool.
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(app::run(&self.config)),
+            Ok(runtime) => runtime.block_on(app::run(&self.config, self.record)),
             Err(error) => {
                 tracing::error!(%error, "no event loop");
                 Exit::Failed.into()

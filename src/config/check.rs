@@ -174,6 +174,20 @@ impl Checker<'_> {
         })
     }
 
+    fn truth(&mut self, view: View<'_>, key: &str) -> Option<bool> {
+        let entry = view.entry(key)?;
+        match (&entry.value, &entry.at) {
+            (Value::Bool(truth), _) => return Some(*truth),
+            // The environment has only texts.
+            (Value::String(text), Place::Variable(_)) if text == "true" || text == "false" => {
+                return Some(text == "true");
+            }
+            (Value::String(text), _) => self.wrong(view, key, &entry.at, quoted(text), "true or false"),
+            (value, _) => self.wrong(view, key, &entry.at, value.kind(), "true or false"),
+        }
+        None
+    }
+
     fn path(&mut self, view: View<'_>, key: &str) -> Option<PathBuf> {
         self.parsed(view, key, "a path", |text| {
             if text.is_empty() { Err("empty".to_owned()) } else { Ok(absolute(&self.input.base, text)) }
@@ -264,6 +278,8 @@ impl Checker<'_> {
                 .choice(view, "media", &[("pending", Media::Pending), ("refuse", Media::Refuse)])
                 .unwrap_or(Media::Pending),
             stanza_bytes: self.stanza_limit(view).unwrap_or(256 * 1024),
+            record: self.path(view, "record"),
+            record_content: self.truth(view, "record_content").unwrap_or(false),
         };
         domain.map(|_| service)
     }

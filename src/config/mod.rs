@@ -250,6 +250,10 @@ pub struct Service {
     pub media: Media,
     /// Largest stanza that is read, bytes.
     pub stanza_bytes: usize,
+    /// A folder in which what goes over its connections is recorded, redacted.
+    pub record: Option<PathBuf>,
+    /// Whether recordings keep what people say and are called.
+    pub record_content: bool,
 }
 
 impl Service {

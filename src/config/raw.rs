@@ -41,6 +41,8 @@ pub(super) const SERVICE: &[&str] = &[
     "after_kick",
     "media",
     "stanza_limit",
+    "record",
+    "record_content",
 ];
 /// Keys of `[service.NAME]` that only the environment may hold: no secret stands in a file of the configuration.
 const SECRET_VARIABLES: &[&str] = &["password", "guest_password"];

@@ -1,23 +1,31 @@
-//! Makes the connector of a service from its configuration: connect, log in, hand over.
+//! Makes the connectors of a service from its configuration: connect, log in, hand over.
 
 use std::sync::Arc;
 
 use super::handshake::{KeyCache, login};
-use super::session::{Connector, Leg, Request};
+use super::recorder::{Framing, Label, Recorder, tap};
+use super::session::{Connector, Connectors, Leg, Request};
 use super::transport::{Deadlines, Target, Tls, connect};
 use crate::config::{Endpoint, HostPort, Login, Service};
 use crate::stream::Plan;
 use crate::xml::Limits;
 
-/// The connector, the host whose logins are counted, and whether that is this machine.
+/// The connectors, the host whose logins are counted, and whether that is this machine.
 #[must_use]
-pub fn connector(service: &Service) -> (Connector, (String, bool)) {
+pub fn connectors(service: &Service, recorder: &Recorder) -> (Connectors, (String, bool)) {
     let tls = Arc::new(Tls::new(service.ca_file.clone()));
     let keys = Arc::new(KeyCache::new());
     let service = Arc::new(service.clone());
     let host = host(&service);
-    let connector: Connector = Arc::new(move |request: Request| {
-        let (service, tls, keys) = (service.clone(), tls.clone(), keys.clone());
+    let recorder = recorder.clone();
+    let connectors: Connectors =
+        Arc::new(move |slot| connector(service.clone(), tls.clone(), keys.clone(), recorder.clone(), slot));
+    (connectors, host)
+}
+
+fn connector(service: Arc<Service>, tls: Arc<Tls>, keys: Arc<KeyCache>, recorder: Recorder, slot: usize) -> Connector {
+    Arc::new(move |request: Request| {
+        let (service, tls, keys, recorder) = (service.clone(), tls.clone(), keys.clone(), recorder.clone());
         Box::pin(async move {
             let deadlines = Deadlines::default();
             let plan = plan(&service, &request);
@@ -33,10 +41,16 @@ pub fn connector(service: &Service) -> (Connector, (String, bool)) {
                 deadlines,
             };
             let transport = connect(&target).await?;
+            let label = Label { service: service.name.as_str().into(), slot, account: request.leg == Leg::Account };
+            let tape = recorder.tape(label.clone(), target.url());
+            let framing = match target.endpoint {
+                Endpoint::WebSocket(_) => Framing::Elements,
+                _ => Framing::Stream,
+            };
+            let transport = tap(transport, &label, framing, tape);
             login(transport, &plan, &keys, &deadlines).await
         })
-    });
-    (connector, host)
+    })
 }
 
 fn plan(service: &Service, request: &Request) -> Plan {

@@ -6,6 +6,7 @@ mod answers;
 pub mod board;
 pub mod connect;
 pub mod handshake;
+pub mod recorder;
 pub mod running;
 pub mod session;
 pub mod supervisor;

@@ -10,7 +10,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
 
 use super::board::Clock;
-use super::session::{Connector, Driver, News, Order, RoomView};
+use super::session::{Connectors, Driver, News, Order, RoomView};
 use crate::cause::Cause;
 use crate::config::{self, Login, PaceKind, Room, RoomKey, Secret};
 use crate::jitsi::login::Wish;
@@ -54,7 +54,7 @@ pub struct Running {
     pub host: String,
     name: Arc<str>,
     sessions: BTreeMap<usize, Handle>,
-    connector: Connector,
+    connectors: Connectors,
     joins: Arc<Mutex<Bucket>>,
     given: HashMap<RoomKey, Arc<Settings>>,
     /// Rooms that were told to go and are not gone yet.
@@ -93,7 +93,7 @@ const LOGINS_AT_ONCE: usize = 8;
 impl Running {
     /// A service without sessions.
     #[must_use]
-    pub fn new(config: config::Service, connector: Connector, host: (String, bool), kept: &ServiceState) -> Self {
+    pub fn new(config: config::Service, connectors: Connectors, host: (String, bool), kept: &ServiceState) -> Self {
         let (host, loopback) = host;
         let mut machine = Service::new(loopback, config.rooms_per_session, super::random_u64());
         if config.pace == PaceKind::RateLimited {
@@ -109,7 +109,7 @@ impl Running {
             host,
             name: config.name.as_str().into(),
             sessions: BTreeMap::new(),
-            connector,
+            connectors,
             joins: Arc::new(Mutex::new(Bucket::per_second(config.joins_per_second, Instant::now()))),
             given: HashMap::new(),
             leaving: HashSet::new(),
@@ -304,7 +304,7 @@ impl Running {
             Wish { focus: focus.as_str().into(), room: room.clone(), machine_uid: Secret::new(machine_uid.as_str()) };
         // As a browser does, whose page is for one room.
         let url_room = crate::xmpp::jid::local(room).map(Into::into);
-        let (connector, last) = (self.connector.clone(), self.account_login.clone());
+        let (connector, last) = ((self.connectors)(slot), self.account_login.clone());
         let name = Name { service: self.name.clone(), slot, instance: handle.instance };
         let news = ground.news.clone();
         let task = ground.tasks.spawn(async move {
@@ -363,7 +363,7 @@ impl Running {
         let (orders, receiver) = mpsc::unbounded_channel();
         let driver = Driver {
             session: Session::new(profile, Instant::now()),
-            connector: self.connector.clone(),
+            connector: (self.connectors)(slot),
             orders: receiver,
             news: ground.news.clone(),
             name: Name { service: self.name.clone(), slot, instance },

@@ -61,6 +61,9 @@ pub type Connecting = BoxFuture<'static, Result<(Box<dyn Transport>, Bound), Cau
 /// Connects and logs in.
 pub type Connector = Arc<dyn Fn(Request) -> Connecting + Send + Sync>;
 
+/// Makes the connector of each session of a service, by its place in the pool.
+pub type Connectors = Arc<dyn Fn(usize) -> Connector + Send + Sync>;
+
 /// What a session is told.
 #[derive(Debug)]
 pub enum Order {

@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
 use super::board::{Clock, Entry};
+use super::recorder::Recorder;
 use super::running::{Ground, Name, NewsSender, Running};
-use super::session::{Connector, News};
+use super::session::{Connectors, News};
 use crate::cause::{Cause, Word};
 use crate::command::RoomState;
 use crate::config::{self, Config, RoomKey};
@@ -34,8 +35,8 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(4_500);
 /// How often `STATUS=` may change.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
-/// Makes the connector of a service, and says which host it is on and whether that is this machine.
-pub type Connect = dyn Fn(&config::Service) -> (Connector, (String, bool));
+/// Makes the connectors of a service, and says which host it is on and whether that is this machine.
+pub type Connect = dyn Fn(&config::Service, &Recorder) -> (Connectors, (String, bool));
 /// Reads the configuration again.
 pub type Load = dyn Fn() -> Result<Config, Vec<String>> + Send + Sync;
 
@@ -51,6 +52,8 @@ pub struct Setup {
     pub load: Arc<Load>,
     /// Connects services.
     pub connect: Box<Connect>,
+    /// Records connections.
+    pub recorder: Recorder,
 }
 
 /// What comes from outside.
@@ -75,6 +78,7 @@ pub struct Supervisor {
     pub(super) load: Arc<Load>,
     store: Arc<Store>,
     connect: Box<Connect>,
+    recorder: Recorder,
     tasks: JoinSet<()>,
     news: NewsSender,
     instances: u64,
@@ -108,6 +112,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         load: setup.load,
         store: Arc::new(setup.store),
         connect: setup.connect,
+        recorder: setup.recorder,
         tasks: JoinSet::new(),
         news,
         instances: 0,
@@ -220,9 +225,9 @@ impl Supervisor {
             if self.services.contains_key(name.as_str()) {
                 continue;
             }
-            let (connector, host) = (self.connect)(config);
+            let (connectors, host) = (self.connect)(config, &self.recorder);
             let kept = self.state.services.entry(name.clone()).or_default();
-            self.services.insert(name.as_str().into(), Running::new(config.clone(), connector, host, kept));
+            self.services.insert(name.as_str().into(), Running::new(config.clone(), connectors, host, kept));
         }
     }
 
@@ -558,6 +563,7 @@ impl Supervisor {
             }
         }
         self.configuration = format!("read again at {}", super::board::rfc3339(Timestamp::now()));
+        self.recorder.configure(&config);
         self.config = config;
         self.apply();
     }

@@ -124,6 +124,25 @@ pub struct Target {
     pub deadlines: Deadlines,
 }
 
+impl Target {
+    /// What Jitsi wants in the query of a WebSocket's URL.
+    fn parameters(&self) -> [(&'static str, Option<&str>); 2] {
+        [("room", self.room.as_deref()), ("previd", self.previd.as_deref())]
+    }
+
+    /// The URL that is asked for, with its secrets.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match &self.endpoint {
+            Endpoint::WebSocket(url) => websocket::complete(url, &self.parameters()).into(),
+            Endpoint::DirectTls(Some(HostPort { host, port })) => format!("xmpps://{host}:{port}"),
+            Endpoint::StartTls(Some(HostPort { host, port })) => format!("xmpp://{host}:{port}"),
+            Endpoint::DirectTls(None) => format!("xmpps://{}", self.domain),
+            Endpoint::StartTls(None) | Endpoint::Srv => format!("xmpp://{}", self.domain),
+        }
+    }
+}
+
 /// What can be tried: an address and how to speak there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Candidate {

@@ -45,8 +45,7 @@ pub(super) async fn connect(url: &Url, target: &Target) -> Result<Box<dyn Transp
         let text = format!("ws: goes without TLS, and {} is not on this machine; use wss:", place.at);
         return Err(Cause::new(Word::TlsNotOffered, text));
     };
-    let parameters = [("room", target.room.as_deref()), ("previd", target.previd.as_deref())];
-    let request = request(url, &parameters)
+    let request = request(&complete(url, &target.parameters()))
         .map_err(|error| Cause::new(Word::NotWebsocket, format!("the URL can not be asked for: {error}")))?;
     let longest = MESSAGE_BYTES.max(target.limits.stanza_bytes.saturating_mul(2));
     let config = WebSocketConfig::default()
@@ -74,10 +73,10 @@ pub(super) async fn connect(url: &Url, target: &Target) -> Result<Box<dyn Transp
     }
 }
 
-/// The upgrade request, made anew for each attempt: tokens in the query expire, and `previd` changes.
+/// The URL with what changes from one connection to the next: tokens in the query expire, and `previd` changes.
 ///
 /// A parameter that the URL has already is left as the admin wrote it.
-fn request(url: &Url, parameters: &[(&str, Option<&str>)]) -> Result<Request<()>, http::Error> {
+pub(super) fn complete(url: &Url, parameters: &[(&str, Option<&str>)]) -> Url {
     let mut url = url.clone();
     url.set_fragment(None);
     for (name, value) in parameters {
@@ -87,6 +86,11 @@ fn request(url: &Url, parameters: &[(&str, Option<&str>)]) -> Result<Request<()>
             url.query_pairs_mut().append_pair(name, value);
         }
     }
+    url
+}
+
+/// The upgrade request, made anew for each attempt.
+fn request(url: &Url) -> Result<Request<()>, http::Error> {
     let host = url.host_str().unwrap_or_default();
     let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     Request::builder()
@@ -314,7 +318,8 @@ mod tests {
     #[test]
     fn the_query_is_kept_and_previd_is_added() {
         let url: Url = "wss://meet.example/xmpp-websocket?room=tavern&token=a.b%2Bc#x".parse().unwrap();
-        let request = request(&url, &[("room", Some("other")), ("previd", Some("a&b=c"))]).unwrap();
+        let parameters = [("room", Some("other")), ("previd", Some("a&b=c"))];
+        let request = request(&complete(&url, &parameters)).unwrap();
         assert_eq!(
             request.uri().path_and_query().unwrap().as_str(),
             "/xmpp-websocket?room=tavern&token=a.b%2Bc&previd=a%26b%3Dc"
