@@ -12,6 +12,8 @@ mod focus_rules;
 mod lobby;
 #[path = "harness/logins.rs"]
 mod logins;
+#[path = "harness/reservations.rs"]
+mod reservations;
 
 use std::time::{Duration, Instant};
 

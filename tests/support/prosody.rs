@@ -116,6 +116,8 @@ pub struct Options {
     pub components: bool,
     /// How many may be in a room.
     pub max_occupants: Option<u32>,
+    /// The URL of a reservation service that is asked for each new room (§8.3).
+    pub reservations: Option<String>,
     /// For how many seconds a session is slowed down that sends too many stanzas (§2.6).
     pub rate_limit: Option<u32>,
     /// 10 kB/s for each client connection but the focus's, docker-jitsi-meet's default.
@@ -153,6 +155,7 @@ impl Default for Options {
             tenants: false,
             components: false,
             max_occupants: None,
+            reservations: None,
             rate_limit: None,
             limit: false,
             jitsi_modules: true,

@@ -18,6 +18,7 @@ pub fn text(options: &Options, ports: Ports, dir: &Path) -> String {
     let limits = if *limit { r#""limits";"# } else { "" };
     let seconds = options.rate_limit.unwrap_or(60);
     let rates = if options.rate_limit.is_some() { r#""jitsi_rate_limit";"# } else { "" };
+    let reservations = if options.reservations.is_some() { r#""jitsi_reservations";"# } else { "" };
     let focus = if *jitsi_modules { r#"modules_enabled = { "jitsi_focus_absent" }"# } else { "" };
     let guests = if options.guests_resume { "jitsi_anonymous" } else { "anonymous" };
     let (login, muc, components) = (main_host(options), rooms(options), components(options));
@@ -65,7 +66,7 @@ disable_sasl_mechanisms = {{ "DIGEST-MD5", "OAUTHBEARER" }}
 {more}
 
 VirtualHost "{DOMAIN}"
-{login}	modules_enabled = {{ "bosh"; "websocket"; {smacks} "jitsi_identities"; }}
+{login}	modules_enabled = {{ "bosh"; "websocket"; {smacks} "jitsi_identities"; {reservations} }}
 	c2s_require_encryption = {require_tls}
 	{more_host}
 
@@ -106,7 +107,14 @@ Component "{FOCUS}"
 fn main_host(options: &Options) -> String {
     let address = |(kind, address, _): (&str, &str, &str)| format!("{kind} = \"{address}\"; ");
     let addresses: String = beside(options).into_iter().map(address).collect();
-    login(options) + &format!("\tjitsi_components = {{ {addresses}}}\n")
+    let reservations = options.reservations.as_ref().map(|url| {
+        format!(
+            "\tjitsi_reservations_url = {}\n\tjitsi_reservations_muc = \"{MUC}\"\n\tjitsi_reservations_check = 1\n\
+             \tjitsi_reservations_cache = 2\n\tjitsi_reservations_retry = 1\n",
+            lua_string(url)
+        )
+    });
+    login(options) + &format!("\tjitsi_components = {{ {addresses}}}\n") + &reservations.unwrap_or_default()
 }
 
 fn login(options: &Options) -> String {
