@@ -14,7 +14,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | words | [`xml`], [`xmpp`], [`cause`], [`action`], [`command`], [`event`] |
+//! | words | [`xml`], [`xmpp`], [`cause`], [`action`], [`command`], [`event`], [`rights`], [`pattern`] |
 //! | core  | [`stream`], [`room`], [`jitsi`], [`policy`], [`session`], [`service`], [`desired`], [`config`], [`capture`] |
 //! | shell | [`runtime`], [`control`], [`store`], [`telemetry`], [`cli`], [`app`] |
 //!
@@ -34,7 +34,9 @@ pub mod control;
 pub mod desired;
 pub mod event;
 pub mod jitsi;
+pub mod pattern;
 pub mod policy;
+pub mod rights;
 pub mod room;
 pub mod runtime;
 pub mod service;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use innkeeper::app;
 use innkeeper::config::{
-    self, Config, Content, Endpoint, File, Files, HostPort, Input, Login, Mechanism, Media, PaceKind, RoomKey,
+    self, Config, Content, Endpoint, File, Files, HostPort, Input, Listen, Login, Mechanism, Media, PaceKind, RoomKey,
 };
+use innkeeper::rights::{RoomPattern, Scope};
 
 /// Secret files out of memory.
 struct Memory(BTreeMap<PathBuf, &'static [u8]>);
@@ -21,7 +22,7 @@ impl Files for Memory {
 }
 
 fn memory() -> Memory {
-    let files: [(&str, &'static [u8]); 7] = [
+    let files: [(&str, &'static [u8]); 9] = [
         ("/etc/innkeeper/pw", b"hunter2\n"),
         ("/etc/innkeeper/bare", b"hunter2"),
         ("/etc/innkeeper/open", b"hunter2"),
@@ -29,6 +30,8 @@ fn memory() -> Memory {
         ("/etc/innkeeper/two", b"hunter2\nhunter3\n"),
         ("/run/credentials/meet", b"hunter2"),
         ("/etc/innkeeper/ca.pem", b"-----BEGIN CERTIFICATE-----\n"),
+        ("/etc/innkeeper/key.pem", b"-----BEGIN PRIVATE KEY-----\n"),
+        ("/etc/innkeeper/games.token", b"correct-horse-battery-staple"),
     ];
     Memory(files.map(|(path, bytes)| (PathBuf::from(path), bytes)).into())
 }
@@ -88,6 +91,9 @@ fn whole_example() -> String {
     let known: Vec<_> = config::known_keys().into_iter().map(|(_, key)| key).collect();
     let active = |line: &str| {
         let bare = line.strip_prefix("# ").unwrap_or(line);
+        if bare.starts_with('[') && bare.ends_with(']') {
+            return bare.to_owned();
+        }
         let key = bare.split(" = ").next().unwrap_or_default();
         if known.contains(&key) && bare.contains(" = ") { bare.to_owned() } else { line.to_owned() }
     };
@@ -112,7 +118,7 @@ fn every_known_key_has_a_line_in_the_example() {
 
 #[test]
 fn the_example_is_right_and_shows_the_defaults_where_it_is_commented_out() {
-    let apart = ["credential", "guest_", "ca_file", "nameserver", "record =", "subject"];
+    let apart = ["credential", "guest_", "ca_file", "nameserver", "record =", "subject", "tls_"];
     let text: String = whole_example()
         .lines()
         .filter(|line| !apart.iter().any(|key| line.starts_with(key) && line.contains(" = ")))
@@ -133,6 +139,9 @@ fn the_example_is_right_and_shows_the_defaults_where_it_is_commented_out() {
     assert_eq!(&a, b);
     assert_eq!(whole.defaults, short.defaults);
     assert_eq!((whole.control_socket, whole.state_dir), (short.control_socket, short.state_dir));
+    let (mut http, default) = (whole.http.unwrap(), accepted("[http]").http.unwrap());
+    assert_eq!(http.tokens.pop().unwrap().rights.rooms, RoomPattern::all());
+    assert_eq!((http, short.http), (default, None));
 }
 
 #[test]
@@ -512,4 +521,54 @@ fn a_wrong_configuration_opens_nothing_and_a_wrong_command_line_is_told_apart() 
         text,
         "innkeeper: no innkeeper is listening on /nonexistent/control.sock; is it running? `systemctl status innkeeper` tells\n"
     );
+}
+
+#[test]
+fn http_is_off_unless_it_is_asked_for_and_on_loopback_unless_that_is_asked_for() {
+    assert_eq!(accepted("").http, None);
+    let http = accepted("[http]").http.unwrap();
+    assert_eq!(
+        (http.listen, http.tls, http.behind_proxy),
+        (Listen::Tcp("127.0.0.1:8300".parse().unwrap()), None, false)
+    );
+    let http = accepted("[http]\nlisten = \"unix:http.sock\"").http.unwrap();
+    assert_eq!(http.listen, Listen::Unix("/etc/innkeeper/http.sock".into()));
+    let public = "[http]\nlisten = \"[::]:443\"\n";
+    let found = problems(public);
+    assert!(found[0].contains("innkeeper.toml:2") && found[0].contains("http.listen"), "{found:?}");
+    assert!(found[0].contains("unencrypted") && found[0].contains("behind_proxy = true"), "{found:?}");
+    assert!(accepted(&format!("{public}behind_proxy = true")).http.is_some_and(|http| http.behind_proxy));
+    let tls = accepted(&format!("{public}tls_cert = \"ca.pem\"\ntls_key = \"key.pem\"")).http.unwrap().tls;
+    assert_eq!(tls, Some(("/etc/innkeeper/ca.pem".into(), "/etc/innkeeper/key.pem".into())));
+    let found = problems("[http]\ntls_cert = \"ca.pem\"");
+    assert!(found[0].contains("tls_cert without tls_key"), "{found:?}");
+    let found = problems("[http]\ntls_cert = \"key.pem\"\ntls_key = \"nowhere\"");
+    assert!(found[0].contains("no certificate in it") && found[1].contains("no such file"), "{found:?}");
+}
+
+#[test]
+fn a_token_of_http_has_a_name_a_secret_scopes_and_rooms() {
+    let token = |more: &str| format!("[http]\n[[http.token]]\n{more}\n");
+    let good = "name = \"games\"\nfile = \"games.token\"\nscopes = [\"rooms\", \"read\", \"read\"]\nrooms = \"Game-*\"";
+    let http = accepted(&token(good)).http.unwrap();
+    let games = &http.tokens[0];
+    assert_eq!((games.name.as_str(), games.secret.expose()), ("games", "correct-horse-battery-staple"));
+    assert_eq!(games.rights.scopes, [Scope::Read, Scope::Rooms]);
+    assert!(games.rights.rooms.matches("meet", "game-1") && !games.rights.rooms.matches("meet", "tavern"));
+    for (text, expected) in [
+        (token(""), "http.token.name: missing"),
+        (token(&good.replace("games.token", "bare")), "a token that can be guessed"),
+        (token(&good.replace("rooms\",", "room\",")), "\"rooms\" (did you mean that?)"),
+        (token(&good.replace("[\"rooms\", \"read\", \"read\"]", "[]")), "http.token.scopes: empty"),
+        (token(&good.replace("file = \"games.token\"", "")), "the token has no secret"),
+        (token(&good.replace("file", "token")), "http.token.token: unknown key"),
+        (token(good) + "[[http.token]]\n" + good, "another token is called \"games\""),
+        (token(good) + "[[http.token]]\n" + &good.replace("\"games\"", "\"g2\""), "another token is the same"),
+        (format!("[[http.token]]\n{good}\n[http]\nlisten = \"here\""), "no address with a port"),
+        (format!("[http]\n[http.token]\n{good}"), "with two brackets"),
+        ("[http]\nlissten = \"x\"".to_owned(), "listen (did you mean that?)"),
+    ] {
+        let found = problems(&text).join("\n");
+        assert!(found.contains(expected), "{expected}: {found}\n{text}");
+    }
 }

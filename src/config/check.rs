@@ -43,6 +43,10 @@ pub(super) struct View<'s> {
 }
 
 impl<'s> View<'s> {
+    pub(super) fn new(path: &'s str, section: &'s Section) -> Self {
+        View { path, section }
+    }
+
     pub(super) fn entry(self, key: &str) -> Option<&'s Entry> {
         self.section.entries.get(key)
     }
@@ -79,7 +83,9 @@ impl Checker<'_> {
         if raw.services.is_empty() && !self.incomplete {
             self.warnings.push("no service is configured, so there is nothing to hold".to_owned());
         }
-        Config { services, rooms, control_socket, state_dir, defaults, warnings: std::mem::take(&mut self.warnings) }
+        let http = self.http(raw);
+        let warnings = std::mem::take(&mut self.warnings);
+        Config { services, rooms, control_socket, state_dir, defaults, http, warnings }
     }
 
     /// The first folder that systemd names in a variable.
@@ -135,7 +141,7 @@ impl Checker<'_> {
         }
     }
 
-    fn number(&mut self, view: View<'_>, key: &str, least: i64, most: i64) -> Option<i64> {
+    pub(super) fn number(&mut self, view: View<'_>, key: &str, least: i64, most: i64) -> Option<i64> {
         let entry = view.entry(key)?;
         let number = match (&entry.value, &entry.at) {
             (Value::Integer(number), _) => Ok(*number),
@@ -252,7 +258,7 @@ impl Checker<'_> {
         let focus = self.focus(view, domain.as_deref());
         let login = self.login(view, domain.as_deref(), focus.is_some());
         let mechanisms = self.mechanisms(view);
-        let ca_file = self.ca_file(view);
+        let ca_file = self.pem(view, "ca_file", "-----BEGIN CERTIFICATE-----", "certificate");
         let nameserver = self.parsed(view, "nameserver", "an address such as \"192.0.2.53\"", value::nameserver);
         let second = Duration::from_secs(1);
         let service = Service {
@@ -337,18 +343,14 @@ impl Checker<'_> {
         Some(found)
     }
 
-    fn ca_file(&mut self, view: View<'_>) -> Option<PathBuf> {
-        let path = self.path(view, "ca_file")?;
-        let at = &view.entry("ca_file")?.at;
+    /// A PEM file that holds what `marker` announces.
+    pub(super) fn pem(&mut self, view: View<'_>, key: &str, marker: &str, noun: &str) -> Option<PathBuf> {
+        let path = self.path(view, key)?;
+        let at = &view.entry(key)?.at;
         match self.input.secrets.read(&path) {
-            Ok(content) if String::from_utf8_lossy(&content.bytes).contains("-----BEGIN CERTIFICATE-----") => {}
-            Ok(_) => {
-                let what = format!("{}: no certificate in it", path.display());
-                self.wrong(view, "ca_file", at, what, "a PEM file");
-            }
-            Err(what) => {
-                self.wrong(view, "ca_file", at, format!("{}: {what}", path.display()), "a readable PEM file");
-            }
+            Ok(content) if String::from_utf8_lossy(&content.bytes).contains(marker) => {}
+            Ok(_) => self.wrong(view, key, at, format!("{}: no {noun} in it", path.display()), "a PEM file"),
+            Err(what) => self.wrong(view, key, at, format!("{}: {what}", path.display()), "a readable PEM file"),
         }
         Some(path)
     }

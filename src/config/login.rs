@@ -31,12 +31,12 @@ const KEYS: &[(&str, &[Kind])] = &[
 ];
 
 /// Where a secret may come from: a key that only the environment holds, a file, a systemd credential.
-struct Sources {
-    variable: &'static str,
-    file: &'static str,
-    credential: &'static str,
+pub(super) struct Sources {
+    pub(super) variable: &'static str,
+    pub(super) file: &'static str,
+    pub(super) credential: &'static str,
     /// What is wrong when there is none.
-    missing: &'static str,
+    pub(super) missing: &'static str,
 }
 
 const PASSWORD: Sources = Sources {
@@ -144,7 +144,7 @@ impl Checker<'_> {
     }
 
     /// A password, out of exactly one of three sources; the environment wins over the files.
-    fn password(&mut self, view: View<'_>, sources: &Sources) -> Option<Secret> {
+    pub(super) fn password(&mut self, view: View<'_>, sources: &Sources) -> Option<Secret> {
         if let Some(entry) = view.entry(sources.variable) {
             let Value::String(text) = &entry.value else { return None };
             let bytes = text.clone().into_bytes();

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use check::check;
+pub use http::{Http, HttpToken, Listen};
 pub use problem::{Problem, nearest};
 pub use raw::known_keys;
 
 mod check;
 mod endpoint;
+mod http;
 mod login;
 mod problem;
 mod raw;
@@ -73,6 +75,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// What a room gets that says nothing else, one held by command included.
     pub defaults: Defaults,
+    /// The HTTP interface; `None`: off.
+    pub http: Option<Http>,
     /// Things worth saying that are no error, such as a stripped newline.
     pub warnings: Vec<String>,
 }

@@ -16,7 +16,7 @@ use super::{File, Input};
 /// Keys at the top, scalars.
 pub(super) const TOP: &[&str] = &["control_socket", "state_dir"];
 /// Tables at the top.
-const TABLES: &[&str] = &["service", "defaults", "room"];
+const TABLES: &[&str] = &["service", "defaults", "room", "http"];
 /// Keys of `[service.NAME]`.
 pub(super) const SERVICE: &[&str] = &[
     "url",
@@ -51,10 +51,17 @@ pub(super) const DEFAULTS: &[&str] = &["nick", "display_name", "subject", "passw
 /// Keys of `[[room]]`.
 pub(super) const ROOM: &[&str] = &["service", "name", "nick", "display_name", "subject", "password_file"];
 
+/// Keys of `[http]`, but for its tokens.
+pub(super) const HTTP: &[&str] =
+    &["listen", "tls_cert", "tls_key", "behind_proxy", "requests_per_second", "connections"];
+/// Keys of `[[http.token]]`.
+pub(super) const HTTP_TOKEN: &[&str] = &["name", "file", "credential", "scopes", "rooms"];
+
 /// Every key that a file may hold, with its table: `service.url`, `room.name`, `state_dir`.
 #[must_use]
 pub fn known_keys() -> Vec<(&'static str, &'static str)> {
-    let tables = [("", TOP), ("service", SERVICE), ("defaults", DEFAULTS), ("room", ROOM)];
+    let tables =
+        [("", TOP), ("service", SERVICE), ("defaults", DEFAULTS), ("room", ROOM), ("http", HTTP), ("http", HTTP_TOKEN)];
     tables.iter().flat_map(|(table, keys)| keys.iter().map(|key| (*table, *key))).collect()
 }
 
@@ -110,6 +117,9 @@ pub(super) struct Raw {
     pub(super) defaults: Section,
     pub(super) services: BTreeMap<String, Section>,
     pub(super) rooms: Vec<Section>,
+    /// Only where some layer has it.
+    pub(super) http: Option<Section>,
+    pub(super) http_tokens: Vec<Section>,
     /// Whether a file is no TOML, so that references may lead into what is missing.
     pub(super) incomplete: bool,
 }
@@ -202,8 +212,15 @@ fn without_secret(line: &str) -> String {
 pub(super) fn read(input: &Input<'_>, reporter: &mut Reporter<'_>) -> Raw {
     let nowhere = Place::File { file: 0, span: 0..0 };
     let empty = || Section { at: nowhere.clone(), entries: BTreeMap::new() };
-    let mut raw =
-        Raw { top: empty(), defaults: empty(), services: BTreeMap::new(), rooms: Vec::new(), incomplete: false };
+    let mut raw = Raw {
+        top: empty(),
+        defaults: empty(),
+        services: BTreeMap::new(),
+        rooms: Vec::new(),
+        http: None,
+        http_tokens: Vec::new(),
+        incomplete: false,
+    };
     for (number, file) in input.files.iter().enumerate() {
         let (table, errors) = DeTable::parse_recoverable(&file.text);
         if errors.is_empty() {
@@ -260,6 +277,8 @@ impl Layer<'_, '_> {
                 ("room", _) => {
                     self.reporter.report(&at, "room", "a single [room]", "[[room]], with two brackets");
                 }
+                ("http", DeValue::Table(http)) => self.http(at, http),
+                ("http", _) => self.reporter.report(&self.at(value), "http", "not a table", "[http]"),
                 (name, value_) if TOP.contains(&name) => {
                     let entry = Entry { value: self.value(value_), at: self.at(value) };
                     self.raw.top.entries.insert(name.to_owned(), entry);
@@ -283,6 +302,31 @@ impl Layer<'_, '_> {
             let section = self.raw.services.entry(name.to_owned());
             section.or_insert_with(|| Section { at, entries: BTreeMap::new() }).entries.extend(entries);
         }
+    }
+
+    fn http(&mut self, at: Place, http: &DeTable<'_>) {
+        let mut known = http.clone();
+        if let Some((key, tokens)) = known.remove_entry("token") {
+            match tokens.get_ref() {
+                DeValue::Array(tokens) if tokens.iter().all(|token| token.get_ref().is_table()) => {
+                    for token in tokens {
+                        let at = self.at(token);
+                        let Some(table) = token.get_ref().as_table() else { continue };
+                        let entries = self.entries(table, "http.token", HTTP_TOKEN);
+                        self.raw.http_tokens.push(Section { at, entries });
+                    }
+                }
+                _ => self.reporter.report(
+                    &self.at(&key),
+                    "http.token",
+                    "a single [http.token]",
+                    "[[http.token]], with two brackets",
+                ),
+            }
+        }
+        let entries = self.entries(&known, "http", HTTP);
+        let section = self.raw.http.get_or_insert_with(|| Section { at, entries: BTreeMap::new() });
+        section.entries.extend(entries);
     }
 
     fn entries(&mut self, table: &DeTable<'_>, path: &str, known: &[&str]) -> BTreeMap<String, Entry> {
@@ -367,6 +411,12 @@ fn environment(env: &[(String, String)], raw: &mut Raw, reporter: &mut Reporter<
                 raw.defaults.entries.insert(last.to_owned(), entry);
             }
             Some(("defaults", last)) => unknown(reporter, last, DEFAULTS),
+            Some(("http", last)) if HTTP.contains(&last) => match &mut raw.http {
+                Some(http) => drop(http.entries.insert(last.to_owned(), entry)),
+                None if raw.incomplete => {}
+                None => reporter.report(&at, "", "no file has [http]", "[http] in the main file"),
+            },
+            Some(("http", last)) => unknown(reporter, last, HTTP),
             Some(("service", rest)) => {
                 let (name, last) = rest.rsplit_once('.').unwrap_or((rest, ""));
                 if !SERVICE.contains(&last) && !SECRET_VARIABLES.contains(&last) {

@@ -15,9 +15,9 @@ use sha2::{Digest, Sha256};
 
 use super::exempt::AllowList;
 use super::identity::{Identity, OccupantKey, Rung, Strength};
-use super::pattern::Pattern;
 use super::person::Person;
 use super::text;
+use crate::pattern::Pattern;
 use crate::xmpp::jid;
 
 /// What a ban matches on.

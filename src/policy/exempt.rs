@@ -5,8 +5,8 @@
 
 use super::Presence;
 use super::identity::{Rung, Trust};
-use super::pattern::Pattern;
 use super::person::Person;
+use crate::pattern::Pattern;
 use crate::xmpp::jid;
 use crate::xmpp::muc::Affiliation;
 

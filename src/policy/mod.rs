@@ -34,7 +34,6 @@ pub mod bans;
 pub mod exempt;
 pub mod identity;
 pub mod options;
-pub mod pattern;
 pub mod person;
 pub mod rules;
 pub mod strikes;

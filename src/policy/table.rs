@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::exempt::AllowList;
 use super::identity::Trust;
-use super::pattern::Pattern;
 use super::strikes::Steps;
 use super::{Attached, Plans};
+use crate::pattern::Pattern;
 
 /// One `[[policy]]` table.
 #[derive(Debug, Clone, PartialEq)]

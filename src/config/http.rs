@@ -1,0 +1,206 @@
+//! `[http]` and its tokens: as they were written and as they are meant. Pure.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::check::{Checker, View, absolute, quoted};
+use super::login::Sources;
+use super::raw::{Place, Raw, Section, Value};
+use super::{Secret, nearest};
+use crate::rights::{Rights, RoomPattern, Scope};
+
+/// Where the interface listens when nothing else is said.
+const LISTEN: &str = "127.0.0.1:8300";
+/// Shortest token that is accepted, bytes: shorter ones can be guessed.
+const TOKEN_BYTES: usize = 16;
+
+const TOKEN: Sources =
+    Sources { variable: "", file: "file", credential: "credential", missing: "the token has no secret" };
+
+/// The HTTP interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Where it listens.
+    pub listen: Listen,
+    /// Certificates and key, PEM files; `None`: no TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Whether a proxy on the way encrypts, and all peers have its address.
+    pub behind_proxy: bool,
+    /// Most requests of one token in a second, over some seconds.
+    pub requests_per_second: u32,
+    /// Most connections at a time.
+    pub connections: usize,
+    /// Who may ask.
+    pub tokens: Vec<HttpToken>,
+}
+
+/// Where the HTTP interface listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// An address and a port.
+    Tcp(SocketAddr),
+    /// A Unix socket, made with mode 0660.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for Listen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Listen::Tcp(address) => address.fmt(f),
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// One bearer token (RFC 6750).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpToken {
+    /// How the log and the audit call it.
+    pub name: String,
+    /// The token itself; empty where it was not looked at because the check was offline.
+    pub secret: Secret,
+    /// What its bearer may do.
+    pub rights: Rights,
+}
+
+impl Checker<'_> {
+    /// `[http]`; `None` where there is none.
+    pub(super) fn http(&mut self, raw: &Raw) -> Option<Http> {
+        let Some(section) = &raw.http else {
+            if let Some(token) = raw.http_tokens.first() {
+                self.reporter.report(&token.at, "http.token", "a token without [http]", "[http] before it");
+            }
+            return None;
+        };
+        let view = View::new("http", section);
+        let listen = self
+            .parsed(view, "listen", "\"ADDRESS:PORT\" or \"unix:PATH\"", |text| listen(text, &self.input.base.clone()))
+            .unwrap_or_else(|| Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 8300))));
+        let tls = self.tls(view);
+        let behind_proxy = self.flag(view, "behind_proxy").unwrap_or(false);
+        if let (Listen::Tcp(address), None, false) = (&listen, &tls, behind_proxy)
+            && !address.ip().is_loopback()
+            && let Some(entry) = view.entry("listen")
+        {
+            let what = format!("{address} is open to other machines, and tokens would travel unencrypted");
+            let expected =
+                format!("tls_cert and tls_key, or behind_proxy = true where a proxy encrypts, or \"{LISTEN}\"");
+            self.wrong(view, "listen", &entry.at, what, expected);
+        }
+        let requests_per_second = self.number(view, "requests_per_second", 1, 10_000).unwrap_or(50);
+        let connections = self.number(view, "connections", 1, 10_000).unwrap_or(64);
+        let tokens = self.tokens(&raw.http_tokens);
+        Some(Http {
+            listen,
+            tls,
+            behind_proxy,
+            requests_per_second: u32::try_from(requests_per_second).unwrap_or(50),
+            connections: usize::try_from(connections).unwrap_or(64),
+            tokens,
+        })
+    }
+
+    fn tls(&mut self, view: View<'_>) -> Option<(PathBuf, PathBuf)> {
+        let cert = self.pem(view, "tls_cert", "-----BEGIN CERTIFICATE-----", "certificate");
+        let key = self.pem(view, "tls_key", "PRIVATE KEY-----", "private key");
+        for (there, missing) in [("tls_cert", "tls_key"), ("tls_key", "tls_cert")] {
+            if let (Some(entry), None) = (view.entry(there), view.entry(missing)) {
+                self.wrong(view, there, &entry.at, format!("{there} without {missing}"), "both, or none");
+            }
+        }
+        Some((cert?, key?))
+    }
+
+    fn flag(&mut self, view: View<'_>, key: &str) -> Option<bool> {
+        let entry = view.entry(key)?;
+        match (&entry.value, &entry.at) {
+            (Value::Bool(value), _) => return Some(*value),
+            (Value::String(text), Place::Variable(_)) if matches!(text.as_str(), "true" | "false") => {
+                return Some(text == "true");
+            }
+            (value, _) => self.wrong(view, key, &entry.at, value.kind(), "true or false"),
+        }
+        None
+    }
+
+    fn tokens(&mut self, sections: &[Section]) -> Vec<HttpToken> {
+        let mut tokens: Vec<HttpToken> = Vec::new();
+        for section in sections {
+            let view = View::new("http.token", section);
+            let name = self.parsed(view, "name", "a name for the log", |text| {
+                let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+                if !text.is_empty() && text.len() <= 64 && text.chars().all(fits) {
+                    Ok(text.to_owned())
+                } else {
+                    Err("no name: letters, digits, dashes and underscores, at most 64".to_owned())
+                }
+            });
+            if view.entry("name").is_none() {
+                self.wrong(view, "name", &section.at, "missing", "name = \"…\" in this [[http.token]]");
+            }
+            let secret = self.password(view, &TOKEN);
+            let scopes = self.scopes(view);
+            let rooms = self.parsed(view, "rooms", "a pattern such as \"game-*\" or \"meet/*\"", |text| {
+                if text.is_empty() { Err("empty".to_owned()) } else { Ok(RoomPattern::new(text)) }
+            });
+            let (Some(name), Some(secret), Some(scopes)) = (name, secret, scopes) else { continue };
+            let at = view.entry("file").or_else(|| view.entry("credential")).map_or(&section.at, |entry| &entry.at);
+            if (1..TOKEN_BYTES).contains(&secret.expose().len()) {
+                let expected = format!("at least {TOKEN_BYTES} characters; `openssl rand -hex 32` makes a good one");
+                self.wrong(view, "file", at, "a token that can be guessed", expected);
+            }
+            if tokens.iter().any(|other| other.name == name) {
+                let what = format!("another token is called {} already", quoted(&name));
+                self.wrong(view, "name", &section.at, what, "each name once");
+            }
+            if tokens.iter().any(|other| !secret.expose().is_empty() && other.secret == secret) {
+                self.wrong(view, "file", at, "another token is the same", "a token of its own for each name");
+            }
+            let rooms = rooms.unwrap_or_else(RoomPattern::all);
+            tokens.push(HttpToken { name, secret, rights: Rights { scopes, rooms } });
+        }
+        tokens
+    }
+
+    fn scopes(&mut self, view: View<'_>) -> Option<Vec<Scope>> {
+        let names = Scope::ALL.map(Scope::as_str);
+        let expected = format!("a list of {}", names.join(", "));
+        let Some(entry) = view.entry("scopes") else {
+            self.wrong(view, "scopes", &view.section.at, "missing", expected);
+            return None;
+        };
+        let Value::List(items) = &entry.value else {
+            self.wrong(view, "scopes", &entry.at, entry.value.kind(), expected);
+            return None;
+        };
+        if items.is_empty() {
+            self.wrong(view, "scopes", &entry.at, "empty", expected.clone());
+        }
+        let mut scopes = Vec::new();
+        for item in items {
+            let Value::String(text) = &item.value else {
+                self.wrong(view, "scopes", &item.at, item.value.kind(), expected.clone());
+                continue;
+            };
+            if let Some(scope) = Scope::ALL.into_iter().find(|scope| scope.as_str() == text) {
+                scopes.push(scope);
+            } else {
+                let expected = match nearest(text, names) {
+                    Some(near) => format!("\"{near}\" (did you mean that?)"),
+                    None => expected.clone(),
+                };
+                self.wrong(view, "scopes", &item.at, format!("{} is unknown", quoted(text)), expected);
+            }
+        }
+        scopes.sort_unstable();
+        scopes.dedup();
+        Some(scopes)
+    }
+}
+
+fn listen(text: &str, base: &std::path::Path) -> Result<Listen, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return if path.is_empty() { Err("no path".to_owned()) } else { Ok(Listen::Unix(absolute(base, path))) };
+    }
+    text.parse().map(Listen::Tcp).map_err(|_| "no address with a port".to_owned())
+}
