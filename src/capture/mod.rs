@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::xml::{self, Element, FRAMING, Limits};
 
 pub mod equiv;
+pub mod explain;
 pub mod har;
 pub mod har_writer;
 pub mod show;

@@ -11,6 +11,7 @@ use super::Exit;
 use super::ask::json as pretty;
 use super::print::{self, Paint};
 use crate::capture::equiv::{self, Report, Verdict};
+use crate::capture::explain;
 use crate::capture::show::{self, Block, BlockKind};
 use crate::capture::{self, Content, Dialogue, Direction, MOST_BYTES, Unreadable};
 use crate::telemetry::text::printable;
@@ -20,6 +21,8 @@ use crate::xml;
 pub(super) enum Capture {
     /// Show what was said, stanza by stanza, without secrets
     Show(Show),
+    /// Say what happened in a recording, which refusals matter, and what configuration does the same
+    Explain(Explain),
     /// Compare what two clients said; exit code 1 where they differ
     Diff(Diff),
 }
@@ -35,6 +38,16 @@ pub(super) struct Show {
     /// Show secrets as well, passwords and tokens included: on a terminal only, and after a question
     #[arg(long, conflicts_with = "json")]
     raw: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// A HAR file, a list of its messages, or lines; - for standard input, where a line of a browser's log may stand, too
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -57,6 +70,7 @@ impl Capture {
     pub(super) fn go(self) -> Exit {
         let done = match self {
             Capture::Show(verb) => verb.go(),
+            Capture::Explain(verb) => verb.go(),
             Capture::Diff(verb) => verb.go(),
         };
         done.unwrap_or_else(|complaint| {
@@ -167,6 +181,38 @@ fn as_json(dialogue: &Dialogue) -> Value {
     });
     let remarks = dialogue.remarks.iter().map(|remark| json!({ "place": remark.place, "text": remark.text }));
     json!({ "connections": connections.collect::<Vec<_>>(), "remarks": remarks.collect::<Vec<_>>() })
+}
+
+impl Explain {
+    fn go(self) -> Result<Exit, String> {
+        let name = self.file.display();
+        let bytes = bytes(&self.file).map_err(|error| format!("{name}: {error}"))?;
+        let (facts, lines) = match capture::read(&bytes) {
+            Ok(dialogue) => {
+                let told = explain::explain(&dialogue);
+                (serde_json::to_value(&told), told.sentences())
+            }
+            // What is no capture may be the line that people paste.
+            Err(error) => match explain::log_line(&String::from_utf8_lossy(&bytes)) {
+                Some(told) => (serde_json::to_value(&told), told.sentences()),
+                None => return Err(format!("{name}: {error}")),
+            },
+        };
+        if self.json {
+            print::out(&pretty(&facts.map_err(|error| error.to_string())?));
+            return Ok(Exit::Done);
+        }
+        let paint = Paint::of_stdout();
+        let mut text = String::new();
+        for line in lines {
+            let line = printable(&line);
+            let heading = line.starts_with("authentication: ") || line.starts_with("connection ");
+            text.push_str(&if heading { paint.bold(&line) } else { line.into_owned() });
+            text.push('\n');
+        }
+        print::out(&text);
+        Ok(Exit::Done)
+    }
 }
 
 impl Diff {
