@@ -2,8 +2,6 @@
 #![allow(clippy::disallowed_methods)]
 
 use std::fs;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,15 +12,13 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::cli::Exit;
-use crate::config::{self, Config, Content, File, Files, Input, Problem};
+use crate::config::{self, Config, File, Files, Input, Problem};
 use crate::control::{self, Groups, Listener};
 use crate::runtime::connect::connectors;
+use crate::runtime::files::Disk;
 use crate::runtime::recorder::{self, Recorder};
 use crate::runtime::supervisor::{self, Setup, Signal};
 use crate::store::Store;
-
-/// Largest configuration or secret file that is read, bytes.
-const MOST_BYTES: u64 = 4 * 1024 * 1024;
 
 /// How long the end waits for the last recordings to be written.
 const RECORDED: Duration = Duration::from_millis(500);
@@ -107,30 +103,6 @@ fn read_files(path: &Path, folder: &Path) -> (Vec<File>, Vec<Problem>) {
 fn read_text(path: &Path) -> Result<String, String> {
     let content = Disk.read(path)?;
     String::from_utf8(content.bytes).map_err(|_| "not UTF-8 text".to_owned())
-}
-
-/// The files as they lie on the disk.
-struct Disk;
-
-impl Files for Disk {
-    fn read(&self, path: &Path) -> Result<Content, String> {
-        let words = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::NotFound => "no such file".to_owned(),
-            std::io::ErrorKind::PermissionDenied => "may not be read by this user".to_owned(),
-            _ => error.to_string(),
-        };
-        let file = fs::File::open(path).map_err(words)?;
-        let meta = file.metadata().map_err(words)?;
-        if meta.is_dir() {
-            return Err("is a folder".to_owned());
-        }
-        let mut bytes = Vec::new();
-        file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(words)?;
-        if bytes.len() as u64 > MOST_BYTES {
-            return Err(format!("larger than {} MiB", MOST_BYTES / 1024 / 1024));
-        }
-        Ok(Content { bytes, others_may_read: meta.permissions().mode() & 0o004 != 0 })
-    }
 }
 
 /// Runs the daemon until SIGTERM or SIGINT.

@@ -49,6 +49,10 @@ pub enum Word {
     WrongDomain,
     /// The server refused the account's name or password.
     BadCredentials,
+    /// The server refused the token; the text says what to change.
+    TokenRefused,
+    /// There is no token to log in with: its file can not be read, or it can not be made.
+    NoToken,
     /// The account exists and may not log in.
     AccountDisabled,
     /// The server offers no login mechanism that we may use.
@@ -167,8 +171,9 @@ impl Word {
     pub fn needs_person(self) -> bool {
         use Word::{
             AccountDisabled, BadCredentials, Banned, CertificateExpired, CertificateName, CertificateUntrusted,
-            MembersOnly, MucNotFound, NickRefused, NoCommonMechanism, NotAuthorized, NotWebsocket, ReservationRefused,
-            ServerNotAuthentic, TlsNotOffered, WeakerMechanism, WrongDomain, WrongMucDomain, WrongPassword,
+            MembersOnly, MucNotFound, NickRefused, NoCommonMechanism, NoToken, NotAuthorized, NotWebsocket,
+            ReservationRefused, ServerNotAuthentic, TlsNotOffered, TokenRefused, WeakerMechanism, WrongDomain,
+            WrongMucDomain, WrongPassword,
         };
         matches!(
             self,
@@ -182,11 +187,13 @@ impl Word {
                 | MucNotFound
                 | NickRefused
                 | NoCommonMechanism
+                | NoToken
                 | NotAuthorized
                 | NotWebsocket
                 | ReservationRefused
                 | ServerNotAuthentic
                 | TlsNotOffered
+                | TokenRefused
                 | WeakerMechanism
                 | WrongDomain
                 | WrongMucDomain
@@ -199,9 +206,9 @@ impl Word {
     pub fn concerns_service(self) -> bool {
         use Word::{
             AccountDisabled, BadCredentials, BindRefused, CertificateExpired, CertificateName, CertificateUntrusted,
-            Conflict, Connecting, Disconnected, FocusAbsent, MucNotFound, NoCommonMechanism, NotWebsocket,
+            Conflict, Connecting, Disconnected, FocusAbsent, MucNotFound, NoCommonMechanism, NoToken, NotWebsocket,
             PolicyViolation, ProtocolError, ServerNotAuthentic, StreamError, SystemShutdown, TemporaryAuthFailure,
-            TimedOut, TlsFailed, TlsNotOffered, UnknownHost, Unreachable, WeakerMechanism, WrongDomain,
+            TimedOut, TlsFailed, TlsNotOffered, TokenRefused, UnknownHost, Unreachable, WeakerMechanism, WrongDomain,
         };
         matches!(
             self,
@@ -217,6 +224,7 @@ impl Word {
                 | FocusAbsent
                 | MucNotFound
                 | NoCommonMechanism
+                | NoToken
                 | NotWebsocket
                 | PolicyViolation
                 | ProtocolError
@@ -227,6 +235,7 @@ impl Word {
                 | TimedOut
                 | TlsFailed
                 | TlsNotOffered
+                | TokenRefused
                 | UnknownHost
                 | Unreachable
                 | WeakerMechanism

@@ -15,7 +15,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | words | [`xml`], [`xmpp`], [`cause`], [`action`], [`command`], [`event`], [`rights`], [`pattern`] |
-//! | core  | [`stream`], [`room`], [`jitsi`], [`policy`], [`session`], [`service`], [`desired`], [`config`], [`capture`] |
+//! | core  | [`stream`], [`room`], [`jitsi`], [`policy`], [`session`], [`service`], [`desired`], [`config`], [`token`], [`capture`] |
 //! | shell | [`runtime`], [`control`], [`store`], [`telemetry`], [`cli`], [`app`] |
 //!
 //! `clippy.toml` forbids clocks, tasks and randomness in the core; the shell carries a one-line `allow`.
@@ -44,5 +44,6 @@ pub mod session;
 pub mod store;
 pub mod stream;
 pub mod telemetry;
+pub mod token;
 pub mod xml;
 pub mod xmpp;

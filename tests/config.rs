@@ -8,8 +8,10 @@ use std::time::Duration;
 use innkeeper::app;
 use innkeeper::config::{
     self, Config, Content, Endpoint, File, Files, HostPort, Input, Listen, Login, Mechanism, Media, PaceKind, RoomKey,
+    Token,
 };
 use innkeeper::rights::{RoomPattern, Scope};
+use innkeeper::token::Signing;
 
 /// Secret files out of memory.
 struct Memory(BTreeMap<PathBuf, &'static [u8]>);
@@ -118,7 +120,20 @@ fn every_known_key_has_a_line_in_the_example() {
 
 #[test]
 fn the_example_is_right_and_shows_the_defaults_where_it_is_commented_out() {
-    let apart = ["credential", "guest_", "ca_file", "nameserver", "record =", "subject", "tls_"];
+    let apart = [
+        "credential",
+        "guest_",
+        "token_",
+        "app_id",
+        "secret_",
+        "key_file",
+        "kid",
+        "ca_file",
+        "nameserver",
+        "record =",
+        "subject",
+        "tls_",
+    ];
     let text: String = whole_example()
         .lines()
         .filter(|line| !apart.iter().any(|key| line.starts_with(key) && line.contains(" = ")))
@@ -179,7 +194,7 @@ fn rooms_take_defaults_and_override_them() {
 
 #[test]
 fn every_single_mistake_has_its_line_key_and_words() {
-    let keys = "url, domain, muc, focus, login, account, password_file, credential, guest_domain, guest_account, guest_password_file, guest_credential, ca_file, mechanisms, nameserver, rooms_per_session, joins_per_second, pace, self_ping, after_kick, media, stanza_limit, record, record_content";
+    let keys = "url, domain, muc, focus, login, account, password_file, credential, guest_domain, guest_account, guest_password_file, guest_credential, token_file, token_credential, app_id, secret_file, secret_credential, key_file, kid, token_algorithm, token_audience, token_issuer, token_subject, token_room, token_life, ca_file, mechanisms, nameserver, rooms_per_session, joins_per_second, pace, self_ping, after_kick, media, stanza_limit, record, record_content";
     let bosh = "innkeeper.toml:5: service.meet.url: BOSH (http, https) is not there yet; expected wss://… (WebSocket) or xmpp://… instead";
     let table: &[(&str, &str)] = &[
         ("colour = 1", &format!("innkeeper.toml:5: service.meet.colour: unknown key; expected one of {keys}")),
@@ -230,8 +245,8 @@ fn every_single_mistake_has_its_line_key_and_words() {
             "innkeeper.toml:1: service.meet.guest_domain: missing; expected the domain where guests log in, such as \"guest.meet.jitsi\"",
         ),
         (
-            "login = \"token\"",
-            "innkeeper.toml:5: service.meet.login: \"token\" is unknown; expected \"direct\" or \"guest\" or \"anonymous\"",
+            "login = \"tocken\"",
+            "innkeeper.toml:5: service.meet.login: \"tocken\" is unknown; expected \"direct\" or \"guest\" or \"token\" or \"anonymous\"",
         ),
         (
             "guest_domain = \"g\"",
@@ -383,6 +398,110 @@ fn an_account_needs_one_good_password_and_anonymous_none() {
     accepted("[service.meet]\ndomain = \"meet.jitsi\"\nlogin = \"anonymous\"");
     let config = accepted(&service("").replace("\"a\"", "\"a@meet.jitsi\""));
     assert!(matches!(&config.services["meet"].login, Login::Direct { account, .. } if account == "a"));
+}
+
+#[test]
+fn a_guest_has_an_account_and_a_domain_of_its_own() {
+    let with = |more: &str| service(&format!("login = \"guest\"\n{more}"));
+    let config = accepted(&with("guest_domain = \"Guest.meet.jitsi\""));
+    let Login::Guest { domain, account, guest: None, .. } = &config.services["meet"].login else { panic!() };
+    assert_eq!((domain.as_str(), account.as_str()), ("guest.meet.jitsi", "a"));
+    assert_eq!(config.services["meet"].stream_domain(), "guest.meet.jitsi");
+    let hidden = "guest_domain = \"hidden.meet.jitsi\"\nguest_account = \"keeper\"\nguest_password_file = \"bare\"";
+    let config = accepted(&with(hidden));
+    let Login::Guest { guest: Some((name, password)), .. } = &config.services["meet"].login else { panic!() };
+    assert_eq!((name.as_str(), password.expose()), ("keeper", "hunter2"));
+    for (more, wanted) in [
+        (
+            "guest_domain = \"meet.jitsi\"",
+            "innkeeper.toml:6: service.meet.guest_domain: the same as domain; expected the domain of guests, or login = \"direct\"",
+        ),
+        (
+            "guest_domain = \"g\"\nguest_account = \"keeper\"",
+            "innkeeper.toml:1: service.meet.guest_password_file: the guest account has no password; expected guest_password_file or guest_credential",
+        ),
+        (
+            "guest_domain = \"g\"\nguest_password_file = \"bare\"",
+            "innkeeper.toml:7: service.meet.guest_password_file: a password without an account; expected guest_account beside it",
+        ),
+        (
+            "guest_domain = \"g\"\nfocus = false",
+            "innkeeper.toml:5: service.meet.login: a guest is made moderator by the focus, and there is none; expected \"direct\" or \"anonymous\", or a focus",
+        ),
+    ] {
+        assert_eq!(problems(&with(more)), [wanted], "{more}");
+    }
+}
+
+#[test]
+fn a_token_is_given_or_made_and_travels_in_a_websockets_url() {
+    let with = |more: &str| {
+        format!(
+            "[service.meet]\nurl = \"wss://m.example/xmpp-websocket\"\ndomain = \"meet.jitsi\"\nlogin = \"token\"\n{more}\n"
+        )
+    };
+    let config = accepted(&with("app_id = \"app\"\nsecret_file = \"pw\""));
+    assert_eq!(config.warnings, ["innkeeper.toml:6: the line end in /etc/innkeeper/pw is not part of the secret"]);
+    let Login::Token(token) = &config.services["meet"].login else { panic!() };
+    let Token::Minted { key, claims, one_room: false } = &**token else { panic!() };
+    assert_eq!(key.signing(), Signing::Hs256);
+    assert_eq!(
+        (&*claims.audience, &*claims.issuer, &*claims.subject, &*claims.room, claims.life.as_secs()),
+        ("jitsi", "app", "meet.jitsi", "*", 300)
+    );
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let one = "muc = \"muc.meet.jitsi\"\ntoken_room = \"room\"\ntoken_algorithm = \"HS512\"\ntoken_life = \"8h\"";
+    let config = accepted(&with(&format!("app_id = \"app\"\nsecret_file = \"bare\"\n{one}")));
+    assert_eq!(config.services["meet"].rooms_per_session, 1);
+    let made = "app_id = \"app\"\nsecret_file = \"bare\"\n";
+    for (more, wanted) in [
+        (
+            String::new(),
+            "innkeeper.toml:1: service.meet.app_id: no token and nothing to make one from; expected token_file, or app_id with secret_file or key_file",
+        ),
+        (
+            "app_id = \"app\"".to_owned(),
+            "innkeeper.toml:1: service.meet.secret_file: no secret to sign tokens with; expected secret_file or secret_credential",
+        ),
+        (
+            "token_file = \"bare\"".to_owned(),
+            "innkeeper.toml:5: service.meet.token_file: /etc/innkeeper/bare: no token in it; expected a JSON web token: three parts with dots between",
+        ),
+        (
+            format!("{made}account = \"a\""),
+            "innkeeper.toml:7: service.meet.account: of no use with login = \"token\"; expected login = \"direct\" or login = \"guest\", or it to be left out",
+        ),
+        (
+            format!("{made}token_room = \"room\""),
+            "innkeeper.toml:7: service.meet.token_room: \"room\" needs the rooms' domain before it can log in; expected muc = \"…\" beside it, or \"*\"",
+        ),
+        (
+            format!("{made}muc = \"m\"\ntoken_room = \"room\"\nrooms_per_session = 2"),
+            "innkeeper.toml:9: service.meet.rooms_per_session: a token for one room can hold one; expected 1, or it to be left out, or token_room = \"*\"",
+        ),
+        (
+            format!("{made}token_algorithm = \"RS256\""),
+            "innkeeper.toml:7: service.meet.token_algorithm: RS256 takes a key pair; expected key_file instead of a secret",
+        ),
+        (
+            format!("{made}token_life = \"9h\""),
+            "innkeeper.toml:7: service.meet.token_life: \"9h\" is out of bounds; expected a duration such as \"30s\", \"5m\" or \"8h\", from 30s to 8h",
+        ),
+        (
+            "app_id = \"app\"\nkey_file = \"bare\"\nkid = \"k\"".to_owned(),
+            "innkeeper.toml:6: service.meet.key_file: /etc/innkeeper/bare: no private RSA key in PEM (PKCS #1 or PKCS #8); expected a PEM file with a private RSA key",
+        ),
+    ] {
+        assert_eq!(problems(&with(&more)), [wanted], "{more}");
+    }
+    assert_eq!(
+        problems(&with(made).replace("wss://m.example/xmpp-websocket", "xmpp://m.example")),
+        [
+            "innkeeper.toml:4: service.meet.login: a token travels in the URL of a WebSocket, and the service has none; expected url = \"wss://…/xmpp-websocket\""
+        ]
+    );
+    let shown = problems(&with(made).replace("xmpp-websocket", "x?token=hunter2")).concat();
+    assert!(shown.contains("a token in the URL") && !shown.contains("hunter2"), "{shown}");
 }
 
 #[test]

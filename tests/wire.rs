@@ -17,7 +17,7 @@ use innkeeper::cause::{Cause, Word};
 use innkeeper::config::{Endpoint, HostPort, Mechanism, Secret};
 use innkeeper::runtime::handshake::{KeyCache, close, login};
 use innkeeper::runtime::transport::{Deadlines, Target, Tls, Transport, connect, memory};
-use innkeeper::stream::{Bound, Derive, Frame, Hash, LastLogin, Plan, Resume, Security};
+use innkeeper::stream::{Bound, Derive, Frame, Hash, LastLogin, Plan, Resume, Security, TokenLogin};
 use innkeeper::xml::{self, CLIENT, Element, Limits, Piece, Splitter};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -432,6 +432,7 @@ fn target(endpoint: Endpoint, tls: &Arc<Tls>) -> Target {
         limits: Limits::default(),
         room: None,
         previd: None,
+        token: None,
         seed: 1,
         deadlines: deadlines(),
     }
@@ -445,6 +446,7 @@ fn plan() -> Plan {
     Plan {
         domain: "meet.test".into(),
         account: Some(("keeper".into(), Secret::new("pencil"))),
+        token: None,
         mechanisms: None,
         last: None,
         resource: "r".into(),
@@ -638,7 +640,7 @@ async fn a_login_over_websocket_keeps_the_query_and_adds_previd() {
         let scheme = if secure { "wss" } else { "ws" };
         let url = format!("{scheme}://localhost:{}/xmpp-websocket?room=tavern&token=abc", address.port());
         let mut target = target(Endpoint::WebSocket(url.parse().unwrap()), &authority.tls());
-        target.previd = Some("old id".into());
+        target.previd = Some(Secret::new("old id"));
         let (mut transport, bound) = try_login(&target, &plan()).await.unwrap();
         assert_eq!(bound.jid, "keeper@meet.test/r");
         assert_eq!(asked.lock().unwrap()[0], "/xmpp-websocket?room=tavern&token=abc&previd=old+id");
@@ -652,6 +654,24 @@ async fn a_login_over_websocket_keeps_the_query_and_adds_previd() {
         assert!(matches!(next(&mut transport).await, Ok(Frame::Element(_))));
         close(transport, &deadlines()).await;
     }
+}
+
+#[tokio::test]
+async fn a_token_and_a_room_go_into_the_url_and_into_no_words() {
+    let authority = Authority::new();
+    let (address, asked) = Script::default().websocket(None).await;
+    let url = format!("ws://localhost:{}/xmpp-websocket", address.port());
+    let mut target = target(Endpoint::WebSocket(url.parse().unwrap()), &authority.tls());
+    target.room = Some("café".into());
+    target.token = Some(Secret::new("a.b-c_d"));
+    target.previd = Some(Secret::new("old"));
+    try_login(&target, &plan()).await.unwrap();
+    assert_eq!(asked.lock().unwrap()[0], "/xmpp-websocket?room=caf%C3%A9&token=a.b-c_d&previd=old");
+    assert!(!format!("{target:?}").contains("a.b-c_d") && !format!("{target:?}").contains("old"));
+    // Nobody is there.
+    target.endpoint = Endpoint::WebSocket("ws://localhost:1/xmpp-websocket".parse().unwrap());
+    let cause = failed(&target, &plan()).await;
+    assert!(!cause.to_string().contains("a.b-c_d"), "{cause}");
 }
 
 #[tokio::test]
@@ -755,6 +775,18 @@ async fn a_pinned_certificate_that_calls_itself_an_authority_is_taken() {
 async fn a_wrong_password_is_bad_credentials() {
     let cause = cause_of(Script { password: "other", ..Script::default() }, &plan()).await;
     says(&cause, Word::BadCredentials, &["keeper@meet.test", "not-authorized", "no way"]);
+}
+
+#[tokio::test]
+async fn a_refused_token_says_what_to_change() {
+    let script = |failure| Script { failure: Some(failure), mechanisms: "ANONYMOUS", ..Script::default() };
+    let token = Some(TokenLogin { life: Some(Duration::from_secs(300)) });
+    let plan = Plan { account: None, token, ..plan() };
+    let cause = cause_of(script("<not-allowed/><text>Invalid signature</text>"), &plan).await;
+    says(&cause, Word::TokenRefused, &["meet.test", "Invalid signature", "app_secret", "line end"]);
+    let cause =
+        cause_of(script("<not-allowed/><text>Not acceptable by exp (60 sec since expired)</text>"), &plan).await;
+    says(&cause, Word::TokenRefused, &["clock is about 360 s ahead"]);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::ask::json as pretty;
 use super::print::{self, Paint, table};
 use super::{CONFIG, Exit};
 use crate::app::{self, Problems};
-use crate::config::{Config, Login, Room, Service};
+use crate::config::{Config, Login, Room, Service, Token};
 use crate::telemetry::text::printable;
 
 #[derive(Debug, Args)]
@@ -64,6 +64,13 @@ fn account(service: &Service) -> String {
         Login::Guest { account, domain, guest, .. } => {
             let who = guest.as_ref().map_or("anonymous".to_owned(), |(name, _)| name.clone());
             format!("{who}@{domain}, upgraded by a session-id of {account}@{}", service.domain)
+        }
+        Login::Token(token) => {
+            let source = match &**token {
+                Token::File(path) => format!("from {}", path.display()),
+                Token::Minted { claims, .. } => format!("made here as {}", claims.issuer),
+            };
+            format!("anonymous at {} with a token {source}", service.domain)
         }
         Login::Anonymous => format!("anonymous at {}", service.domain),
     }
@@ -123,7 +130,7 @@ fn as_json(config: &Config) -> String {
                 "domain": service.domain,
                 "account": match &service.login {
                     Login::Direct { account, .. } | Login::Guest { account, .. } => Some(account),
-                    Login::Anonymous => None,
+                    Login::Anonymous | Login::Token(_) => None,
                 },
                 "muc": service.muc,
                 "focus": service.focus,

@@ -9,7 +9,7 @@ use super::raw::{Entry, Place, Raw, Reporter, Section, Value};
 use super::value::{self, FOCUS_NICK};
 use super::{
     Config, Defaults, Endpoint, Input, Login, Mechanism, Media, PaceKind, Problem, Room, RoomKey, Secret, Service,
-    endpoint, nearest, raw,
+    Token, endpoint, nearest, raw,
 };
 
 /// The nick that sorts before all others, so that a lone browser never offers us peer-to-peer media.
@@ -159,7 +159,7 @@ impl Checker<'_> {
         None
     }
 
-    fn duration(&mut self, view: View<'_>, key: &str, least: Duration, most: Duration) -> Option<Duration> {
+    pub(super) fn duration(&mut self, view: View<'_>, key: &str, least: Duration, most: Duration) -> Option<Duration> {
         let expected = format!(
             "a duration such as \"30s\", \"5m\" or \"8h\", from {} to {}",
             humantime::format_duration(least),
@@ -172,7 +172,7 @@ impl Checker<'_> {
         })
     }
 
-    fn choice<T: Copy>(&mut self, view: View<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
+    pub(super) fn choice<T: Copy>(&mut self, view: View<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
         let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         self.parsed(view, key, &names.join(" or "), |text| {
             let found = choices.iter().find(|(name, _)| *name == text);
@@ -212,12 +212,16 @@ impl Checker<'_> {
             }
         };
         let open = content.others_may_read;
-        match value::secret(content) {
+        let (noun, most) = match key {
+            "token_file" | "token_credential" => ("token", value::TOKEN_BYTES),
+            "secret_file" | "secret_credential" => ("secret", value::PASSWORD_BYTES),
+            _ => ("password", value::PASSWORD_BYTES),
+        };
+        match value::secret(content, most) {
             Ok((secret, stripped)) => {
                 let name = self.reporter.place(at);
                 if stripped {
-                    self.warnings
-                        .push(format!("{name}: the line end in {} is not part of the password", path.display()));
+                    self.warnings.push(format!("{name}: the line end in {} is not part of the {noun}", path.display()));
                 }
                 if open {
                     self.warnings.push(format!("{name}: everybody on this machine may read {}", path.display()));
@@ -225,7 +229,7 @@ impl Checker<'_> {
                 Some(Secret::new(secret))
             }
             Err(what) => {
-                self.wrong(view, key, at, format!("{}: {what}", path.display()), "one line with the password");
+                self.wrong(view, key, at, format!("{}: {what}", path.display()), format!("one line with the {noun}"));
                 None
             }
         }
@@ -256,7 +260,7 @@ impl Checker<'_> {
         };
         let muc = self.parsed(view, "muc", "a domain such as \"muc.meet.jitsi\"", value::domain);
         let focus = self.focus(view, domain.as_deref());
-        let login = self.login(view, domain.as_deref(), focus.is_some());
+        let login = self.login(view, domain.as_deref(), focus.is_some(), &endpoint);
         let mechanisms = self.mechanisms(view);
         let ca_file = self.pem(view, "ca_file", "-----BEGIN CERTIFICATE-----", "certificate");
         let nameserver = self.parsed(view, "nameserver", "an address such as \"192.0.2.53\"", value::nameserver);
@@ -267,12 +271,10 @@ impl Checker<'_> {
             domain: domain.clone().unwrap_or_default(),
             muc,
             focus,
-            login: login.unwrap_or(Login::Anonymous),
             mechanisms,
             ca_file,
             nameserver,
-            rooms_per_session: usize::try_from(self.number(view, "rooms_per_session", 1, 100_000).unwrap_or(50))
-                .unwrap_or(50),
+            rooms_per_session: self.rooms_per_session(view, login.as_ref()),
             joins_per_second: u32::try_from(self.number(view, "joins_per_second", 1, 100_000).unwrap_or(200))
                 .unwrap_or(200),
             pace: self
@@ -280,6 +282,7 @@ impl Checker<'_> {
                 .unwrap_or(PaceKind::Adaptive),
             self_ping: self.duration(view, "self_ping", second, second * 86_400).unwrap_or(second * 300),
             after_kick: self.duration(view, "after_kick", second, second * 86_400).unwrap_or(second * 120),
+            login: login.unwrap_or(Login::Anonymous),
             media: self
                 .choice(view, "media", &[("pending", Media::Pending), ("refuse", Media::Refuse)])
                 .unwrap_or(Media::Pending),
@@ -288,6 +291,24 @@ impl Checker<'_> {
             record_content: self.truth(view, "record_content").unwrap_or(false),
         };
         domain.map(|_| service)
+    }
+
+    /// How many rooms share a session: one, where each token is for one room.
+    fn rooms_per_session(&mut self, view: View<'_>, login: Option<&Login>) -> usize {
+        let number = self.number(view, "rooms_per_session", 1, 100_000);
+        let one = matches!(login, Some(Login::Token(token)) if matches!(**token, Token::Minted { one_room: true, .. }));
+        if !one {
+            return number.and_then(|number| usize::try_from(number).ok()).unwrap_or(50);
+        }
+        if let (Some(2..), Some(entry)) = (number, view.entry("rooms_per_session")) {
+            let expected = "1, or it to be left out, or token_room = \"*\"";
+            self.wrong(view, "rooms_per_session", &entry.at, "a token for one room can hold one", expected);
+        }
+        if let (None, Some(entry)) = (view.entry("muc"), view.entry("token_room")) {
+            let what = "\"room\" needs the rooms' domain before it can log in";
+            self.wrong(view, "token_room", &entry.at, what, "muc = \"…\" beside it, or \"*\"");
+        }
+        1
     }
 
     fn focus(&mut self, view: View<'_>, domain: Option<&str>) -> Option<String> {

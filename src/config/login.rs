@@ -4,18 +4,20 @@ use std::path::PathBuf;
 
 use super::check::{Checker, View, absolute, quoted};
 use super::raw::Value;
-use super::{Content, Login, Secret, value};
+use super::{Content, Endpoint, Login, Secret, value};
 
 /// The kinds of login that `login` may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Direct,
     Guest,
+    Token,
     Anonymous,
 }
 
 /// Their names, the default first.
-const KINDS: &[(&str, Kind)] = &[("direct", Kind::Direct), ("guest", Kind::Guest), ("anonymous", Kind::Anonymous)];
+const KINDS: &[(&str, Kind)] =
+    &[("direct", Kind::Direct), ("guest", Kind::Guest), ("token", Kind::Token), ("anonymous", Kind::Anonymous)];
 
 /// Keys that belong to certain kinds of login.
 const KEYS: &[(&str, &[Kind])] = &[
@@ -28,6 +30,21 @@ const KEYS: &[(&str, &[Kind])] = &[
     ("guest_password_file", &[Kind::Guest]),
     ("guest_credential", &[Kind::Guest]),
     ("guest_password", &[Kind::Guest]),
+    ("mechanisms", &[Kind::Direct, Kind::Guest, Kind::Anonymous]),
+    ("token_file", &[Kind::Token]),
+    ("token_credential", &[Kind::Token]),
+    ("app_id", &[Kind::Token]),
+    ("secret", &[Kind::Token]),
+    ("secret_file", &[Kind::Token]),
+    ("secret_credential", &[Kind::Token]),
+    ("key_file", &[Kind::Token]),
+    ("kid", &[Kind::Token]),
+    ("token_algorithm", &[Kind::Token]),
+    ("token_audience", &[Kind::Token]),
+    ("token_issuer", &[Kind::Token]),
+    ("token_subject", &[Kind::Token]),
+    ("token_room", &[Kind::Token]),
+    ("token_life", &[Kind::Token]),
 ];
 
 /// Where a secret may come from: a key that only the environment holds, a file, a systemd credential.
@@ -55,7 +72,13 @@ const GUEST_PASSWORD: Sources = Sources {
 
 impl Checker<'_> {
     /// How the account gets in; `domain` is the service's, `focus` whether it has one.
-    pub(super) fn login(&mut self, view: View<'_>, domain: Option<&str>, focus: bool) -> Option<Login> {
+    pub(super) fn login(
+        &mut self,
+        view: View<'_>,
+        domain: Option<&str>,
+        focus: bool,
+        endpoint: &Endpoint,
+    ) -> Option<Login> {
         let kind = match self.string(view, "login") {
             None if view.entry("login").is_some() => return None,
             None => Kind::Direct,
@@ -81,6 +104,7 @@ impl Checker<'_> {
                 Some(Login::Direct { account: account?, password: password? })
             }
             Kind::Guest => self.guest(view, domain),
+            Kind::Token => self.token(view, domain, endpoint).map(|token| Login::Token(Box::new(token))),
             Kind::Anonymous => Some(Login::Anonymous),
         }
     }
@@ -148,7 +172,7 @@ impl Checker<'_> {
         if let Some(entry) = view.entry(sources.variable) {
             let Value::String(text) = &entry.value else { return None };
             let bytes = text.clone().into_bytes();
-            return match value::secret(Content { bytes, others_may_read: false }) {
+            return match value::secret(Content { bytes, others_may_read: false }, value::PASSWORD_BYTES) {
                 Ok((secret, stripped)) => {
                     if stripped {
                         let place = self.reporter.place(&entry.at);
@@ -192,23 +216,32 @@ impl Checker<'_> {
 
     /// A systemd credential; `file` is the key that names a file instead.
     fn credential(&mut self, view: View<'_>, key: &str, file: &str) -> Option<Secret> {
+        let at = &view.entry(key)?.at;
+        match self.credential_path(view, key, file)? {
+            Some(path) => self.secret(view, key, at, &path),
+            None => Some(Secret::new("")),
+        }
+    }
+
+    /// Where a systemd credential lies; `Some(None)` where it is not there and need not be (`innkeeper check`).
+    pub(super) fn credential_path(&mut self, view: View<'_>, key: &str, file: &str) -> Option<Option<PathBuf>> {
         let (name, at) = self.string(view, key)?;
         if name.is_empty() || name.contains('/') || name.starts_with('.') {
             let what = format!("{} is no credential", quoted(name));
             self.wrong(view, key, at, what, "the ID of LoadCredential=");
             return None;
         }
-        let Some(folder) = self.variable("CREDENTIALS_DIRECTORY").map(PathBuf::from) else {
-            if self.input.offline {
-                let place = self.reporter.place(at);
-                let why = "systemd gives it to the service only";
-                self.warnings.push(format!("{place}: credential {} was not looked at: {why}", quoted(name)));
-                return Some(Secret::new(""));
-            }
-            let what = format!("no credential {} because $CREDENTIALS_DIRECTORY is not set", quoted(name));
-            self.wrong(view, key, at, what, format!("a start by systemd with LoadCredential=, or {file}"));
-            return None;
-        };
-        self.secret(view, key, at, &folder.join(name))
+        if let Some(folder) = self.variable("CREDENTIALS_DIRECTORY") {
+            return Some(Some(PathBuf::from(folder).join(name)));
+        }
+        if self.input.offline {
+            let place = self.reporter.place(at);
+            let why = "systemd gives it to the service only";
+            self.warnings.push(format!("{place}: credential {} was not looked at: {why}", quoted(name)));
+            return Some(None);
+        }
+        let what = format!("no credential {} because $CREDENTIALS_DIRECTORY is not set", quoted(name));
+        self.wrong(view, key, at, what, format!("a start by systemd with LoadCredential=, or {file}"));
+        None
     }
 }

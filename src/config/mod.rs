@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::token::{Claims, Key};
 pub use check::check;
 pub use http::{Http, HttpToken, Listen};
 pub use problem::{Problem, nearest};
@@ -20,6 +21,7 @@ mod http;
 mod login;
 mod problem;
 mod raw;
+mod token;
 mod value;
 
 /// One configuration file.
@@ -60,6 +62,14 @@ pub struct Content {
     pub bytes: Vec<u8>,
     /// Whether its mode lets everybody on the machine read it.
     pub others_may_read: bool,
+}
+
+/// The token in a file that is read for each connection; a line end behind it does not belong to it.
+///
+/// # Errors
+/// What is wrong with the file, in a few words that quote nothing of it.
+pub fn token(content: Content) -> Result<Secret, String> {
+    value::secret(content, value::TOKEN_BYTES).map(|(token, _)| Secret::new(token))
 }
 
 /// A checked configuration: every value is valid, every reference leads somewhere.
@@ -170,8 +180,26 @@ pub enum Login {
         /// The account that holds the rooms on the guest domain; `None`: SASL ANONYMOUS.
         guest: Option<(String, Secret)>,
     },
+    /// Anonymous, with a token in the WebSocket's URL. What comes of it lives for a minute at the focus and is never kept.
+    Token(Box<Token>),
     /// SASL ANONYMOUS (RFC 4505).
     Anonymous,
+}
+
+/// Where tokens come from; there is a fresh one for each connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Token {
+    /// Somebody else puts one into this file, which is read for each connection.
+    File(PathBuf),
+    /// We make them.
+    Minted {
+        /// What they are signed with.
+        key: Key,
+        /// What they claim; the room is set where each is for one room alone.
+        claims: Claims,
+        /// Whether each is for the one room of its connection.
+        one_room: bool,
+    },
 }
 
 pub use secret::Secret;

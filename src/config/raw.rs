@@ -31,6 +31,19 @@ pub(super) const SERVICE: &[&str] = &[
     "guest_account",
     "guest_password_file",
     "guest_credential",
+    "token_file",
+    "token_credential",
+    "app_id",
+    "secret_file",
+    "secret_credential",
+    "key_file",
+    "kid",
+    "token_algorithm",
+    "token_audience",
+    "token_issuer",
+    "token_subject",
+    "token_room",
+    "token_life",
     "ca_file",
     "mechanisms",
     "nameserver",
@@ -45,7 +58,7 @@ pub(super) const SERVICE: &[&str] = &[
     "record_content",
 ];
 /// Keys of `[service.NAME]` that only the environment may hold: no secret stands in a file of the configuration.
-const SECRET_VARIABLES: &[&str] = &["password", "guest_password"];
+const SECRET_VARIABLES: &[&str] = &["password", "guest_password", "secret"];
 /// Keys of `[defaults]`.
 pub(super) const DEFAULTS: &[&str] = &["nick", "display_name", "subject", "password_file"];
 /// Keys of `[[room]]`.

@@ -10,7 +10,9 @@ use xmpp_parsers::jid::{DomainPart, NodePart, ResourcePart};
 use super::{Content, Mechanism};
 
 /// Longest password that is accepted, bytes.
-const SECRET_BYTES: usize = 1024;
+pub(super) const PASSWORD_BYTES: usize = 1024;
+/// Longest token that is accepted, bytes: it has to fit a URL.
+pub(super) const TOKEN_BYTES: usize = 7 * 1024;
 
 /// `30s`, `5m`, `1h 30m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -117,7 +119,7 @@ pub(super) const MECHANISMS: &[(&str, Mechanism)] = &[
 ];
 
 /// A secret out of a file: the line end is taken off, and whether one was there is told.
-pub(super) fn secret(content: Content) -> Result<(String, bool), String> {
+pub(super) fn secret(content: Content, most: usize) -> Result<(String, bool), String> {
     let text = String::from_utf8(content.bytes).map_err(|_| "the file is not UTF-8 text".to_owned())?;
     let bare = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
     if bare.is_empty() {
@@ -129,8 +131,8 @@ pub(super) fn secret(content: Content) -> Result<(String, bool), String> {
     if bare.chars().any(char::is_control) {
         return Err("the file holds control characters".to_owned());
     }
-    if bare.len() > SECRET_BYTES {
-        return Err(format!("the file holds more than {SECRET_BYTES} bytes"));
+    if bare.len() > most {
+        return Err(format!("the file holds more than {most} bytes"));
     }
     Ok((bare.to_owned(), bare.len() != text.len()))
 }
@@ -156,7 +158,8 @@ mod tests {
 
     #[test]
     fn one_line_end_is_stripped_and_told() {
-        let of = |text: &str| secret(Content { bytes: text.as_bytes().to_vec(), others_may_read: false });
+        let of =
+            |text: &str| secret(Content { bytes: text.as_bytes().to_vec(), others_may_read: false }, PASSWORD_BYTES);
         assert_eq!(of("pw\n"), Ok(("pw".into(), true)));
         assert_eq!(of("pw\r\n"), Ok(("pw".into(), true)));
         assert_eq!(of(" pw "), Ok((" pw ".into(), false)));

@@ -1,13 +1,18 @@
 //! Makes the connectors of a service from its configuration: connect, log in, hand over.
+#![allow(clippy::disallowed_methods)]
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::files::Disk;
 use super::handshake::{KeyCache, login};
 use super::recorder::{Framing, Label, Recorder, tap};
 use super::session::{Connector, Connectors, Leg, Request};
 use super::transport::{Deadlines, Target, Tls, connect};
-use crate::config::{Endpoint, HostPort, Login, Service};
-use crate::stream::Plan;
+use crate::cause::{Cause, Word};
+use crate::config::{self, Endpoint, Files, HostPort, Login, Secret, Service, Token};
+use crate::stream::{Plan, TokenLogin};
+use crate::token;
 use crate::xml::Limits;
 
 /// The connectors, the host whose logins are counted, and whether that is this machine.
@@ -29,6 +34,10 @@ fn connector(service: Arc<Service>, tls: Arc<Tls>, keys: Arc<KeyCache>, recorder
         Box::pin(async move {
             let deadlines = Deadlines::default();
             let plan = plan(&service, &request);
+            let token = match &service.login {
+                Login::Token(token) => Some(fresh(token, request.room.as_deref()).await?),
+                _ => None,
+            };
             let target = Target {
                 endpoint: service.endpoint.clone(),
                 domain: plan.domain.clone(),
@@ -36,7 +45,8 @@ fn connector(service: Arc<Service>, tls: Arc<Tls>, keys: Arc<KeyCache>, recorder
                 nameserver: service.nameserver,
                 limits: limits(&service),
                 room: request.room.map(Into::into),
-                previd: request.resume.map(|resume| resume.id),
+                previd: request.resume.map(|resume| Secret::new(resume.id)),
+                token,
                 seed: super::random_u64(),
                 deadlines,
             };
@@ -60,13 +70,21 @@ fn plan(service: &Service, request: &Request) -> Plan {
             (&service.domain, Some((account.clone(), password.clone())))
         }
         (Login::Guest { domain, guest, .. }, Leg::Holder) => (domain, guest.clone()),
-        (Login::Anonymous, _) => (&service.domain, None),
+        (Login::Anonymous | Login::Token(_), _) => (&service.domain, None),
+    };
+    let token = match &service.login {
+        Login::Token(token) => {
+            let life = if let Token::Minted { claims, .. } = &**token { Some(claims.life) } else { None };
+            Some(TokenLogin { life })
+        }
+        _ => None,
     };
     // What the admin agrees to is for accounts; a guest is anonymous by its kind.
     let anonymous_guest = account.is_none() && matches!(service.login, Login::Guest { .. });
     Plan {
         domain: domain.clone(),
         account,
+        token,
         mechanisms: service.mechanisms.clone().filter(|_| !anonymous_guest),
         last: request.last.clone(),
         // Random, so that it never evicts our own session that the server still keeps: with that one the rooms live
@@ -74,6 +92,28 @@ fn plan(service: &Service, request: &Request) -> Plan {
         resource: format!("innkeeper-{}", super::random_hex(6)),
         resume: request.resume.clone(),
         client_nonce: super::random_hex(18),
+    }
+}
+
+/// A token for this connection alone. It is nowhere kept: the next connection, a resumption included, gets another.
+async fn fresh(token: &Token, room: Option<&str>) -> Result<Secret, Cause> {
+    let no_token = |text: String| Cause::new(Word::NoToken, text);
+    match token {
+        Token::File(path) => {
+            let path = path.clone();
+            let shown = path.display().to_string();
+            let read = tokio::task::spawn_blocking(move || Disk.read(&path).and_then(config::token)).await;
+            let read = read.unwrap_or_else(|_| Err("the read was cancelled".to_owned()));
+            read.map_err(|what| no_token(format!("there is no token to log in with: {shown}: {what}")))
+        }
+        Token::Minted { key, claims, one_room } => {
+            let mut claims = claims.clone();
+            if let (true, Some(room)) = (one_room, room) {
+                room.clone_into(&mut claims.room);
+            }
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            token::mint(key, &claims, now).map_err(|error| no_token(format!("no token could be made: {error}")))
+        }
     }
 }
 

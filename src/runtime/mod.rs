@@ -5,6 +5,7 @@ pub mod account;
 mod answers;
 pub mod board;
 pub mod connect;
+pub mod files;
 pub mod handshake;
 pub mod recorder;
 pub mod running;

@@ -166,6 +166,7 @@ enum Class {
 fn class(word: Word) -> Class {
     match word {
         Word::BadCredentials
+        | Word::TokenRefused
         | Word::AccountDisabled
         | Word::WeakerMechanism
         | Word::NoCommonMechanism

@@ -7,7 +7,7 @@ use crate::cause::{Cause, Word};
 use crate::xml::{Bad, Element, STREAMS};
 
 pub use negotiation::{Input, Negotiation, Output};
-pub use plan::{Bound, LastLogin, Management, Plan, Resume};
+pub use plan::{Bound, LastLogin, Management, Plan, Resume, TokenLogin};
 pub use resume::Acks;
 pub use sasl::{Derive, Hash, MAX_ITERATIONS};
 

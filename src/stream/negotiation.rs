@@ -368,6 +368,12 @@ impl Negotiation {
         let condition = failure.children().find(|child| child.has_ns(SASL) && child.name() != "text");
         let condition = condition.map_or("no reason", Element::name);
         let said = quoted(failure.get_child("text", SASL));
+        if let (Some(token), "not-allowed" | "not-authorized") = (&self.plan.token, condition) {
+            let text = failure.get_child("text", SASL).map(Element::text).unwrap_or_default();
+            let advice = crate::token::explain(text.trim(), token.life);
+            let text = format!("the server refuses our token on {}{said}: {advice}", self.plan.domain);
+            return Cause::new(Word::TokenRefused, text);
+        }
         let who = match &self.plan.account {
             Some((account, _)) => format!("{account}@{}", self.plan.domain),
             None => format!("an anonymous login on {}", self.plan.domain),
@@ -479,6 +485,7 @@ mod tests {
         Plan {
             domain: "meet.jitsi".into(),
             account: Some(("user".into(), Secret::new("pencil"))),
+            token: None,
             mechanisms: None,
             last: None,
             resource: "r".into(),

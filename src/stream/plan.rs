@@ -12,6 +12,8 @@ pub struct Plan {
     pub domain: String,
     /// Account and password; `None` means ANONYMOUS, which is never a fallback for an account.
     pub account: Option<(String, Secret)>,
+    /// Where a token in the URL is the login: what is known of it.
+    pub token: Option<TokenLogin>,
     /// Mechanisms the admin agreed to; `None`: every one but PLAIN.
     pub mechanisms: Option<Vec<Mechanism>>,
     /// The login that last worked on this service; a weaker one is refused unless `mechanisms` names it.
@@ -22,6 +24,13 @@ pub struct Plan {
     pub resume: Option<Resume>,
     /// Random text for SCRAM's client nonce (RFC 5802 §5.1), at least 18 bytes of entropy, no comma.
     pub client_nonce: String,
+}
+
+/// A login by a token in the URL, for the words of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenLogin {
+    /// How long it lives from now on, where we made it.
+    pub life: Option<Duration>,
 }
 
 /// What the last login used, to notice a downgrade. Kept in the state folder.

@@ -217,7 +217,13 @@ fn no_common(offer: &Offer, plan: &Plan, security: &Security) -> Cause {
         (None, Some(_)) => "SCRAM-SHA-256 and SCRAM-SHA-1, with and without -PLUS".to_owned(),
     };
     let allowed = |m| plan.mechanisms.as_ref().is_some_and(|list| list.contains(&m));
-    let hint = if plan.account.is_none() || !offer.lists(Mechanism::Plain) {
+    let anonymous_only = offer.mechanisms.iter().all(|name| name == Mechanism::Anonymous.name());
+    let hint = if plan.account.is_some() && anonymous_only && !offer.mechanisms.is_empty() {
+        "; there are only anonymous logins on this domain: is it the guests', does it take tokens (login = \"token\"), or \
+         is authentication off (login = \"anonymous\")?"
+    } else if plan.account.is_none() && !offer.mechanisms.is_empty() {
+        "; there are only accounts on this domain: is it the right one, or should login be \"direct\"?"
+    } else if plan.account.is_none() || !offer.lists(Mechanism::Plain) {
         ""
     } else if !security.tls {
         "; PLAIN is never sent without TLS"
@@ -404,6 +410,7 @@ mod tests {
         Plan {
             domain: "meet.jitsi".into(),
             account: Some(("keeper".into(), Secret::new("pencil"))),
+            token: None,
             mechanisms: mechanisms.map(<[_]>::to_vec),
             last: None,
             resource: "r".into(),

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::cause::{Cause, Word};
-use crate::config::{Endpoint, HostPort};
+use crate::config::{Endpoint, HostPort, Secret};
 use crate::stream::{Frame, Security};
 use crate::xml::{Element, Limits};
 
@@ -116,8 +116,10 @@ pub struct Target {
     pub limits: Limits,
     /// The room that the connection is for, which Jitsi wants in the URL (`room`).
     pub room: Option<String>,
-    /// The id of a session to resume, which Jitsi wants in the URL (`previd`); a secret.
-    pub previd: Option<String>,
+    /// The id of a session to resume, which Jitsi wants in the URL (`previd`).
+    pub previd: Option<Secret>,
+    /// The token that is the login, which goes into the URL (`token`).
+    pub token: Option<Secret>,
     /// Randomness for the order of SRV records of equal priority (RFC 2782 "Usage rules").
     pub seed: u64,
     /// How long each wait may last.
@@ -126,8 +128,12 @@ pub struct Target {
 
 impl Target {
     /// What Jitsi wants in the query of a WebSocket's URL.
-    fn parameters(&self) -> [(&'static str, Option<&str>); 2] {
-        [("room", self.room.as_deref()), ("previd", self.previd.as_deref())]
+    fn parameters(&self) -> [(&'static str, Option<&str>); 3] {
+        [
+            ("room", self.room.as_deref()),
+            ("token", self.token.as_ref().map(Secret::expose)),
+            ("previd", self.previd.as_ref().map(Secret::expose)),
+        ]
     }
 
     /// The URL that is asked for, with its secrets.
