@@ -603,6 +603,6 @@ fn note(key: &RoomKey, entry: &mut Entry, clock: Clock, snapshot: Snapshot) {
         Kind::RoomSuspended | Kind::RoomReleased => info!(%service, %room, why = %cause.text, "{}", kind.as_str()),
         // What befalls the whole service is said once, for the service.
         _ if cause.word.concerns_service() => debug!(%service, %room, %cause, "{}", kind.as_str()),
-        Kind::RoomJoined | Kind::RoomLost | Kind::RoomRefused => warn!(%service, %room, %cause, "{}", kind.as_str()),
+        _ => warn!(%service, %room, %cause, "{}", kind.as_str()),
     }
 }
