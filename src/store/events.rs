@@ -1,0 +1,371 @@
+//! `events.db`: the record of what happened. Nobody waits for it.
+//!
+//! A sender counts what is queued and leaves what would be too much; one thread writes what has queued in one
+//! transaction. What is lost, to a full queue or a full disk, is counted and said in the log at most once a minute.
+#![allow(clippy::disallowed_methods)]
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use tokio::sync::oneshot;
+use tracing::{error, info};
+
+use super::schema::{self, Schema};
+use super::{DatabaseError, Limits};
+use crate::event::{Event, EventId, Kind};
+
+/// Most events in one transaction.
+const BATCH: usize = 1_000;
+/// What an event takes beside its texts, bytes.
+const EVENT_BYTES: usize = 256;
+
+pub(super) const SCHEMA: Schema = Schema {
+    file: "events.db",
+    // `events_room` is "one room's last day"; the id in each index is the row's own and costs nothing.
+    // A person is written once for each set of names, and found by any of them.
+    steps: &["
+        CREATE TABLE people (
+            id INTEGER PRIMARY KEY,
+            nick TEXT NOT NULL,
+            display_name TEXT NOT NULL,
+            account TEXT NOT NULL,
+            occupant_id TEXT NOT NULL,
+            UNIQUE (nick, display_name, account, occupant_id)
+        );
+        CREATE INDEX people_display_name ON people (display_name) WHERE display_name <> '';
+        CREATE INDEX people_account ON people (account) WHERE account <> '';
+        CREATE INDEX people_occupant_id ON people (occupant_id) WHERE occupant_id <> '';
+        CREATE TABLE events (
+            id INTEGER PRIMARY KEY,
+            time INTEGER NOT NULL, -- milliseconds since 1970
+            service TEXT NOT NULL,
+            room TEXT,
+            life TEXT,
+            kind TEXT NOT NULL,
+            person INTEGER REFERENCES people,
+            what TEXT NOT NULL -- JSON
+        );
+        CREATE INDEX events_room ON events (service, room, time);
+        CREATE INDEX events_kind ON events (kind, time);
+        CREATE INDEX events_person ON events (person, time) WHERE person IS NOT NULL;
+    "],
+    synchronous: "NORMAL",
+    cache_kib: 1_024,
+    // It may be gigabytes; what is broken shows when it is touched.
+    check: false,
+    holds: "the events recorded so far",
+};
+
+/// What could not be recorded since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// How many events.
+    pub count: u64,
+    /// When the last one was lost, and why.
+    pub last: Option<(Timestamp, Box<str>)>,
+}
+
+/// The newest event in the record.
+pub(super) fn last(connection: &Connection) -> rusqlite::Result<EventId> {
+    let last: Option<u64> = connection.query_row("SELECT max(id) FROM events", [], |row| row.get(0))?;
+    Ok(EventId::from(last.unwrap_or(0)))
+}
+
+/// Lets the file not become larger.
+pub(super) fn limit(connection: &Connection, bytes: u64) -> rusqlite::Result<()> {
+    let page: u64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    connection.query_row(&format!("PRAGMA max_page_count={}", bytes / page), [], |_| Ok(()))
+}
+
+/// An event as it is written.
+struct Entry {
+    id: EventId,
+    time: i64,
+    service: Box<str>,
+    room: Option<Box<str>>,
+    life: Option<Box<str>>,
+    kind: Kind,
+    person: Option<[Box<str>; 4]>,
+    what: String,
+}
+
+impl Entry {
+    fn new(event: &Event) -> serde_json::Result<Self> {
+        let person = event.what.person().map(|person| {
+            let text = |text: Option<&str>| Box::<str>::from(text.unwrap_or_default());
+            let (name, id) = (person.display_name.as_deref(), person.occupant_id.as_deref());
+            [person.nick.clone(), text(name), text(person.account()), text(id)]
+        });
+        Ok(Entry {
+            id: event.id,
+            time: event.time.as_millisecond(),
+            service: event.service.clone(),
+            room: event.room.clone(),
+            life: event.life.clone(),
+            kind: event.what.kind(),
+            person,
+            what: serde_json::to_string(&event.what)?,
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        let person = self.person.as_ref().map_or(0, |names| names.iter().map(|name| name.len()).sum());
+        EVENT_BYTES + self.what.len() + person
+    }
+}
+
+/// To the thread that writes.
+enum Job {
+    Record(Entry),
+    Flush(oneshot::Sender<()>),
+    Synchronous(oneshot::Sender<i64>),
+    Close,
+}
+
+/// The sending end.
+#[derive(Debug)]
+pub(super) struct EventWriter {
+    queue: Sender<Job>,
+    shared: Arc<Shared>,
+}
+
+/// What both ends know.
+#[derive(Debug)]
+struct Shared {
+    limits: Limits,
+    queued_events: AtomicUsize,
+    queued_bytes: AtomicUsize,
+    book: Mutex<Book>,
+}
+
+/// The book of losses.
+#[derive(Debug, Default)]
+struct Book {
+    losses: Losses,
+    unsaid: u64,
+    said: Option<Instant>,
+    /// The last loss, until it is said that it is over.
+    lost: Option<Instant>,
+}
+
+impl EventWriter {
+    /// The sending end, and the work of the thread.
+    pub(super) fn new(connection: Connection, folder: &Path, limits: Limits) -> (Self, impl FnOnce() + Send + 'static) {
+        let (sender, queue) = mpsc::channel();
+        let shared = Arc::new(Shared {
+            limits,
+            queued_events: AtomicUsize::new(0),
+            queued_bytes: AtomicUsize::new(0),
+            book: Mutex::default(),
+        });
+        let scribe = Scribe { connection, folder: folder.to_owned(), shared: shared.clone() };
+        (EventWriter { queue: sender, shared }, move || scribe.run(&queue))
+    }
+
+    pub(super) fn record(&self, event: &Event) {
+        let entry = match Entry::new(event) {
+            Ok(entry) => entry,
+            Err(error) => return self.shared.lose(1, &error.to_string()),
+        };
+        let (bytes, limits) = (entry.bytes(), &self.shared.limits);
+        // A little more than the limit gets in when several send at once; that does no harm.
+        let full = self.shared.queued_events.load(Ordering::Relaxed) >= limits.queued_events
+            || self.shared.queued_bytes.load(Ordering::Relaxed) + bytes > limits.queued_bytes;
+        if full {
+            return self.shared.lose(1, "the disk is too slow: too many wait to be written");
+        }
+        self.shared.queued_events.fetch_add(1, Ordering::Relaxed);
+        self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if self.queue.send(Job::Record(entry)).is_err() {
+            self.shared.lose(1, "the record is closed");
+        }
+    }
+
+    pub(super) fn losses(&self) -> Losses {
+        self.shared.book().losses.clone()
+    }
+
+    pub(super) fn flush(&self) -> Result<oneshot::Receiver<()>, DatabaseError> {
+        let (done, flushed) = oneshot::channel();
+        self.queue.send(Job::Flush(done)).map_err(|_| DatabaseError::Closed)?;
+        Ok(flushed)
+    }
+
+    pub(super) fn synchronous(&self) -> Result<oneshot::Receiver<i64>, DatabaseError> {
+        let (answer, asked) = oneshot::channel();
+        self.queue.send(Job::Synchronous(answer)).map_err(|_| DatabaseError::Closed)?;
+        Ok(asked)
+    }
+
+    /// Closed already is as good.
+    pub(super) fn close(&self) {
+        let _ = self.queue.send(Job::Close);
+    }
+}
+
+impl Shared {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // Counting can not panic halfway, so what is behind a poisoned lock is whole.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lose(&self, count: u64, why: &str) {
+        let mut book = self.book();
+        book.losses.count += count;
+        book.losses.last = Some((Timestamp::now(), why.into()));
+        book.unsaid += count;
+        book.lost = Some(Instant::now());
+    }
+
+    /// Says what was lost and not said yet, and that it is over when nothing was lost for as long; neither more often than
+    /// it should. How long until something is due, if anything is.
+    fn say(&self, at_the_end: bool) -> Option<Duration> {
+        let mut book = self.book();
+        let (now, every) = (Instant::now(), self.limits.say_losses_every);
+        if book.unsaid > 0 {
+            let due = book.said.map_or(now, |said| said + every);
+            if due > now && !at_the_end {
+                return Some(due - now);
+            }
+            let why = book.losses.last.as_ref().map_or("", |(_, why)| why);
+            let since_start = book.losses.count;
+            error!(lost = book.unsaid, since_start, why, "events are not recorded; rooms are held all the same");
+            book.unsaid = 0;
+            book.said = Some(now);
+        }
+        let over = book.lost? + every;
+        if over > now {
+            return Some(over - now);
+        }
+        book.lost = None;
+        info!("events are recorded again");
+        None
+    }
+}
+
+/// The writing end.
+struct Scribe {
+    connection: Connection,
+    folder: PathBuf,
+    shared: Arc<Shared>,
+}
+
+impl Scribe {
+    fn run(mut self, queue: &Receiver<Job>) {
+        loop {
+            let due = self.shared.say(false);
+            let first = match due {
+                Some(wait) => queue.recv_timeout(wait),
+                None => queue.recv().map_err(RecvTimeoutError::from),
+            };
+            let mut next = match first {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let mut batch = Vec::new();
+            let mut after = None;
+            while let Some(job) = next {
+                match job {
+                    Job::Record(entry) => batch.push(entry),
+                    other => {
+                        after = Some(other);
+                        break;
+                    }
+                }
+                next = if batch.len() < BATCH { queue.try_recv().ok() } else { None };
+            }
+            self.write(&batch);
+            match after {
+                // Nobody waits any more: fine.
+                Some(Job::Flush(done)) => {
+                    let _ = done.send(());
+                }
+                Some(Job::Synchronous(answer)) => {
+                    if let Ok(value) = self.connection.pragma_query_value(None, "synchronous", |row| row.get(0)) {
+                        let _ = answer.send(value);
+                    }
+                }
+                Some(Job::Close) => break,
+                Some(Job::Record(_)) | None => {}
+            }
+        }
+        self.shared.say(true);
+    }
+
+    fn write(&mut self, batch: &[Entry]) {
+        if batch.is_empty() {
+            return;
+        }
+        let mut written = write(&mut self.connection, batch);
+        if let Err(error) = &written
+            && schema::is_broken(error)
+            && self.begin_anew()
+        {
+            written = write(&mut self.connection, batch);
+        }
+        self.shared.queued_events.fetch_sub(batch.len(), Ordering::Relaxed);
+        self.shared.queued_bytes.fetch_sub(batch.iter().map(Entry::bytes).sum(), Ordering::Relaxed);
+        if let Err(error) = written {
+            let path = self.folder.join(SCHEMA.file);
+            self.shared.lose(batch.len() as u64, &format!("{}: {error}", path.display()));
+        }
+    }
+
+    /// Keeps a file aside that broke while it was in use, and goes on in a new one.
+    fn begin_anew(&mut self) -> bool {
+        let closed = Connection::open_in_memory().map(|nothing| drop(std::mem::replace(&mut self.connection, nothing)));
+        let opened = closed.map_err(|error| error.to_string()).and_then(|()| {
+            let (connection, warnings) = schema::begin_anew(&self.folder, SCHEMA).map_err(|error| error.to_string())?;
+            let bytes = self.shared.limits.events_bytes;
+            bytes.map_or(Ok(()), |bytes| limit(&connection, bytes)).map_err(|error| error.to_string())?;
+            Ok((connection, warnings))
+        });
+        match opened {
+            Ok((connection, warnings)) => {
+                self.connection = connection;
+                warnings.iter().for_each(|warning| error!("{warning}"));
+                true
+            }
+            Err(why) => {
+                error!(why, "the record of events broke and no new one can be made; no events are recorded");
+                false
+            }
+        }
+    }
+}
+
+/// Writes all, or nothing. `IMMEDIATE`, since a transaction that begins by reading is not let wait for a lock later.
+fn write(connection: &mut Connection, batch: &[Entry]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let mut known = transaction.prepare_cached(
+            "SELECT id FROM people WHERE nick = ?1 AND display_name = ?2 AND account = ?3 AND occupant_id = ?4",
+        )?;
+        let mut new = transaction.prepare_cached(
+            "INSERT INTO people (nick, display_name, account, occupant_id) VALUES (?1, ?2, ?3, ?4) RETURNING id",
+        )?;
+        // An event that comes twice is one event.
+        let mut insert = transaction.prepare_cached(
+            "INSERT OR IGNORE INTO events (id, time, service, room, life, kind, person, what)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        for entry in batch {
+            let Entry { id, time, service, room, life, kind, person, what } = entry;
+            let person: Option<i64> = match person {
+                None => None,
+                Some(names) => match known.query_row(names.each_ref(), |row| row.get(0)).optional()? {
+                    Some(id) => Some(id),
+                    None => Some(new.query_row(names.each_ref(), |row| row.get(0))?),
+                },
+            };
+            insert.execute(params![id.number(), time, service, room, life, kind.as_str(), person, what])?;
+        }
+    }
+    transaction.commit()
+}

@@ -1,0 +1,658 @@
+//! The databases of the state folder, on a real disk, in real processes that are killed.
+#![allow(clippy::disallowed_methods)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use innkeeper::config::RoomKey;
+use innkeeper::event::{Departure, Event, EventId, Kind, Person, What, Why};
+use innkeeper::pattern::Pattern;
+use innkeeper::policy::bans::{Ban, Target};
+use innkeeper::policy::identity::OccupantKey;
+use innkeeper::policy::strikes::Stored;
+use innkeeper::store::{
+    Audit, BanId, Database, DatabaseError, Exempted, Filter, Limits, ListEntry, Order, Present, Store,
+};
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+/// Set for a child process: what it is to do, and where.
+const CHILD: &str = "INNKEEPER_STORE_TEST_CHILD";
+
+fn open(folder: &Path, limits: Limits) -> (Database, Vec<String>) {
+    let (store, ..) = Store::open(folder).expect("the state folder");
+    Database::open(&store, limits).expect("the databases")
+}
+
+/// A folder with its databases open, and nothing wrong with them.
+fn fresh() -> (TempDir, Database) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (database, warnings) = open(folder.path(), Limits::default());
+    assert_eq!(warnings, Vec::<String>::new());
+    (folder, database)
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn key(who: &str) -> OccupantKey {
+    OccupantKey::read(who).expect("a key")
+}
+
+fn ban(who: &str, until: Option<Timestamp>) -> Ban {
+    Ban {
+        target: Target::Key(key(who)),
+        service: Some("meet".into()),
+        rooms: Some(Pattern::new("tav*")),
+        until,
+        reason: "spam".into(),
+        note: "third time".into(),
+        by: "uid 1000".into(),
+        at: at("2026-03-01T09:00:00Z"),
+    }
+}
+
+fn audit(what: &str, room: Option<&RoomKey>) -> Audit {
+    Audit {
+        time: at("2026-03-01T10:00:00Z"),
+        who: "uid 1000".into(),
+        service: room.map(|room| (*room.service).into()),
+        room: room.map(|room| (*room.name).into()),
+        action: Some(format!("key {what}").into()),
+        what: what.into(),
+        target: "ada".into(),
+        reason: "too loud".into(),
+        outcome: "done".into(),
+    }
+}
+
+fn person(nick: &str) -> Person {
+    Person { nick: nick.into(), ..Person::default() }
+}
+
+/// Makes events, one millisecond apart.
+struct Maker {
+    last: EventId,
+    time: Timestamp,
+}
+
+impl Maker {
+    fn new(start: &str) -> Self {
+        Maker { last: EventId::default(), time: at(start) }
+    }
+
+    fn event(&mut self, room: &str, what: What) -> Event {
+        self.time += SignedDuration::from_millis(1);
+        self.last = self.last.next(self.time);
+        Event::new(self.last, self.time, "meet", Some(room), Some("life-1"), what)
+    }
+
+    fn joined(&mut self, room: &str, person: Person) -> Event {
+        self.event(room, What::OccupantJoined { person, already_inside: false })
+    }
+}
+
+/// Everything logged by this process so far.
+fn log() -> String {
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no panic").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    static SINK: OnceLock<Sink> = OnceLock::new();
+    let sink = SINK.get_or_init(|| {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).init();
+        sink
+    });
+    String::from_utf8(sink.0.lock().expect("no panic").clone()).expect("text")
+}
+
+fn integrity(path: &Path) -> String {
+    let connection = Connection::open(path).expect("the file opens");
+    connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a check")
+}
+
+// ── opening
+
+#[tokio::test]
+async fn bans_wait_for_the_disk_and_events_do_not() {
+    let (_folder, database) = fresh();
+    assert_eq!(database.synchronous().await.expect("both pragmas"), (1, 2), "1 is NORMAL, 2 is FULL");
+}
+
+#[tokio::test]
+async fn every_file_is_the_owners_alone() {
+    let (folder, database) = fresh();
+    database.add_bans(vec![ban("account:eve@x", None)]).await.expect("stored");
+    let mut seen = Vec::new();
+    for entry in fs::read_dir(folder.path()).expect("a folder") {
+        let entry = entry.expect("an entry");
+        assert_eq!(entry.metadata().expect("metadata").permissions().mode() & 0o777, 0o600, "{entry:?}");
+        seen.push(entry.file_name().into_string().expect("text"));
+    }
+    for file in ["events.db", "events.db-wal", "policy.db", "policy.db-shm", "policy.db-wal"] {
+        assert!(seen.iter().any(|name| name == file), "{file} in {seen:?}");
+    }
+    database.close().await;
+    assert!(!folder.path().join("policy.db-wal").exists(), "a proper end leaves one file each");
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_program_is_refused_and_left_as_it_is() {
+    for file in ["policy.db", "events.db"] {
+        let (folder, database) = fresh();
+        database.close().await;
+        drop(database);
+        let path = folder.path().join(file);
+        Connection::open(&path).and_then(|file| file.pragma_update(None, "user_version", 99)).expect("the pragma");
+        let before = fs::read(&path).expect("the file");
+        let (store, ..) = Store::open(folder.path()).expect("the folder");
+        let error = Database::open(&store, Limits::default()).expect_err("too new");
+        assert!(matches!(error, DatabaseError::Newer { version: 99, known: 1, .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(
+            text.contains(file) && text.contains("newer innkeeper") && text.contains("move the file away"),
+            "{text}"
+        );
+        assert!(fs::read(&path).expect("the file") == before, "{file} was touched");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_file_is_kept_aside_and_said_and_the_start_goes_on() {
+    for (file, harm) in [("policy.db", "head"), ("events.db", "head"), ("policy.db", "middle")] {
+        let (folder, database) = fresh();
+        database.add_bans(vec![ban("account:eve@x", None)]).await.expect("stored");
+        database.close().await;
+        drop(database);
+        let path = folder.path().join(file);
+        let mut bytes = fs::read(&path).expect("the file");
+        match harm {
+            "head" => bytes[..100].fill(b'x'),
+            _ => bytes[4096..].fill(0x5a),
+        }
+        fs::write(&path, &bytes).expect("written");
+        let (database, warnings) = open(folder.path(), Limits::default());
+        assert!(warnings.len() == 1 && warnings[0].contains("is broken"), "{file} {harm}: {warnings:?}");
+        let aside = fs::read_dir(folder.path()).expect("a folder").filter_map(|entry| {
+            let name = entry.expect("an entry").file_name().into_string().expect("text");
+            name.starts_with(&format!("{file}.broken-")).then_some(name)
+        });
+        let aside: Vec<String> = aside.collect();
+        assert_eq!(aside.len(), 1, "{aside:?}");
+        assert!(warnings[0].contains(&aside[0]), "{warnings:?}");
+        assert!(fs::read(folder.path().join(&aside[0])).expect("kept") == bytes, "kept as it was");
+        let left = database.bans(Timestamp::now()).await.expect("a new file").len();
+        assert_eq!(left, usize::from(file == "events.db"), "only what broke is lost");
+        database.add_bans(vec![ban("account:eve@x", None)]).await.expect("stored");
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_breaks_in_use_is_kept_aside_and_recording_goes_on() {
+    let (folder, database) = fresh();
+    let mut maker = Maker::new("2026-03-01T10:00:00Z");
+    for _ in 0..500 {
+        database.record(&maker.joined("tavern", person("ada")));
+    }
+    database.flush().await.expect("open");
+    let path = folder.path().join("events.db");
+    {
+        // A change by somebody else makes the writer read its pages again.
+        let other = Connection::open(&path).expect("the file");
+        other.execute("DELETE FROM events WHERE id = (SELECT min(id) FROM events)", []).expect("deleted");
+        other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("taken over");
+    }
+    let mut bytes = fs::read(&path).expect("the file");
+    bytes[4096..].fill(0x5a);
+    fs::write(&path, bytes).expect("written");
+    database.record(&maker.joined("tavern", person("bob")));
+    database.flush().await.expect("open");
+    let found = database.events(Filter::default()).await.expect("a new file");
+    assert_eq!((found.len(), database.losses().count), (1, 0));
+    database.close().await;
+    assert_eq!(integrity(&path), "ok");
+}
+
+#[tokio::test]
+async fn the_folder_stays_ours_while_the_databases_are_open_and_nothing_is_taken_after_the_end() {
+    let (folder, database) = fresh();
+    assert!(Store::open(folder.path()).is_err());
+    let other = database.clone();
+    let mut maker = Maker::new("2026-03-01T10:00:00Z");
+    database.record(&maker.joined("tavern", person("ada")));
+    database.close().await;
+    other.record(&maker.joined("tavern", person("bob")));
+    assert_eq!(other.losses().count, 1);
+    let refused = other.add_bans(vec![ban("account:eve@x", None)]).await;
+    assert!(matches!(refused, Err(DatabaseError::Closed)), "{refused:?}");
+    other.close().await;
+    drop((database, other));
+    let (database, _) = open(folder.path(), Limits::default());
+    assert_eq!(database.events(Filter::default()).await.expect("readable").len(), 1, "what had queued was written");
+}
+
+// ── policy
+
+#[tokio::test]
+async fn bans_are_added_found_lifted_and_end_and_an_id_is_never_given_twice() {
+    let (folder, database) = fresh();
+    let (now, later) = (at("2026-03-01T10:00:00Z"), at("2026-03-01T11:00:00Z"));
+    let given = vec![ban("account:eve@x", None), ban("name:mallory", Some(later)), ban("hint:x", None)];
+    let ids = database.add_bans(given.clone()).await.expect("stored");
+    database.close().await;
+    drop(database);
+    let (database, _) = open(folder.path(), Limits::default());
+    let stored = database.bans(now).await.expect("readable");
+    assert_eq!(stored.iter().map(|stored| stored.id).collect::<Vec<_>>(), ids);
+    assert_eq!(stored.into_iter().map(|stored| stored.ban).collect::<Vec<_>>(), given);
+    assert_eq!(database.bans(later).await.expect("readable").len(), 2, "an ended ban is not in force");
+    assert!(database.ban(ids[1]).await.expect("readable").is_some(), "and is still known");
+    assert_eq!(database.forget_ended(later).await.expect("stored"), 1);
+    assert_eq!(database.ban(ids[1]).await.expect("readable"), None);
+    assert!(database.lift_ban(ids[2]).await.expect("stored"));
+    assert!(!database.lift_ban(ids[2]).await.expect("stored"));
+    let BanId(next) = database.add_bans(vec![ban("hint:y", None)]).await.expect("stored")[0];
+    assert!(next > ids[2].0, "{next}");
+}
+
+#[tokio::test]
+async fn a_list_is_replaced_at_once_and_touches_no_other_source() {
+    let (_folder, database) = fresh();
+    let time = at("2026-03-01T10:00:00Z");
+    let entry = |item: &str| ListEntry { item: item.into(), reason: "spam".into(), time };
+    let entries = |items: &[&str]| items.iter().map(|item| entry(item)).collect::<Vec<_>>();
+    database.replace_list("a", entries(&["1", "2"])).await.expect("stored");
+    database.replace_list("b", entries(&["1"])).await.expect("stored");
+    database.replace_list("a", entries(&["2", "3", "3"])).await.expect("stored");
+    database.list("b", entry("9")).await.expect("stored");
+    assert!(database.unlist("b", "1").await.expect("stored"));
+    assert!(!database.unlist("b", "1").await.expect("stored"));
+    let expected = [("a", "2"), ("a", "3"), ("b", "9")].map(|(source, item)| (source.into(), entry(item)));
+    assert_eq!(database.lists().await.expect("readable"), expected);
+
+    let exempted = |entry: &str| Exempted { who: "ada@x".into(), entry: entry.into() };
+    database.exempt(exempted("{}")).await.expect("stored");
+    database.exempt(exempted("{\"by\":\"uid 0\"}")).await.expect("stored");
+    assert_eq!(database.exempted().await.expect("readable"), [exempted("{\"by\":\"uid 0\"}")]);
+    assert!(database.judge_again("ada@x").await.expect("stored"));
+    assert!(!database.judge_again("ada@x").await.expect("stored"));
+}
+
+#[tokio::test]
+async fn a_ban_that_somebody_else_wrote_wrongly_takes_no_other_with_it() {
+    let (folder, database) = fresh();
+    let ids = database.add_bans(vec![ban("name:eve", None), ban("name:mallory", None)]).await.expect("stored");
+    let other = Connection::open(folder.path().join("policy.db")).expect("the file");
+    other.execute("UPDATE bans SET ban = '{}' WHERE id = ?1", [ids[0].0]).expect("changed");
+    let found = database.bans(Timestamp::now()).await.expect("readable");
+    assert_eq!(found.iter().map(|stored| stored.id).collect::<Vec<_>>(), ids[1..]);
+    assert!(database.lift_ban(ids[0]).await.expect("stored"));
+}
+
+#[tokio::test]
+async fn a_restart_repeats_no_welcome_and_forgets_no_strike_and_knows_who_was_inside() {
+    let (folder, database) = fresh();
+    let (tavern, cellar) = (RoomKey::new("meet", "tavern"), RoomKey::new("meet", "cellar"));
+    let (now, soon, later) = (at("2026-03-01T10:00:00Z"), at("2026-03-01T10:30:00Z"), at("2026-03-01T11:00:00Z"));
+    let strikes = |who: &str, until: &[Timestamp]| Stored { who: key(who), until: until.to_vec() };
+    database.keep_strikes(&tavern, strikes("account:eve@x", &[soon])).await.expect("stored");
+    database.keep_strikes(&tavern, strikes("account:eve@x", &[soon, later])).await.expect("stored");
+    database.keep_strikes(&cellar, strikes("name:bob", &[soon])).await.expect("stored");
+    database.keep_strikes(&cellar, strikes("name:ann", &[soon])).await.expect("stored");
+    database.keep_strikes(&cellar, strikes("name:ann", &[])).await.expect("stored");
+    assert!(database.welcome(&tavern, "life-1", "account:ada@x").await.expect("stored"));
+    let here = Present { room: tavern.clone(), life: Some("life-1".into()), people: "[{\"nick\":\"ada\"}]".into() };
+    let gone = Present { room: cellar.clone(), life: None, people: "[]".into() };
+    database.keep_present(vec![here.clone(), gone]).await.expect("stored");
+    database.keep_present(vec![here.clone()]).await.expect("stored");
+    database.close().await;
+    drop(database);
+
+    let (database, _) = open(folder.path(), Limits::default());
+    let expected = [(cellar, strikes("name:bob", &[soon])), (tavern.clone(), strikes("account:eve@x", &[soon, later]))];
+    assert_eq!(database.strikes(now).await.expect("readable"), expected);
+    assert_eq!(database.strikes(soon).await.expect("readable"), [(tavern.clone(), strikes("account:eve@x", &[later]))]);
+    assert!(!database.welcome(&tavern, "life-1", "account:ada@x").await.expect("stored"), "no second welcome");
+    assert!(database.welcome(&tavern, "life-2", "account:ada@x").await.expect("stored"), "but in a new life");
+    database.begin_life(&tavern, "life-2").await.expect("stored");
+    assert!(database.welcomed(&tavern, "life-1").await.expect("readable").is_empty());
+    assert_eq!(database.welcomed(&tavern, "life-2").await.expect("readable"), ["account:ada@x".into()]);
+    assert_eq!(database.present().await.expect("readable"), [here]);
+}
+
+#[tokio::test]
+async fn the_audit_is_only_added_to() {
+    let (folder, database) = fresh();
+    let tavern = RoomKey::new("meet", "tavern");
+    let first = database.audit(audit("kick", Some(&tavern))).await.expect("stored");
+    let second = database.audit(audit("reload", None)).await.expect("stored");
+    assert!(first < second);
+    let all = database.audit_of(None, 10).await.expect("readable");
+    assert_eq!(all, [(second, audit("reload", None)), (first, audit("kick", Some(&tavern)))]);
+    assert_eq!(database.audit_of(None, 1).await.expect("readable").len(), 1);
+    assert_eq!(database.audit_of(Some(&tavern), 10).await.expect("readable"), [all[1].clone()]);
+    assert_eq!(database.audit_of_action("key kick").await.expect("readable"), [all[1].clone()]);
+    let other = Connection::open(folder.path().join("policy.db")).expect("the file");
+    for harm in ["UPDATE audit SET who = 'nobody'", "DELETE FROM audit"] {
+        let error = other.execute(harm, []).expect_err("it stays").to_string();
+        assert!(error.contains("only added to"), "{error}");
+    }
+}
+
+// ── events
+
+#[tokio::test]
+async fn events_are_found_by_room_kind_person_time_and_place() {
+    let (folder, database) = fresh();
+    let mut maker = Maker::new("2026-03-01T10:00:00Z");
+    let ada = Person {
+        display_name: Some("Ada L.".into()),
+        real_jid: Some("ada@meet.example/web-1".into()),
+        occupant_id: Some("oid-ada".into()),
+        ..person("a1b2c3d4")
+    };
+    let mut events = vec![
+        maker.joined("tavern", ada.clone()),
+        maker.joined("cellar", person("bob")),
+        maker.event("tavern", What::RoomLost(Why { cause: "kicked".into(), text: "x".into() })),
+        maker.joined("tavern", person("bob")),
+    ];
+    events
+        .push(maker.event("tavern", What::OccupantLeft { person: ada, how: Departure::Left, by: None, reason: None }));
+    maker.time += SignedDuration::from_hours(25);
+    events.push(maker.event("tavern", What::RoomHeld));
+    for event in &events {
+        database.record(event);
+    }
+    // One event that comes twice is one event.
+    database.record(&events[0]);
+    database.flush().await.expect("open");
+
+    let text = |text: &str| Some(Box::<str>::from(text));
+    let tavern = || Filter { service: text("meet"), room: text("tavern"), ..Filter::default() };
+    let day = events[5].time - SignedDuration::from_hours(24);
+    let who = |name: &str| Filter { who: text(name), ..Filter::default() };
+    for (filter, expected) in [
+        (Filter::default(), vec![0, 1, 2, 3, 4, 5]),
+        (tavern(), vec![0, 2, 3, 4, 5]),
+        (Filter { room: text("tavern"), ..Filter::default() }, vec![0, 2, 3, 4, 5]),
+        (Filter { since: Some(day), ..tavern() }, vec![5]),
+        (Filter { until: Some(day), ..tavern() }, vec![0, 2, 3, 4]),
+        (Filter { since: Some(events[1].time), until: Some(events[3].time), ..Filter::default() }, vec![1, 2]),
+        (Filter { kinds: vec![Kind::OccupantJoined], ..Filter::default() }, vec![0, 1, 3]),
+        (Filter { kinds: vec![Kind::RoomLost, Kind::OccupantLeft], ..tavern() }, vec![2, 4]),
+        (Filter { life: text("life-2"), ..tavern() }, vec![]),
+        (who("a1b2c3d4"), vec![0, 4]),
+        (who("Ada L."), vec![0, 4]),
+        (who("ada@meet.example"), vec![0, 4]),
+        (who("oid-ada"), vec![0, 4]),
+        (who("bob"), vec![1, 3]),
+        (who(""), vec![]),
+        (Filter { who: text("bob"), ..tavern() }, vec![3]),
+        (Filter { after: Some(events[2].id), ..Filter::default() }, vec![3, 4, 5]),
+        (Filter { after: Some(events[2].id), ..tavern() }, vec![3, 4, 5]),
+        (Filter { limit: Some(2), ..tavern() }, vec![0, 2]),
+        (Filter { limit: Some(2), order: Order::NewestFirst, ..tavern() }, vec![5, 4]),
+        (Filter { limit: Some(1), order: Order::NewestFirst, ..Filter::default() }, vec![5]),
+    ] {
+        let found = database.events(filter.clone()).await.expect("readable");
+        let expected: Vec<&Event> = expected.into_iter().map(|at: usize| &events[at]).collect();
+        let found: Vec<Event> = found.iter().map(|record| record.event().expect("our own")).collect();
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{filter:?}");
+    }
+    let record = &database.events(tavern()).await.expect("readable")[0];
+    assert_eq!(record.json().expect("JSON"), serde_json::to_value(&events[0]).expect("JSON"));
+
+    database.close().await;
+    drop(database);
+    let (database, _) = open(folder.path(), Limits::default());
+    assert_eq!(database.last_event(), events[5].id, "ids go on from the last one");
+}
+
+#[tokio::test]
+async fn whoever_records_never_waits_for_the_disk_and_what_finds_no_place_is_counted() {
+    const ROUNDS: u64 = 5_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let limits = Limits { queued_events: 4_000, ..Limits::default() };
+    let (database, _) = open(folder.path(), limits);
+    // While this lock is held nothing can be written.
+    let other = Connection::open(folder.path().join("events.db")).expect("the file");
+    other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let mut maker = Maker::new("2026-03-01T10:00:00Z");
+    let begun = Instant::now();
+    for _ in 0..ROUNDS {
+        database.record(&maker.joined("tavern", person("ada")));
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(1), "{ROUNDS} events took the sender {took:?}");
+    other.execute_batch("ROLLBACK").expect("released");
+    database.flush().await.expect("open");
+    let lost = database.losses().count;
+    let connection = Connection::open(folder.path().join("events.db")).expect("the file");
+    let stored: u64 = connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).expect("a count");
+    // A batch that is already in the writer's hands still takes its place.
+    assert_eq!((stored, lost), (4_000, 1_000));
+}
+
+#[tokio::test]
+async fn a_thousand_events_a_second_delay_nobody_and_are_all_stored() {
+    const SECONDS: u64 = 3;
+    let (folder, database) = fresh();
+    let mut maker = Maker::new("2026-03-01T10:00:00Z");
+    let (mut spent, mut slices) = (Duration::ZERO, tokio::time::interval(Duration::from_millis(10)));
+    for slice in 0..SECONDS * 100 {
+        slices.tick().await;
+        for n in 0..10 {
+            let event = maker.joined(&format!("room-{}", slice % 200), person(&format!("nick-{n}")));
+            let begun = Instant::now();
+            database.record(&event);
+            spent += begun.elapsed();
+        }
+    }
+    database.flush().await.expect("open");
+    assert_eq!(database.losses().count, 0);
+    let each = spent / (u32::try_from(SECONDS).expect("small") * 1_000);
+    assert!(each < Duration::from_micros(200), "{each:?} for each event");
+    let connection = Connection::open(folder.path().join("events.db")).expect("the file");
+    let stored: u64 = connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).expect("a count");
+    assert_eq!(stored, SECONDS * 1_000);
+}
+
+#[tokio::test]
+async fn when_the_record_is_full_bans_go_on_and_the_loss_is_said_once_in_its_time() {
+    log();
+    let folder = tempfile::tempdir().expect("a folder");
+    let limits = Limits { events_bytes: Some(200_000), ..Limits::default() };
+    let (database, _) = open(folder.path(), limits);
+    let mut maker = Maker::new("2026-03-01T10:00:00Z");
+    let mut rounds = 0;
+    while database.losses().count < 500 {
+        rounds += 1;
+        assert!(rounds < 100, "200 kB never get full");
+        for _ in 0..100 {
+            database.record(&maker.joined("tavern", person("ada")));
+        }
+        database.flush().await.expect("open");
+        database.add_bans(vec![ban("account:eve@x", None)]).await.expect("bans have a file of their own");
+    }
+    let (_, why) = database.losses().last.expect("lost a moment ago");
+    assert!(why.contains("full"), "{why}");
+    let said = || log().lines().filter(|line| line.contains("not recorded") && line.contains(&*why)).count();
+    // Many batches were refused, and smaller ones found a place between them.
+    assert_eq!(said(), 1, "{}", log());
+    assert_eq!(database.bans(Timestamp::now()).await.expect("readable").len(), rounds);
+    database.close().await;
+    assert_eq!(said(), 2, "the end says what was not said yet");
+}
+
+#[tokio::test]
+async fn when_nothing_is_lost_any_more_that_is_said_too() {
+    log();
+    let folder = tempfile::tempdir().expect("a folder");
+    let every = Duration::from_millis(50);
+    let (database, _) = open(folder.path(), Limits { queued_events: 0, say_losses_every: every, ..Limits::default() });
+    database.record(&Maker::new("2026-03-01T10:00:00Z").joined("tavern", person("ada")));
+    // The writer learns of it with the next thing that it is asked.
+    database.flush().await.expect("open");
+    let begun = Instant::now();
+    while !log().contains("events are recorded again") {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{}", log());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+// ── processes that are killed
+
+/// Starts this binary again as a child that runs only [`child`].
+fn start(work: &str, folder: &Path, wrapper: Option<&str>) -> Child {
+    let exe: PathBuf = std::env::current_exe().expect("this binary");
+    let mut command = match wrapper {
+        None => Command::new(exe),
+        Some(wrapper) => {
+            let mut command = Command::new("sh");
+            command.arg("-c").arg(wrapper).arg(exe);
+            command
+        }
+    };
+    command
+        .args(["--exact", "child", "--nocapture", "--quiet"])
+        .env(CHILD, format!("{work} {}", folder.display()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a child")
+}
+
+/// Not a test of its own: what the children of the tests below do.
+#[tokio::test]
+async fn child() {
+    let Ok(task) = std::env::var(CHILD) else { return };
+    let (work, folder) = task.split_once(' ').expect("a task");
+    let (database, warnings) = open(Path::new(folder), Limits::default());
+    assert_eq!(warnings, Vec::<String>::new());
+    match work {
+        "write" => writes_until_killed(&database).await,
+        "fill" => fills_the_disk(&database).await,
+        other => panic!("no such work: {other}"),
+    }
+}
+
+/// 1,000 writes, eight at a time, each said on standard output once it is acknowledged.
+async fn writes_until_killed(database: &Database) {
+    let mut maker = Maker { last: database.last_event(), time: Timestamp::now() };
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..8 {
+        let database = database.clone();
+        tasks.spawn(async move {
+            for n in 0..125 {
+                let id = database.audit(audit(&format!("{task}-{n}"), None)).await.expect("stored");
+                println!("acknowledged {}", id.0);
+            }
+        });
+    }
+    for _ in 0..1_000 {
+        database.record(&maker.joined("tavern", person("ada")));
+    }
+    while tasks.join_next().await.is_some() {}
+    println!("done");
+}
+
+#[tokio::test]
+async fn killed_a_hundred_times_in_the_middle_of_writes_nothing_acknowledged_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut acknowledged = BTreeSet::new();
+    let mut interrupted = 0;
+    for round in 0..100_usize {
+        let mut child = start("write", folder.path(), None);
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        // Killed after another number of writes each time: 1 to 400, spread by a step that shares no factor.
+        let last = 1 + round * 167 % 400;
+        let mut seen = 0;
+        let mut take = |line: String| {
+            if let Some((_, id)) = line.split_once("acknowledged ") {
+                acknowledged.insert(id.trim().parse::<i64>().expect("an id"));
+            }
+            line.contains("done")
+        };
+        while seen < last {
+            let line = lines.next().expect("the child writes on").expect("text");
+            seen += usize::from(line.contains("acknowledged"));
+            take(line);
+        }
+        child.kill().expect("SIGKILL");
+        // What stood in the pipe was acknowledged too; the last line may be cut off.
+        let done = lines.map_while(Result::ok).filter(|line| line.contains('\u{0}') || take(line.clone())).count();
+        interrupted += usize::from(done == 0);
+        child.wait().expect("ended");
+    }
+    assert!(interrupted >= 95, "only {interrupted} children were killed in the middle");
+    for file in ["policy.db", "events.db"] {
+        assert_eq!(integrity(&folder.path().join(file)), "ok", "{file}");
+    }
+    let (database, warnings) = open(folder.path(), Limits::default());
+    assert_eq!(warnings, Vec::<String>::new());
+    let stored: BTreeSet<i64> =
+        database.audit_of(None, 1_000_000).await.expect("readable").into_iter().map(|(id, _)| id.0).collect();
+    let lost: Vec<_> = acknowledged.difference(&stored).collect();
+    assert!(acknowledged.len() > 10_000 && lost.is_empty(), "{} acknowledged, lost: {lost:?}", acknowledged.len());
+}
+
+/// Under a limit of file size writes fail as on a full disk; then the limit goes, and writing goes on.
+async fn fills_the_disk(database: &Database) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = |bytes| setrlimit(Resource::Fsize, Rlimit { current: bytes, ..getrlimit(Resource::Fsize) });
+    limit(Some(600_000)).expect("a limit");
+    let mut maker = Maker::new("2026-03-01T10:00:00Z");
+    let mut rounds = 0;
+    while database.losses().count == 0 {
+        rounds += 1;
+        assert!(rounds < 200, "600 kB never get full");
+        for _ in 0..100 {
+            database.record(&maker.joined("tavern", person("ada")));
+        }
+        database.flush().await.expect("open");
+    }
+    database.add_bans(vec![ban("account:eve@x", None)]).await.expect("a ban is stored while events are lost");
+    // A ban that can not be stored is said to whoever asked, and no more than that happens.
+    limit(Some(1)).expect("a limit");
+    let error = database.add_bans(vec![ban("account:eve@x", None)]).await.expect_err("no place");
+    assert!(error.to_string().ends_with("policy.db: not stored"), "{error}");
+    limit(None).expect("no limit");
+    database.add_bans(vec![ban("account:eve@x", None)]).await.expect("stored again");
+    let lost = database.losses().count;
+    database.record(&maker.joined("tavern", person("bob")));
+    database.flush().await.expect("open");
+    assert_eq!(database.losses().count, lost, "recorded again");
+    assert_eq!(database.bans(Timestamp::now()).await.expect("readable").len(), 2);
+    println!("survived");
+}
+
+#[test]
+fn when_the_disk_refuses_writes_the_daemon_goes_on_and_records_again_when_there_is_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // 25 is SIGXFSZ; what is ignored stays ignored over exec.
+    let child = start("fill", folder.path(), Some("trap '' 25; exec \"$0\" \"$@\""));
+    let output = child.wait_with_output().expect("ended");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("survived"), "{text}");
+    for file in ["policy.db", "events.db"] {
+        assert_eq!(integrity(&folder.path().join(file)), "ok", "{file}");
+    }
+}
