@@ -14,6 +14,7 @@ use crate::capture::equiv::{self, Report, Verdict};
 use crate::capture::explain;
 use crate::capture::show::{self, Block, BlockKind};
 use crate::capture::{self, Content, Dialogue, Direction, MOST_BYTES, Unreadable};
+use crate::runtime::replay;
 use crate::telemetry::text::printable;
 use crate::xml;
 
@@ -25,6 +26,8 @@ pub(super) enum Capture {
     Explain(Explain),
     /// Compare what two clients said; exit code 1 where they differ
     Diff(Diff),
+    /// Play the server of a capture to this program's own client; exit code 1 where it says something else
+    Replay(Replay),
 }
 
 #[derive(Debug, Args)]
@@ -66,12 +69,23 @@ pub(super) struct Diff {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// What was recorded
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 impl Capture {
     pub(super) fn go(self) -> Exit {
         let done = match self {
             Capture::Show(verb) => verb.go(),
             Capture::Explain(verb) => verb.go(),
             Capture::Diff(verb) => verb.go(),
+            Capture::Replay(verb) => verb.go(),
         };
         done.unwrap_or_else(|complaint| {
             eprintln!("innkeeper: {}", printable(&complaint));
@@ -219,6 +233,22 @@ impl Diff {
     fn go(self) -> Result<Exit, String> {
         let (recorded, ours) = (read(&self.recorded)?, read(&self.ours)?);
         let reports = equiv::diff(&recorded, &ours);
+        if self.json {
+            print::out(&pretty(&reports_json(&reports)));
+        } else {
+            print::out(&report_page(&reports, Paint::of_stdout()));
+        }
+        Ok(if reports.iter().any(Report::differs) { Exit::Failed } else { Exit::Done })
+    }
+}
+
+impl Replay {
+    fn go(self) -> Result<Exit, String> {
+        let dialogue = read(&self.file)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| format!("no event loop: {error}"))?;
+        let reports = runtime.block_on(replay::replay(&dialogue));
+        let reports = reports.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
         if self.json {
             print::out(&pretty(&reports_json(&reports)));
         } else {

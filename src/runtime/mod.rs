@@ -8,6 +8,7 @@ pub mod connect;
 pub mod files;
 pub mod handshake;
 pub mod recorder;
+pub mod replay;
 pub mod running;
 pub mod session;
 pub mod supervisor;
