@@ -3,13 +3,15 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 600
 
-.PHONY: help demo test bench fuzz lint install-deps
+.PHONY: help demo test test-captures bench fuzz lint install-deps
 
 help:
 	@echo "make demo          hold three rooms on a real Prosody, kill it, and watch them come back"
 	@echo "make test          all tests, the live ones on a real Prosody"
+	@echo "make test-captures DIR=…"
+	@echo "                   explain the captures in a folder, and compare with what is expected of them"
 	@echo "make bench         time and memory for 10, 100 and 1000 rooms, beside what the server itself needs"
-	@echo "make fuzz          fuzz the XML layer, $(FUZZ_SECONDS) s for each target (needs cargo-fuzz and a nightly toolchain)"
+	@echo "make fuzz          fuzz the XML layer and the readers of captures, $(FUZZ_SECONDS) s for each target (needs cargo-fuzz and a nightly toolchain)"
 	@echo "make lint          formatting, clippy and documentation, warnings denied"
 	@echo "make install-deps  install Prosody and a C compiler with apt-get where they are missing"
 
@@ -19,6 +21,10 @@ demo: install-deps
 
 test: install-deps
 	$(CARGO) test
+
+test-captures:
+	@test -d "$(DIR)" || { echo "make test-captures DIR=…: no folder of captures at \"$(DIR)\"" >&2; exit 1; }
+	INNKEEPER_CAPTURES="$(abspath $(DIR))" $(CARGO) test --test captures -- --ignored --nocapture foreign
 
 bench: install-deps
 	$(CARGO) bench --bench hold -- $(SECTIONS)
