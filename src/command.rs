@@ -1,11 +1,17 @@
 //! What may be asked of the running daemon, and what it answers. Pure; the JSON is what the control socket carries.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use crate::rights::{Rights, Scope};
 
 /// A request on the control socket: one line of JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub enum Command {
+    /// Whether all is well, in a few numbers; open to everybody who reaches us.
+    Health,
     /// Counts, sessions and services.
     Status,
     /// All rooms, one row each.
@@ -55,26 +61,73 @@ impl Command {
     #[must_use]
     pub fn changes(&self) -> bool {
         match self {
-            Command::Status | Command::Rooms | Command::Room { .. } | Command::WhyRoom { .. } => false,
+            Command::Health | Command::Status | Command::Rooms | Command::Room { .. } | Command::WhyRoom { .. } => {
+                false
+            }
             Command::Reload { plan } => !plan,
             Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } => true,
         }
     }
 }
 
-/// Who asks; goes to the audit log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Who asks, and what they may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requester {
-    /// The peer's user id, as the kernel says.
-    pub uid: u32,
-    /// The peer's process id, as the kernel says.
-    pub pid: Option<u32>,
+    /// Goes to the audit log.
+    pub who: Who,
+    /// What [`crate::control::auth`] judges by.
+    pub rights: Rights,
+}
+
+/// Somebody who asks. Shown as it is kept beside what they said: `uid 1000`, `token games`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// A process at a Unix socket.
+    Unix {
+        /// Its user id, as the kernel says.
+        uid: u32,
+        /// Its process id, as the kernel says.
+        pid: Option<u32>,
+    },
+    /// The bearer of a token.
+    Token {
+        /// The token's name in the configuration.
+        name: Box<str>,
+    },
+    /// Somebody who showed nothing.
+    Nobody,
+}
+
+impl Who {
+    /// What to tell them when they lack a scope.
+    #[must_use]
+    pub fn lacks(&self, scope: Scope) -> String {
+        match self {
+            Who::Unix { uid, .. } => {
+                format!("user {uid} may ask for facts only; to change something be in group innkeeper-admin")
+            }
+            Who::Token { name } => format!("token \"{name}\" does not have the scope \"{scope}\""),
+            Who::Nobody => "this takes a token".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Who::Unix { uid, .. } => write!(f, "uid {uid}"),
+            Who::Token { name } => write!(f, "token {name}"),
+            Who::Nobody => f.write_str("nobody"),
+        }
+    }
 }
 
 /// The daemon's answer: one line of JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "kebab-case")]
 pub enum Reply {
+    /// To [`Command::Health`].
+    Health(Health),
     /// To [`Command::Status`].
     Status(Box<StatusReply>),
     /// To [`Command::Rooms`].
@@ -103,6 +156,26 @@ pub enum Reply {
         /// What is wrong and what to do, in one sentence.
         text: String,
     },
+}
+
+/// Whether all is well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok` when every desired room is held, else `degraded`.
+    pub status: String,
+    /// The program's version.
+    pub version: String,
+    /// How many rooms.
+    pub rooms: HealthRooms,
+}
+
+/// How many rooms there are and should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthRooms {
+    /// Wanted by somebody, and not suspended.
+    pub desired: usize,
+    /// Held of these.
+    pub held: usize,
 }
 
 /// What a reload changes, or would change.
@@ -234,11 +307,11 @@ pub struct OccupantRow {
 /// One voice for or against holding a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceRow {
-    /// `configuration` or `command line`.
+    /// `configuration`, `command line` or `http`.
     pub source: String,
     /// `hold`, `release` or `suspend`.
     pub says: String,
-    /// Where or who: file and line, or the user id.
+    /// Where or who: file and line, the user id, or the token's name.
     pub who: String,
     /// When, RFC 3339 UTC; empty for the configuration.
     pub when: String,

@@ -208,7 +208,7 @@ pub fn sources(config: &Config, overrides: &Overrides, now: Timestamp, room: &Ro
             Says::Suspend { until } => ("suspend", until),
         };
         rows.push(SourceRow {
-            source: "command line".to_owned(),
+            source: if said.who.starts_with("token ") { "http" } else { "command line" }.to_owned(),
             says: says.to_owned(),
             who: said.who.clone(),
             when: said.when.to_string(),

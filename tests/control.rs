@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use innkeeper::command::{self, Reply, Requester, RoomRow, RoomState, refused};
+use innkeeper::command::{self, Reply, Requester, RoomRow, RoomState, Who, refused};
 use innkeeper::control::{self, BindError, Groups, Listener};
 use innkeeper::store::Store;
 use tempfile::TempDir;
@@ -180,7 +180,8 @@ fn root_and_the_admin_group_may_do_all_the_read_group_facts_and_others_nothing()
     assert_eq!(as_user(&daemon, 0, 0, &[], changes[0]).0, Some(0));
 
     let asked = daemon.asked.lock().unwrap();
-    assert!(asked.iter().all(|(_, requester)| [0, SOMEBODY].contains(&requester.uid) && requester.pid.is_some()));
+    let known = |who: &Who| matches!(who, Who::Unix { uid: 0 | SOMEBODY, pid: Some(_) });
+    assert!(asked.iter().all(|(_, requester)| known(&requester.who)));
     let changed = asked.iter().filter(|(command, _)| command.changes()).count();
     assert_eq!(changed, 3 * 3 + 1, "only the admin group's and root's");
 }
@@ -214,7 +215,8 @@ fn the_daemons_own_user_may_do_everything_and_refusals_end_with_1() {
     let asked = daemon.asked.lock().unwrap().last().cloned().unwrap();
     let wanted =
         command::Command::Suspend { room: "tavern".into(), for_seconds: Some(7200), reason: Some("party".into()) };
-    assert_eq!((asked.0, asked.1.uid), (wanted, rustix::process::geteuid().as_raw()));
+    let own = rustix::process::geteuid().as_raw();
+    assert_eq!((asked.0, asked.1.who.to_string()), (wanted, format!("uid {own}")));
     let output = run(&["hold", "nowhere"]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "innkeeper: no room \\u{1b}[31m\n");

@@ -1,13 +1,22 @@
-//! The control socket: one line of JSON in, one line of JSON out. No decisions are made here.
+//! How the daemon is asked: the control socket (one line of JSON in, one line of JSON out) and HTTP. Commands are
+//! carried out by the supervisor; only who may ask is judged here, in [`auth`].
 #![allow(clippy::disallowed_methods)]
 
 use std::path::{Path, PathBuf};
 
-pub use client::{ClientError, ask};
-pub use unix::{Asked, BindError, Groups, Listener, serve};
+use tokio::sync::oneshot;
 
+use crate::command::{Command, Reply, Requester};
+
+pub use client::{ClientError, ask};
+pub use unix::{BindError, Groups, Listener, serve};
+
+pub mod auth;
 mod client;
 mod unix;
+
+/// A command, who asks, and where the answer goes. Sent by [`auth::ask`] alone.
+pub type Asked = (Command, Requester, oneshot::Sender<Reply>);
 
 /// Longest request, and what a client accepts as one line of a request, bytes.
 pub const REQUEST_BYTES: usize = 64 * 1024;

@@ -17,20 +17,18 @@ use std::time::Duration;
 use rustix::fs::{Gid, Mode};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::{PATIENCE, REQUEST_BYTES, read_socket};
-use crate::command::{Command, Reply, Requester, refused};
+use super::{Asked, PATIENCE, REQUEST_BYTES, auth, read_socket};
+use crate::command::{Command, Reply, Requester, Who, refused};
+use crate::rights::Rights;
 use crate::store::Store;
 
 /// Connections at a time, over both sockets.
 const CONNECTIONS: usize = 32;
-
-/// A command, who asks, and where the answer goes.
-pub type Asked = (Command, Requester, oneshot::Sender<Reply>);
 
 /// The groups that may connect, by number; `None` where the machine does not have the group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,20 +74,14 @@ pub enum BindError {
     },
 }
 
-/// What the peers of a socket may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    Everything,
-    Facts,
-}
-
 /// One socket; removed again when dropped.
 #[derive(Debug)]
 struct Socket {
     listener: UnixListener,
     path: PathBuf,
     inode: (u64, u64),
-    scope: Scope,
+    /// What its peers may do.
+    rights: Rights,
     /// Whether the socket has its group, so that whoever could connect is a member (or root, or ourselves).
     grouped: bool,
 }
@@ -121,10 +113,10 @@ impl Listener {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(|source| BindError::Io { path: path.to_owned(), source })?;
         }
-        let mut sockets = vec![open(path, groups.admin, Scope::Everything, &mut warnings)?];
+        let mut sockets = vec![open(path, groups.admin, Rights::all(), &mut warnings)?];
         let read = read_socket(path);
         if groups.read.is_some() {
-            sockets.push(open(&read, groups.read, Scope::Facts, &mut warnings)?);
+            sockets.push(open(&read, groups.read, Rights::facts(), &mut warnings)?);
         } else {
             clear(&read)?;
         }
@@ -132,7 +124,7 @@ impl Listener {
     }
 }
 
-fn open(path: &Path, group: Option<u32>, scope: Scope, warnings: &mut Vec<String>) -> Result<Socket, BindError> {
+fn open(path: &Path, group: Option<u32>, rights: Rights, warnings: &mut Vec<String>) -> Result<Socket, BindError> {
     let fail = |source| BindError::Io { path: path.to_owned(), source };
     clear(path)?;
     // Nobody but ourselves may connect before the group is right.
@@ -152,7 +144,7 @@ fn open(path: &Path, group: Option<u32>, scope: Scope, warnings: &mut Vec<String
     }
     fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(fail)?;
     let found = fs::symlink_metadata(path).map_err(fail)?;
-    Ok(Socket { listener, path: path.to_owned(), inode: (found.dev(), found.ino()), scope, grouped })
+    Ok(Socket { listener, path: path.to_owned(), inode: (found.dev(), found.ino()), rights, grouped })
 }
 
 /// Removes a socket on which nobody listens any more.
@@ -219,23 +211,19 @@ async fn accept(sockets: &[Socket]) -> (io::Result<UnixStream>, &Socket) {
 }
 
 /// Who the peer is and what it may do; or what to tell a peer that may do nothing.
-fn access(stream: &UnixStream, socket: &Socket, own: u32) -> Result<(Requester, Scope), String> {
+fn access(stream: &UnixStream, socket: &Socket, own: u32) -> Result<Requester, String> {
     let peer = stream.peer_cred().map_err(|error| format!("the kernel does not say who asks: {error}"))?;
-    let requester = Requester { uid: peer.uid(), pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()) };
+    let who = Who::Unix { uid: peer.uid(), pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()) };
     if peer.uid() == 0 || peer.uid() == own {
-        return Ok((requester, Scope::Everything));
+        return Ok(Requester { who, rights: Rights::all() });
     }
     if socket.grouped {
-        return Ok((requester, socket.scope));
+        return Ok(Requester { who, rights: socket.rights.clone() });
     }
     Err(format!("user {} may not ask here: be root, the daemon's user, or in group innkeeper-admin", peer.uid()))
 }
 
-async fn converse(
-    stream: UnixStream,
-    access: Result<(Requester, Scope), String>,
-    asked: mpsc::Sender<Asked>,
-) -> io::Result<()> {
+async fn converse(stream: UnixStream, access: Result<Requester, String>, asked: mpsc::Sender<Asked>) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::with_capacity(4096, reader);
     let mut request = Vec::new();
@@ -261,29 +249,14 @@ async fn converse(
     }
 }
 
-async fn answer(request: &[u8], access: &Result<(Requester, Scope), String>, asked: &mpsc::Sender<Asked>) -> Reply {
-    let (requester, scope) = match access {
-        Ok(access) => access,
+async fn answer(request: &[u8], access: &Result<Requester, String>, asked: &mpsc::Sender<Asked>) -> Reply {
+    let requester = match access {
+        Ok(requester) => requester.clone(),
         Err(text) => return refused("forbidden", text.clone()),
     };
-    let command: Command = match serde_json::from_slice(request) {
-        Ok(command) => command,
-        Err(error) => return refused("bad-request", format!("not a command: {error}")),
-    };
-    if *scope == Scope::Facts && command.changes() {
-        let text =
-            format!("user {} may ask for facts only; to change something be in group innkeeper-admin", requester.uid);
-        return refused("forbidden", text);
-    }
-    let (reply, answered) = oneshot::channel();
-    let wait = async {
-        asked.send((command, requester.clone(), reply)).await.map_err(|_| ())?;
-        answered.await.map_err(|_| ())
-    };
-    match timeout(PATIENCE, wait).await {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(())) => refused("busy", "the daemon is stopping"),
-        Err(_) => refused("busy", "the daemon did not answer within 10 seconds"),
+    match serde_json::from_slice::<Command>(request) {
+        Ok(command) => auth::ask(asked, requester, command).await,
+        Err(error) => refused("bad-request", format!("not a command: {error}")),
     }
 }
 

@@ -9,12 +9,15 @@ use tracing::{error, info, warn};
 
 use super::board::{Clock, rfc3339};
 use super::session::RoomView;
-use super::supervisor::Supervisor;
+use super::supervisor::{Seat, Supervisor};
 use crate::command::{
-    Command, OccupantRow, Plan, Reply, Requester, RoomReply, RoomRow, ServiceRow, StatusReply, WhyReply, refused,
+    Command, Health, HealthRooms, OccupantRow, Plan, Reply, Requester, RoomReply, RoomRow, RoomState, ServiceRow,
+    StatusReply, Who, WhyReply, refused,
 };
 use crate::config::{Config, PaceKind, RoomKey};
-use crate::desired::{Address, Override, Says, reconcile, resolve, sources};
+use crate::control::auth;
+use crate::desired::{Address, AddressError, Intent, Override, Says, reconcile, resolve, sources};
+use crate::rights::Rights;
 use crate::service::{FocusState, Reach};
 use crate::telemetry::health;
 
@@ -26,13 +29,14 @@ impl Supervisor {
     pub(super) async fn command(&mut self, command: Command, requester: &Requester, reply: oneshot::Sender<Reply>) {
         let asked = command.changes().then(|| serde_json::to_string(&command).unwrap_or_default());
         let answer = match command {
-            Command::Status => Reply::Status(Box::new(self.status_reply())),
-            Command::Rooms => return self.rooms_reply(reply),
-            Command::Room { room } => match self.resolve(&room, false) {
+            Command::Health => Reply::Health(self.health_reply()),
+            Command::Status => Reply::Status(Box::new(self.status_reply(&requester.rights))),
+            Command::Rooms => return self.rooms_reply(&requester.rights, reply),
+            Command::Room { room } => match self.resolve(&room, false, requester) {
                 Ok(address) => return self.room_reply(&address.key, reply),
                 Err(refusal) => *refusal,
             },
-            Command::WhyRoom { room } => match self.resolve(&room, false) {
+            Command::WhyRoom { room } => match self.resolve(&room, false, requester) {
                 Ok(address) => self.why_reply(&address.key),
                 Err(refusal) => *refusal,
             },
@@ -48,24 +52,49 @@ impl Supervisor {
             Command::Reload { plan } => self.reload(plan).await,
         };
         if let Some(asked) = asked {
-            let (uid, pid) = (requester.uid, requester.pid);
+            let who = &requester.who;
+            let pid = if let Who::Unix { pid, .. } = who { *pid } else { None };
             match &answer {
-                Reply::Refused { error, text } => warn!(uid, pid, %asked, %error, why = %text, "command refused"),
-                _ => info!(uid, pid, %asked, "command carried out"),
+                Reply::Refused { error, text } => warn!(%who, pid, %asked, %error, why = %text, "command refused"),
+                _ => info!(%who, pid, %asked, "command carried out"),
             }
         }
         let _ = reply.send(answer);
     }
 
-    fn resolve(&self, text: &str, new: bool) -> Result<Address, Box<Reply>> {
+    /// The room that is meant, if the requester may ask about it. Who has only some rooms is not told of others.
+    fn resolve(&self, text: &str, new: bool, requester: &Requester) -> Result<Address, Box<Reply>> {
         let found: BTreeMap<String, String> =
             self.services.iter().filter_map(|(name, running)| Some((name.to_string(), running.muc.clone()?))).collect();
-        resolve(&self.config, &self.state.overrides, &found, text, new)
-            .map_err(|error| Box::new(refused(error.word(), error.to_string())))
+        let resolved = resolve(&self.config, &self.state.overrides, &found, text, new);
+        let Requester { who, rights } = requester;
+        if rights.rooms.is_all() {
+            return resolved.map_err(|error| Box::new(refused(error.word(), error.to_string())));
+        }
+        match resolved {
+            Ok(address) if auth::room(rights, &address.key) => Ok(address),
+            Err(error @ AddressError::Malformed(_)) => Err(Box::new(refused(error.word(), error.to_string()))),
+            Err(error @ AddressError::UnknownRoom { .. }) if self.could_be_theirs(text, rights) => {
+                Err(Box::new(refused(error.word(), format!("no room is called {text:?}"))))
+            }
+            // The answer is the same whether there is such a room or not, and a hint could name one.
+            _ => {
+                let text = format!("{text:?} is no room that {who} may ask about; its rooms are {}", rights.rooms);
+                Err(Box::new(refused("forbidden", text)))
+            }
+        }
+    }
+
+    /// Whether a room of that name, if there were one, would be among those that somebody may ask about.
+    fn could_be_theirs(&self, text: &str, rights: &Rights) -> bool {
+        let name = text.rsplit('/').next().and_then(|name| name.split('@').next()).unwrap_or(text);
+        let named = text.split_once('/').map(|(service, _)| service);
+        let mut services = self.config.services.keys().map(String::as_str);
+        services.any(|service| named.is_none_or(|named| named == service) && rights.rooms.matches(service, name))
     }
 
     async fn say(&mut self, room: &str, says: Says, reason: Option<String>, requester: &Requester) -> Reply {
-        let address = match self.resolve(room, says == Says::Hold) {
+        let address = match self.resolve(room, says == Says::Hold, requester) {
             Ok(address) => address,
             Err(refusal) => return *refusal,
         };
@@ -75,7 +104,7 @@ impl Supervisor {
             room: address.key,
             muc: address.muc,
             says,
-            who: format!("uid {}", requester.uid),
+            who: requester.who.to_string(),
             when: Timestamp::now(),
             why: reason,
         };
@@ -98,7 +127,7 @@ impl Supervisor {
                 service: key.service.to_string(),
                 name: key.name.to_string(),
                 jid: String::new(),
-                state: crate::command::RoomState::Released,
+                state: RoomState::Released,
                 since: rfc3339(clock.now()),
                 cause: "released".to_owned(),
                 text: "nobody wants the room any more".to_owned(),
@@ -120,9 +149,10 @@ impl Supervisor {
         Some(seat.entry.row(key, jid, clock, &turn))
     }
 
-    fn rooms_reply(&self, reply: oneshot::Sender<Reply>) {
+    fn rooms_reply(&self, rights: &Rights, reply: oneshot::Sender<Reply>) {
         let clock = Clock::read();
-        let mut rooms: Vec<RoomRow> = self.rooms.keys().filter_map(|key| self.row(key, clock)).collect();
+        let mut rooms: Vec<RoomRow> =
+            self.rooms.keys().filter(|key| auth::room(rights, key)).filter_map(|key| self.row(key, clock)).collect();
         let asked: Vec<_> = self.services.values().flat_map(super::running::Running::ask_people).collect();
         tokio::spawn(async move {
             let deadline = Instant::now() + VIEW_TIMEOUT;
@@ -173,10 +203,22 @@ impl Supervisor {
         Reply::Why(Box::new(WhyReply { row, history: seat.entry.history(), sources }))
     }
 
-    fn status_reply(&self) -> StatusReply {
+    fn health_reply(&self) -> Health {
+        let held = |seat: &&Seat| {
+            let wanted = seat.wanted.as_ref().is_some_and(|wanted| wanted.intent == Intent::Hold);
+            wanted && seat.entry.state() == RoomState::Held
+        };
+        let held = self.rooms.values().map(AsRef::as_ref).filter(held).count();
+        let desired = self.wanted();
+        let status = if held == desired { "ok" } else { "degraded" };
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Health { status: status.to_owned(), version, rooms: HealthRooms { desired, held } }
+    }
+
+    fn status_reply(&self, rights: &Rights) -> StatusReply {
         let clock = Clock::read();
         let mut states: BTreeMap<String, usize> = BTreeMap::new();
-        for seat in self.rooms.values() {
+        for (_, seat) in self.rooms.iter().filter(|(key, _)| auth::room(rights, key)) {
             *states.entry(seat.entry.state().to_string()).or_default() += 1;
         }
         StatusReply {

@@ -1,0 +1,111 @@
+//! Who may ask what: the one place that judges, for every surface.
+//!
+//! [`ask`] is the way of all commands to the supervisor; it looks at the scope before anything happens. Which room a
+//! command is about is known only after its name was looked up, so the supervisor hands that to [`room`].
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::{Asked, PATIENCE};
+use crate::command::{Command, Reply, Requester, refused};
+use crate::config::RoomKey;
+use crate::rights::{Rights, Scope};
+
+/// The scope that a command takes; `None`: everybody may ask.
+#[must_use]
+pub fn scope(command: &Command) -> Option<Scope> {
+    match command {
+        Command::Health => None,
+        Command::Status | Command::Rooms | Command::Room { .. } | Command::WhyRoom { .. } => Some(Scope::Read),
+        Command::Reload { plan: true } => Some(Scope::Read),
+        Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } => Some(Scope::Rooms),
+        Command::Reload { plan: false } => Some(Scope::Admin),
+    }
+}
+
+/// Whether a command concerns all rooms at once, so that who has only some may not ask it.
+fn concerns_all(command: &Command) -> bool {
+    matches!(command, Command::Reload { .. })
+}
+
+/// Asks the supervisor, if the requester may ask that. Refusals and silence are replies too.
+pub async fn ask(asked: &mpsc::Sender<Asked>, requester: Requester, command: Command) -> Reply {
+    if let Err(text) = judge(&requester, &command) {
+        if command.changes() {
+            let asked = serde_json::to_string(&command).unwrap_or_default();
+            warn!(who = %requester.who, %asked, error = "forbidden", why = %text, "command refused");
+        }
+        return refused("forbidden", text);
+    }
+    let (reply, answered) = oneshot::channel();
+    let wait = async {
+        asked.send((command, requester, reply)).await.map_err(|_| ())?;
+        answered.await.map_err(|_| ())
+    };
+    match timeout(PATIENCE, wait).await {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(())) => refused("busy", "the daemon is stopping"),
+        Err(_) => refused("busy", "the daemon did not answer within 10 seconds"),
+    }
+}
+
+fn judge(requester: &Requester, command: &Command) -> Result<(), String> {
+    let Some(scope) = scope(command) else { return Ok(()) };
+    let Requester { who, rights } = requester;
+    if !rights.scopes.contains(&scope) {
+        return Err(who.lacks(scope));
+    }
+    if concerns_all(command) && !rights.rooms.is_all() {
+        return Err(format!("{who} may ask only about rooms {}, and this is about all", rights.rooms));
+    }
+    Ok(())
+}
+
+/// Whether somebody with these rights may ask about a room, or see it.
+#[must_use]
+pub fn room(rights: &Rights, key: &RoomKey) -> bool {
+    rights.rooms.matches(&key.service, &key.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Who;
+    use crate::rights::RoomPattern;
+
+    #[test]
+    fn a_command_takes_its_scope_and_no_other_stands_for_it() {
+        let room = || "tavern".to_owned();
+        for (command, scope) in [
+            (Command::Status, Scope::Read),
+            (Command::Rooms, Scope::Read),
+            (Command::Room { room: room() }, Scope::Read),
+            (Command::WhyRoom { room: room() }, Scope::Read),
+            (Command::Reload { plan: true }, Scope::Read),
+            (Command::Reload { plan: false }, Scope::Admin),
+            (Command::Hold { room: room(), reason: None }, Scope::Rooms),
+            (Command::Release { room: room(), reason: None }, Scope::Rooms),
+            (Command::Suspend { room: room(), for_seconds: None, reason: None }, Scope::Rooms),
+        ] {
+            for scopes in Scope::ALL {
+                let rights = Rights { scopes: vec![scopes], rooms: RoomPattern::all() };
+                let requester = Requester { who: Who::Token { name: "t".into() }, rights };
+                assert_eq!(judge(&requester, &command).is_ok(), scopes == scope, "{command:?} {scopes}");
+            }
+            let requester = Requester { who: Who::Nobody, rights: Rights::none() };
+            assert!(judge(&requester, &command).is_err(), "{command:?}");
+            assert_eq!(judge(&requester, &Command::Health), Ok(()));
+        }
+    }
+
+    #[test]
+    fn who_has_only_some_rooms_may_not_ask_about_all() {
+        let rights = Rights { rooms: RoomPattern::new("game-*"), ..Rights::all() };
+        let requester = Requester { who: Who::Token { name: "t".into() }, rights };
+        assert!(judge(&requester, &Command::Reload { plan: true }).is_err_and(|text| text.contains("game-*")));
+        assert_eq!(judge(&requester, &Command::Rooms), Ok(()), "and sees its own");
+        assert!(room(&requester.rights, &RoomKey::new("meet", "game-1")));
+        assert!(!room(&requester.rights, &RoomKey::new("meet", "tavern")));
+    }
+}
