@@ -151,6 +151,8 @@ pub enum Word {
     WrongMucDomain,
     /// The room's domain is left to us to find and was not found.
     MucNotFound,
+    /// The token that we logged in with is not for this room.
+    TokenMismatch,
     /// The join was refused for another reason; the text names it.
     JoinRefused,
 
@@ -172,8 +174,8 @@ impl Word {
         use Word::{
             AccountDisabled, BadCredentials, Banned, CertificateExpired, CertificateName, CertificateUntrusted,
             MembersOnly, MucNotFound, NickRefused, NoCommonMechanism, NoToken, NotAuthorized, NotWebsocket,
-            ReservationRefused, ServerNotAuthentic, TlsNotOffered, TokenRefused, WeakerMechanism, WrongDomain,
-            WrongMucDomain, WrongPassword,
+            ReservationRefused, ServerNotAuthentic, TlsNotOffered, TokenMismatch, TokenRefused, WeakerMechanism,
+            WrongDomain, WrongMucDomain, WrongPassword,
         };
         matches!(
             self,
@@ -193,6 +195,7 @@ impl Word {
                 | ReservationRefused
                 | ServerNotAuthentic
                 | TlsNotOffered
+                | TokenMismatch
                 | TokenRefused
                 | WeakerMechanism
                 | WrongDomain

@@ -75,6 +75,16 @@ pub fn refused(error: &StanzaError, room: &str, nick: &str) -> (Cause, Retry) {
             format!("the room {room} does not exist and only the focus may create it; it is asked again"),
             Retry::Soon,
         ),
+        "not-allowed"
+            if ["room-mismatch", "room-name-does-not-match"].iter().any(|reason| error.has(reason))
+                || text.contains("Room and token mismatched") =>
+        {
+            let sentence = format!(
+                "the token that we logged in with is not for {room} ({said}): its claim `room` must be \"*\" or this \
+                 room's name (token_room), and its `sub` this domain or tenant where the server verifies that"
+            );
+            (Word::TokenMismatch, sentence, Retry::Slow)
+        }
         _ => (Word::JoinRefused, format!("the room {room} refused the join: {said}"), Retry::Ladder),
     };
     (Cause::new(word, sentence), retry)
@@ -143,6 +153,7 @@ mod tests {
                 Word::WrongMucDomain,
                 Retry::Slow,
             ),
+            (error("not-allowed", "Room and token mismatched"), Word::TokenMismatch, Retry::Slow),
             (error("teapot", "x"), Word::JoinRefused, Retry::Ladder),
         ] {
             let (cause, how) = refused(&error, "r@muc.example", "n");
