@@ -9,6 +9,8 @@ mod support;
 mod anonymous;
 #[path = "prosody_logins/guest.rs"]
 mod guest;
+#[path = "prosody_logins/token.rs"]
+mod token;
 
 use support::client::Client;
 use support::daemon::{Daemon, Setup};
