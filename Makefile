@@ -19,8 +19,9 @@ demo: install-deps
 	$(CARGO) build --bin innkeeper --example demo
 	@exec "$$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/examples/demo"
 
+# the live tests wait for servers most of the time, so that more of them than there are cores run at once
 test: install-deps
-	$(CARGO) test
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} $(CARGO) test
 
 test-captures:
 	@test -d "$(DIR)" || { echo "make test-captures DIR=…: no folder of captures at \"$(DIR)\"" >&2; exit 1; }
