@@ -133,6 +133,10 @@ pub enum Word {
     MembershipLost,
     /// The room has a lobby and we are outside.
     Lobby,
+    /// A moderator sent us away from the lobby.
+    LobbyDenied,
+    /// The room waits for a host, and our login does not count as one.
+    WaitingForHost,
     /// The room's password is missing or wrong.
     WrongPassword,
     /// Somebody else has our nick.

@@ -592,6 +592,51 @@ fn the_environment_is_checked_like_a_file() {
 }
 
 #[test]
+fn check_says_in_one_line_what_will_happen_on_the_wire() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("innkeeper.toml");
+    std::fs::write(folder.path().join("pw"), "hunter2").unwrap();
+    let base =
+        "[service.meet]\nurl = \"wss://m.example/xmpp-websocket\"\ndomain = \"meet.jitsi\"\nmuc = \"muc.meet.jitsi\"\n";
+    let account = "account = \"host\"\npassword_file = \"pw\"\n";
+    for (more, wanted) in [
+        (
+            account.to_owned(),
+            "WebSocket over TLS; host@meet.jitsi by SCRAM; asks focus.meet.jitsi, which gives the login its session-id; joins rooms at muc.meet.jitsi; up to 50 rooms a session",
+        ),
+        (
+            format!("{account}login = \"guest\"\nguest_domain = \"guest.meet.jitsi\"\nrooms_per_session = 1"),
+            "WebSocket over TLS; ANONYMOUS on guest.meet.jitsi, made moderator by a session-id that host@meet.jitsi fetches by SCRAM; asks focus.meet.jitsi; joins rooms at muc.meet.jitsi; one room a session, named in its URL",
+        ),
+        (
+            "login = \"token\"\napp_id = \"a\"\nsecret_file = \"pw\"".to_owned(),
+            "WebSocket over TLS; ANONYMOUS on meet.jitsi with a fresh token in the URL each time; asks focus.meet.jitsi, which gives the login its session-id; joins rooms at muc.meet.jitsi; up to 50 rooms a session",
+        ),
+        (
+            "login = \"anonymous\"\nfocus = false".to_owned(),
+            "WebSocket over TLS; ANONYMOUS on meet.jitsi; no focus; joins rooms at muc.meet.jitsi; up to 50 rooms a session",
+        ),
+    ] {
+        std::fs::write(&file, format!("{base}{more}\n")).unwrap();
+        let check = |json: &[&str]| {
+            let ran = std::process::Command::new(env!("CARGO_BIN_EXE_innkeeper"))
+                .args(["check", "--config"])
+                .arg(&file)
+                .args(json)
+                .output()
+                .unwrap();
+            String::from_utf8(ran.stdout).unwrap()
+        };
+        let shown = check(&[]);
+        let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(wanted), "{shown}");
+        let json: serde_json::Value = serde_json::from_str(&check(&["--json"])).unwrap();
+        assert_eq!(json["services"][0]["flow"], wanted);
+        assert!(!shown.contains("hunter2"));
+    }
+}
+
+#[test]
 fn check_shows_problems_like_a_compiler_and_ends_with_78() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("rooms.d")).unwrap();

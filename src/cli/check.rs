@@ -9,7 +9,7 @@ use super::ask::json as pretty;
 use super::print::{self, Paint, table};
 use super::{CONFIG, Exit};
 use crate::app::{self, Problems};
-use crate::config::{Config, Login, Room, Service, Token};
+use crate::config::{Config, Endpoint, Login, Room, Service, Token};
 use crate::telemetry::text::printable;
 
 #[derive(Debug, Args)]
@@ -76,6 +76,47 @@ fn account(service: &Service) -> String {
     }
 }
 
+/// What will happen on the wire, in one line.
+fn flow(service: &Service) -> String {
+    let transport = match &service.endpoint {
+        Endpoint::WebSocket(url) if url.scheme() == "wss" => "WebSocket over TLS",
+        Endpoint::WebSocket(_) => "WebSocket on this machine",
+        Endpoint::DirectTls(_) => "direct TLS",
+        Endpoint::StartTls(_) => "TCP with STARTTLS",
+        Endpoint::Srv => "what the SRV records name",
+    };
+    let mechanisms = match &service.mechanisms {
+        Some(list) => list.iter().map(|one| one.name()).collect::<Vec<_>>().join(" or "),
+        None => "SCRAM".to_owned(),
+    };
+    let domain = &service.domain;
+    let login = match &service.login {
+        Login::Direct { account, .. } => format!("{account}@{domain} by {mechanisms}"),
+        Login::Guest { account, domain: guests, guest, .. } => {
+            let holder = match guest {
+                Some((name, _)) => format!("{name}@{guests} by {mechanisms}"),
+                None => format!("ANONYMOUS on {guests}"),
+            };
+            format!("{holder}, made moderator by a session-id that {account}@{domain} fetches by {mechanisms}")
+        }
+        Login::Token(_) => format!("ANONYMOUS on {domain} with a fresh token in the URL each time"),
+        Login::Anonymous => format!("ANONYMOUS on {domain}"),
+    };
+    let focus = match (&service.focus, &service.login) {
+        (None, _) => "no focus".to_owned(),
+        (Some(focus), Login::Guest { .. }) => format!("asks {focus}"),
+        (Some(focus), Login::Anonymous) => format!("asks {focus}, where who comes first is moderator"),
+        (Some(focus), _) => format!("asks {focus}, which gives the login its session-id"),
+    };
+    let muc = service.muc.as_deref().unwrap_or("the group chat service found by disco");
+    let rooms = match service.rooms_per_session {
+        1 if matches!(service.endpoint, Endpoint::WebSocket(_)) => "one room a session, named in its URL".to_owned(),
+        1 => "one room a session".to_owned(),
+        many => format!("up to {many} rooms a session"),
+    };
+    format!("{transport}; {login}; {focus}; joins rooms at {muc}; {rooms}")
+}
+
 fn show(config: &Config, paint: Paint) -> String {
     let mut text = String::new();
     for service in config.services.values() {
@@ -88,6 +129,7 @@ fn show(config: &Config, paint: Paint) -> String {
             ("  account", account(service)),
             ("  rooms are at", service.muc.clone().unwrap_or_else(|| "found and verified at login".to_owned())),
             ("  focus", service.focus.clone().unwrap_or_else(|| "none, plain XMPP rooms".to_owned())),
+            ("  on the wire", flow(service)),
             ("  holds", format!("{} rooms, {} a session", rooms.len(), service.rooms_per_session)),
         ]));
         if !rooms.is_empty() {
@@ -128,6 +170,7 @@ fn as_json(config: &Config) -> String {
                 "name": service.name,
                 "endpoint": service.endpoint.to_string(),
                 "domain": service.domain,
+                "flow": flow(service),
                 "account": match &service.login {
                     Login::Direct { account, .. } | Login::Guest { account, .. } => Some(account),
                     Login::Anonymous | Login::Token(_) => None,

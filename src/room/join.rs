@@ -37,6 +37,14 @@ pub fn refused(error: &StanzaError, room: &str, nick: &str) -> (Cause, Retry) {
             format!("the room {room} has a password and ours is missing or wrong: set password_file for this room"),
             Retry::Slow,
         ),
+        "registration-required" if error.has("waiting-for-host") => (
+            Word::WaitingForHost,
+            format!(
+                "{room} waits for a host, and our login does not count as one: an account in Prosody's `admins` does \
+                 not, nor does a guest; use an account of the login domain that is in no such list"
+            ),
+            Retry::Ladder,
+        ),
         "registration-required" if error.lobby.is_some() || error.has("lobbyroom") => (
             Word::Lobby,
             format!(

@@ -26,6 +26,7 @@ pub use occupant::{Occupant, Occupants};
 pub mod chat;
 mod inside;
 pub mod join;
+mod knock;
 mod occupant;
 pub mod pending;
 pub mod settings;
@@ -129,6 +130,25 @@ pub enum Effect {
         /// The nick we have.
         nick: Box<str>,
     },
+    /// Knock at this lobby; what it says comes as [`Input::Lobby`] and [`Input::LobbyRefused`].
+    Knock {
+        /// The lobby's room JID.
+        lobby: Box<str>,
+        /// The nick to wait under.
+        nick: Box<str>,
+    },
+    /// Leave the lobby, of which nothing more is to be heard.
+    LeaveLobby {
+        /// The lobby's room JID.
+        lobby: Box<str>,
+        /// The nick we waited under.
+        nick: Box<str>,
+    },
+    /// The lobby has put us out; nothing more is to be heard of it.
+    LobbyLeft {
+        /// The lobby's room JID.
+        lobby: Box<str>,
+    },
     /// The room is left for good; drop it.
     Gone,
 }
@@ -145,6 +165,17 @@ pub enum Input<'a> {
         /// The presence, as far as it could be read.
         read: &'a RoomPresence,
     },
+    /// The same from the lobby that we knocked at.
+    Lobby {
+        /// The occupant's nick there.
+        nick: &'a str,
+        /// The presence, as far as it could be read.
+        read: &'a RoomPresence,
+    },
+    /// The lobby does not take us.
+    LobbyRefused(&'a StanzaError),
+    /// The room itself invited us: a moderator let us in.
+    Invited,
     /// The join was refused.
     Refused(&'a StanzaError),
     /// The focus answered.
@@ -158,8 +189,8 @@ pub enum Input<'a> {
         /// Whether no other request was answered meanwhile.
         alone: bool,
     },
-    /// The focus did not answer, and the room's domain is no group chat service.
-    NoSuchService(&'a StanzaError),
+    /// The focus did not answer, or the join was refused, and the room's domain is no group chat service.
+    NoSuchService(&'a Cause),
     /// The self-ping was answered, or timed out (`Unknown`).
     Pinged(ping::Presence),
     /// The configuration form was accepted (`Ok`) or not.
@@ -230,6 +261,7 @@ enum State {
     Outside(Outside),
     Asking { give_up_at: Instant },
     Joining(Box<Joining>),
+    Knocking(Box<knock::Knocking>),
     Inside(Box<Inside>),
     Leaving { give_up_at: Instant },
     Gone,
@@ -385,6 +417,7 @@ impl Room {
             // The session keeps the time of its questions.
             State::Asking { .. } | State::Gone => None,
             State::Joining(joining) => Some(joining.give_up_at),
+            State::Knocking(knocking) => Some(knocking.again_at),
             State::Leaving { give_up_at } => Some(*give_up_at),
             State::Inside(inside) if inside.lost.is_some() => None,
             State::Inside(inside) => {
@@ -444,6 +477,9 @@ impl Room {
                 cause: Cause::new(Word::JoinSent, "the join is sent and not answered yet"),
                 next: Next::Answer(joining.give_up_at),
             },
+            State::Knocking(knocking) => {
+                Snapshot { state: RoomState::Waiting, cause: knocking.shown(), next: Next::Retry(knocking.again_at) }
+            }
             State::Inside(inside) => inside.snapshot(now, &self.settings, rules, focus),
             State::Leaving { .. } | State::Gone => Snapshot {
                 state: RoomState::Released,
@@ -458,6 +494,9 @@ impl Room {
         match input {
             Input::Go => self.go(cx),
             Input::Presence { nick, read } => self.presence(nick, read, cx),
+            Input::Lobby { nick, read } => self.lobby_presence(nick, read, cx),
+            Input::LobbyRefused(error) => self.lobby_refused(error, cx),
+            Input::Invited => self.invited(cx),
             Input::Refused(error) => self.refused(error, cx),
             Input::Conference(answer) => self.conference(answer, cx),
             Input::AskAgain => match &mut self.state {
@@ -475,10 +514,11 @@ impl Room {
                 }
             }
             Input::FocusSilent { alone } => self.focus_silent(alone, cx),
-            Input::NoSuchService(error) => match &self.state {
-                State::Asking { .. } => {
-                    let (cause, retry) = join::refused(error, &self.settings.jid, &self.settings.nick);
-                    self.outside(cause, retry, cx);
+            Input::NoSuchService(cause) => match &self.state {
+                State::Asking { .. } => self.outside(cause.clone(), Retry::Slow, cx),
+                State::Joining(_) => {
+                    self.maybe_as = None;
+                    self.outside(cause.clone(), Retry::Slow, cx);
                 }
                 // We are in a room that cannot be: the server said wrong, and the focus is silent for this room.
                 _ => self.focus_silent(false, cx),
@@ -645,7 +685,9 @@ impl Room {
         self.maybe_as = None;
         let (cause, retry) = join::refused(error, &self.settings.jid, &joining.nick);
         if joining.said == self.settings {
-            self.outside(cause, retry, cx);
+            if !self.knock(error, &cause, cx) {
+                self.outside(cause, retry, cx);
+            }
         } else {
             // What was refused is no longer what is wanted.
             self.in_turn(cause, cx);
@@ -800,6 +842,12 @@ impl Room {
                 self.in_turn(cause, cx);
             }
             State::Outside(Outside { retry_at: None, .. }) => cx.effects.push(Effect::Enqueue),
+            State::Knocking(_) if resumed => self.knock_resumed(),
+            State::Knocking(_) => {
+                let cause =
+                    Cause::new(Word::Disconnected, "the session could not be resumed; the room is joined again");
+                self.knock_offline(&cause, false, cx);
+            }
             State::Leaving { .. } => self.gone(cx),
             _ => {}
         }
@@ -811,6 +859,7 @@ impl Room {
         }
         match &mut self.state {
             State::Inside(inside) if resumable => inside.lost = Some(cause.clone()),
+            State::Knocking(_) => self.knock_offline(cause, resumable, cx),
             State::Leaving { .. } => self.gone(cx),
             State::Gone => {}
             // Who waits for a reason of the room's own goes on waiting for that.
@@ -824,6 +873,10 @@ impl Room {
         let new = &self.settings;
         match &mut self.state {
             State::Inside(inside) if inside.lost.is_none() => inside.introduce(new, cx),
+            State::Knocking(_) if *before != **new => {
+                self.leave_lobby(cx);
+                self.in_turn(Cause::new(Word::Lobby, "its settings changed; the room itself is tried again"), cx);
+            }
             // What kept us out may be what was just changed.
             State::Outside(Outside { retry_at: at @ Some(_), .. }) if *before != **new => {
                 *at = None;
@@ -849,6 +902,10 @@ impl Room {
                 self.state = State::Leaving { give_up_at };
             }
             State::Leaving { .. } => {}
+            State::Knocking(_) => {
+                self.leave_lobby(cx);
+                self.gone(cx);
+            }
             State::Outside(_) | State::Asking { .. } | State::Gone => {
                 if let Some(nick) = self.maybe_as.take() {
                     cx.effects.push(Effect::Leave { nick });
@@ -881,6 +938,7 @@ impl Room {
                 );
                 self.outside(cause, Retry::Ladder, cx);
             }
+            State::Knocking(knocking) if knocking.again_at <= now => self.unheard(cx),
             State::Leaving { give_up_at } if *give_up_at <= now => self.gone(cx),
             State::Inside(inside) if inside.lost.is_none() => {
                 if let Ask::Due(at) = inside.ask

@@ -338,7 +338,7 @@ fn a_room_on_a_domain_that_is_no_group_chat_service_is_blocked() {
     let mut bench = Bench::new(true);
     bench.effects.clear();
     bench.ask();
-    bench.put(Input::NoSuchService(&error("remote-server-not-found", "")));
+    bench.put(Input::NoSuchService(&Cause::new(Word::WrongMucDomain, "x")));
     assert_eq!((bench.word(), bench.state()), (Word::WrongMucDomain, RoomState::Blocked));
     assert!(about(bench.wait(), 300));
 }
@@ -348,7 +348,7 @@ fn a_room_that_we_are_in_although_its_domain_is_none_asks_a_silent_focus_again()
     let mut bench = Bench::held();
     bench.say("focus", &left());
     bench.ask();
-    bench.put(Input::NoSuchService(&error("remote-server-not-found", "")));
+    bench.put(Input::NoSuchService(&Cause::new(Word::WrongMucDomain, "x")));
     assert!(!bench.room.in_flight());
     assert!(about(bench.wait(), 1));
     bench.elapse();
@@ -381,10 +381,10 @@ fn a_refused_join_starts_again_from_the_focus_at_the_slow_end_where_a_person_mus
 }
 
 #[test]
-fn a_lobby_is_tried_again_by_the_ladder() {
+fn a_lobby_that_is_not_ours_is_not_knocked_at_and_the_room_tried_again_by_the_ladder() {
     let mut bench = Bench::new(true);
     bench.effects.clear();
-    let refusal = StanzaError { lobby: Some("tavern@lobby".into()), ..error("registration-required", "") };
+    let refusal = StanzaError { lobby: Some("other@lobby".into()), ..error("registration-required", "") };
     for plain in [1, 2, 4] {
         bench.ask();
         bench.put(Input::Conference(&ready()));

@@ -352,7 +352,8 @@ impl Supervisor {
 }
 
 fn people(view: &RoomView) -> usize {
-    view.occupants.iter().filter(|(nick, _, focus)| !focus && view.nick.as_deref() != Some(nick)).count()
+    let ours = |nick: &String| view.nick.as_deref() == Some(nick) || view.ghosts.contains(nick);
+    view.occupants.iter().filter(|(nick, _, focus)| !focus && !ours(nick)).count()
 }
 
 fn occupants(view: &RoomView, clock: Clock) -> Vec<OccupantRow> {
@@ -368,6 +369,7 @@ fn occupants(view: &RoomView, clock: Clock) -> Vec<OccupantRow> {
             kind: match (view.nick.as_deref() == Some(nick), focus) {
                 (true, _) => Some("ourselves".to_owned()),
                 (_, true) => Some("focus".to_owned()),
+                _ if view.ghosts.contains(nick) => Some("a lost session of ours".to_owned()),
                 _ => None,
             },
             since: rfc3339(clock.wall(occupant.since)),

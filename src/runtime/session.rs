@@ -84,6 +84,8 @@ pub struct RoomView {
     pub jid: Option<String>,
     /// Our nick.
     pub nick: Option<String>,
+    /// Nicks of occupants that a lost session of ours left behind.
+    pub ghosts: Vec<String>,
     /// Everybody inside, by nick; the flag marks the focus.
     pub occupants: Vec<(String, Occupant, bool)>,
 }
@@ -232,9 +234,7 @@ impl<S: Clone + Send> Driver<S> {
                 let _ = reply.send(self.view(&key));
             }
             Order::People(reply) => {
-                let facts = self.session.focus_facts();
-                let people = |room: &crate::room::Room| (room.settings().key.clone(), room.people(&facts));
-                let _ = reply.send(self.session.rooms().map(people).collect());
+                let _ = reply.send(self.session.people());
             }
         }
     }
@@ -242,9 +242,16 @@ impl<S: Clone + Send> Driver<S> {
     fn view(&self, key: &RoomKey) -> Option<RoomView> {
         let room = self.session.room(key)?;
         let facts = self.session.focus_facts();
-        let mut view = RoomView { jid: self.session.jid().map(str::to_owned), nick: None, occupants: Vec::new() };
+        let mut view = RoomView {
+            jid: self.session.jid().map(str::to_owned),
+            nick: None,
+            ghosts: Vec::new(),
+            occupants: Vec::new(),
+        };
         if let Some((nick, occupants)) = room.inside() {
             view.nick = Some(nick.to_owned());
+            let ghosts = occupants.iter().filter(|(known, one)| *known != nick && self.session.is_ghost(one));
+            view.ghosts = ghosts.map(|(nick, _)| nick.to_owned()).collect();
             let focus = |nick: &str, occupant: &Occupant| {
                 room.settings().focus && nick == "focus" && occupant.is_focus(facts.jid.as_deref())
             };

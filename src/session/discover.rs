@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::{About, IQ_TIMEOUT, Outbox, Report, Session};
 use crate::cause::{Cause, Word};
 use crate::xml::Element;
-use crate::xmpp::disco;
 use crate::xmpp::stanza::StanzaError;
+use crate::xmpp::{disco, jid};
 
 /// How long after a search in vain the next begins.
 pub const AGAIN: Duration = Duration::from_secs(300);
@@ -52,11 +52,19 @@ impl Session {
             out.send.push(disco::info_request(&muc, &id));
             return;
         }
+        self.search(now, out);
+    }
+
+    /// Asks what the usual names are, and what else there is.
+    fn search(&mut self, now: Instant, out: &mut Outbox) {
         self.discovery.open = 0;
         self.discovery.again_at = None;
         let domain = self.profile.domain.clone();
         for prefix in ["muc", "conference"] {
-            self.ask_candidate(now, format!("{prefix}.{domain}").into(), out);
+            let candidate = format!("{prefix}.{domain}");
+            if self.profile.muc.as_deref() != Some(&*candidate) {
+                self.ask_candidate(now, candidate.into(), out);
+            }
         }
         self.discovery.open += 1;
         let id = self.questions.ask(&domain, About::Discovery(Step::Items), now, IQ_TIMEOUT);
@@ -90,10 +98,19 @@ impl Session {
                 );
                 out.reports.push(Report::Odd(cause.text.to_string()));
                 self.muc_trouble = Some(cause);
+                self.discovery.found = None;
+                self.search(now, out);
                 return;
             }
             Step::Candidate(candidate) => {
                 if self.discovery.found.is_none() && result.is_some_and(disco::is_group_chat) {
+                    if let Some(trouble) = &mut self.muc_trouble {
+                        *trouble = Cause::new(trouble.word, format!("{}; {candidate} is one", trouble.text));
+                        out.reports.push(Report::Odd(trouble.text.to_string()));
+                        self.discovery.found = Some(candidate);
+                        self.discovery.open -= 1;
+                        return;
+                    }
                     out.reports.push(Report::MucFound(candidate.to_string()));
                     self.discovery.found = Some(candidate);
                 }
@@ -110,6 +127,10 @@ impl Session {
         }
         self.discovery.open -= 1;
         if self.discovery.open == 0 && self.discovery.found.is_none() {
+            // Of a configured one that is none, there is nothing to say but that.
+            if self.muc_trouble.is_some() {
+                return;
+            }
             self.discovery.again_at = Some(now + AGAIN);
             out.reports.push(Report::MucNotFound(Cause::new(
                 Word::MucNotFound,
@@ -119,5 +140,25 @@ impl Session {
                 ),
             )));
         }
+    }
+
+    /// Why the room can not be where it is wanted, as far as the service said so. `alone`: the focus answers nobody.
+    pub(super) fn trouble_with(&self, room: u32, alone: bool) -> Option<Cause> {
+        let domain = jid::domain(&self.rooms.get(&room)?.room.settings().jid);
+        let muc = self.profile.muc.as_deref()?;
+        if domain == muc {
+            return self.muc_trouble.clone();
+        }
+        // A tenant's rooms are on a domain that the server makes up: `muc.TENANT.BASE` for `muc.BASE`.
+        let tenant = muc.split_once('.').is_some_and(|(service, base)| {
+            let middle = domain.strip_prefix(service).and_then(|rest| rest.strip_suffix(base));
+            middle.is_some_and(|middle| middle.len() > 2 && middle.starts_with('.') && middle.ends_with('.'))
+        });
+        if tenant || alone || self.muc_trouble.is_some() {
+            return None;
+        }
+        let text =
+            format!("{domain} is not the group chat service of this deployment, {muc} is: correct the room's JID");
+        Some(Cause::new(Word::WrongMucDomain, text))
     }
 }

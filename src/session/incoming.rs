@@ -22,8 +22,7 @@ impl Session {
         match stanza::kind(element) {
             Some(Kind::Presence) => self.presence(now, element, out),
             Some(Kind::Iq) => self.iq(now, element, out),
-            // Nobody's words are judged yet; subject and status messages change nothing we keep.
-            Some(Kind::Message) => {}
+            Some(Kind::Message) => self.message(now, element, out),
             None if element.is("r", ns::SM) => {
                 out.send.push(self.acks.answer());
             }
@@ -38,6 +37,17 @@ impl Session {
             None if element.is("error", ns::STREAM) => out.disconnect = Some(crate::stream::stream_error(element)),
             // Unknown nonzas are none of our business (RFC 6120 §8.4 is about stanzas).
             None => {}
+        }
+    }
+
+    /// Nobody's words are judged yet. A room that invites us from its own bare JID opens its door: an occupant's
+    /// invitation comes from another address.
+    fn message(&mut self, now: Instant, message: &Element, out: &mut Outbox) {
+        let Some(&id) = message.attr("from").and_then(|from| self.by_jid.get(from)) else { return };
+        let invites = message.attr("type").is_none_or(|kind| kind == "normal")
+            && message.get_child("x", ns::MUC_USER).is_some_and(|x| x.has_child("invite", ns::MUC_USER));
+        if invites {
+            self.room_input(now, id, room::Input::Invited, out);
         }
     }
 
@@ -88,6 +98,10 @@ impl Session {
     }
 
     pub(super) fn room_presence(&mut self, now: Instant, from: &str, read: &RoomPresence, out: &mut Outbox) {
+        if let (Some(&id), Some(nick)) = (self.lobbies.get(jid::bare(from)), jid::resource(from)) {
+            self.room_input(now, id, room::Input::Lobby { nick, read }, out);
+            return;
+        }
         let (Some(&id), Some(nick)) = (self.by_jid.get(jid::bare(from)), jid::resource(from)) else { return };
         let since = self.rooms.get(&id).and_then(|held| held.in_flight_since);
         let was_focus = self.focus_in(id);
@@ -115,8 +129,15 @@ impl Session {
     }
 
     pub(super) fn presence_error(&mut self, now: Instant, from: &str, presence: &Element, out: &mut Outbox) {
-        let Some(&id) = self.by_jid.get(jid::bare(from)) else { return };
         let error = StanzaError::of(presence);
+        if let Some(&id) = self.lobbies.get(jid::bare(from)) {
+            // Only what answers our knock: occupants do not send errors for the lobby.
+            if self.rooms.get(&id).is_some_and(|held| presence.attr("id") == Some(&join_id(id, held.join))) {
+                self.room_input(now, id, room::Input::LobbyRefused(&error), out);
+            }
+            return;
+        }
+        let Some(&id) = self.by_jid.get(jid::bare(from)) else { return };
         let Some(held) = self.rooms.get(&id) else { return };
         // It comes from the room or from the address that we asked for, never from somebody inside.
         if jid::resource(from).is_some_and(|nick| !held.room.goes_by(nick)) {
@@ -136,7 +157,12 @@ impl Session {
             self.pace.complained(now);
         }
         let since = held.in_flight_since;
-        self.room_input(now, id, room::Input::Refused(&error), out);
+        let elsewhere = error.condition == "remote-server-not-found"
+            || error.text.as_deref().is_some_and(|text| text.contains("remote domains"));
+        match self.trouble_with(id, false).filter(|_| elsewhere) {
+            Some(trouble) => self.room_input(now, id, room::Input::NoSuchService(&trouble), out),
+            None => self.room_input(now, id, room::Input::Refused(&error), out),
+        }
         self.measure(now, id, since, out);
     }
 
@@ -259,18 +285,12 @@ impl Session {
             About::Conference { room, asked_at, number } => {
                 let Some(focus) = &mut self.focus else { return };
                 let alone = focus.silent(asked_at, number);
-                if let (Some(trouble), Some(held)) = (&self.muc_trouble, self.rooms.get(&room))
-                    && self.profile.muc.as_deref() == Some(jid::domain(&held.room.settings().jid))
-                {
-                    // The focus cannot join a room on a service that is none, and then never answers.
-                    let error = StanzaError {
-                        condition: "remote-server-not-found".to_owned(),
-                        text: Some(trouble.text.to_string()),
-                        ..StanzaError::default()
-                    };
-                    self.room_input(now, room, room::Input::NoSuchService(&error), out);
+                // The focus cannot join a room on a service that is none, and then never answers.
+                if let Some(trouble) = self.trouble_with(room, alone) {
+                    self.room_input(now, room, room::Input::NoSuchService(&trouble), out);
                     return;
                 }
+                let Some(focus) = &mut self.focus else { return };
                 if alone {
                     focus.set_gate(Gate::Closed);
                     let text = format!("{} does not answer", focus.address);

@@ -10,6 +10,11 @@ impl Session {
         }
         let before = std::mem::replace(&mut self.link, Link::Offline);
         let mut resumed = false;
+        self.ghosts.retain(|(_, until)| *until > now);
+        if let (None, Some(jid)) = (bound.resumed, self.last_jid.take()) {
+            self.ghosts.truncate(GHOSTS - 1);
+            self.ghosts.insert(0, (jid, now + GHOST));
+        }
         let jid = match (bound.resumed, before) {
             (Some(handled), Link::Lost { jid, .. }) => {
                 let again = self.acks.resumed(handled);
@@ -26,6 +31,7 @@ impl Session {
             }
             _ => bound.jid.as_str().into(),
         };
+        self.last_jid = Some(jid.clone());
         self.link = Link::Online { jid, heard: now, spoke: now, pinged: None };
         let farewells = std::mem::take(&mut self.farewells);
         if resumed {

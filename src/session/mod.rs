@@ -44,6 +44,10 @@ const IQ_TIMEOUT: Duration = Duration::from_secs(20);
 const ANSWERS_RATE: f64 = 4_000.0;
 /// Bytes of them that may go at once.
 const ANSWERS_BURST: f64 = 65_536.0;
+/// How long a lost session's occupants may stay in rooms. Servers keep lost sessions for a minute, few for longer.
+const GHOST: Duration = Duration::from_secs(900);
+/// Most lost sessions that are remembered.
+const GHOSTS: usize = 8;
 /// How often it is said that questions are not answered.
 const FLOOD_SAID: Duration = Duration::from_secs(60);
 
@@ -170,6 +174,8 @@ pub struct Session {
     rooms: HashMap<u32, Box<Held>>,
     by_jid: HashMap<Box<str>, u32>,
     by_key: HashMap<RoomKey, u32>,
+    /// The lobbies that we wait in, by their JID.
+    lobbies: HashMap<Box<str>, u32>,
     next_room: u32,
     queue: VecDeque<u32>,
     timers: BTreeSet<(Instant, u32)>,
@@ -180,6 +186,10 @@ pub struct Session {
     farewells: Vec<String>,
     /// When to look at the queue again although no answer came.
     pump_at: Option<Instant>,
+    /// Our full JID on the last stream.
+    last_jid: Option<Box<str>>,
+    /// Full JIDs of ours whose sessions the server may still keep, until then: their occupants are nobody.
+    ghosts: Vec<(Box<str>, Instant)>,
     /// Why the group chat service is not one, where the server said so.
     muc_trouble: Option<Cause>,
     discovery: discover::Discovery,
@@ -256,6 +266,7 @@ impl Session {
             rooms: HashMap::new(),
             by_jid: HashMap::new(),
             by_key: HashMap::new(),
+            lobbies: HashMap::new(),
             next_room: 0,
             queue: VecDeque::new(),
             timers: BTreeSet::new(),
@@ -263,6 +274,8 @@ impl Session {
             resent: 0,
             farewells: Vec::new(),
             pump_at: None,
+            last_jid: None,
+            ghosts: Vec::new(),
             muc_trouble: None,
             discovery: discover::Discovery::default(),
             answers: Bucket::new(ANSWERS_RATE, ANSWERS_BURST, now),
@@ -323,6 +336,26 @@ impl Session {
     /// All rooms of ours.
     pub fn rooms(&self) -> impl Iterator<Item = &Room> {
         self.rooms.values().map(|held| &held.room)
+    }
+
+    /// How many people are in each room: neither ourselves, nor what a lost session of ours left behind, nor the focus.
+    #[must_use]
+    pub fn people(&self) -> Vec<(RoomKey, usize)> {
+        let facts = self.focus_facts();
+        let count = |room: &Room| {
+            let ghosts = room.inside().map_or(0, |(own, occupants)| {
+                occupants.iter().filter(|(nick, one)| *nick != own && self.is_ghost(one)).count()
+            });
+            (room.settings().key.clone(), room.people(&facts).saturating_sub(ghosts))
+        };
+        self.rooms().map(count).collect()
+    }
+
+    /// Whether the occupant is a session of ours that was lost: the server shows it until it gives it up.
+    #[must_use]
+    pub fn is_ghost(&self, occupant: &room::Occupant) -> bool {
+        let real = occupant.real_jid.as_deref();
+        real.is_some_and(|real| self.ghosts.iter().any(|(ghost, _)| **ghost == *real))
     }
 
     /// What is known of the focus.
@@ -535,6 +568,30 @@ impl Session {
                 let to = format!("{room}/{nick}");
                 let question = self.questions.ask(&to, About::SelfPing { room: id }, now, room::PING_TIMEOUT);
                 out.send.push(ping::request(Some(&to), &question));
+            }
+            Effect::Knock { lobby, nick } => {
+                held.join += 1;
+                let to = format!("{lobby}/{nick}");
+                let join = muc::Join {
+                    to: &to,
+                    id: &join_id(id, held.join),
+                    password: None,
+                    display_name: &settings.display_name,
+                    caps: self.capabilities.presence_child(),
+                };
+                out.send.push(muc::join(join));
+                self.lobbies.insert(lobby, id);
+            }
+            Effect::LeaveLobby { lobby, nick } => {
+                self.lobbies.remove(&lobby);
+                let occupant = format!("{lobby}/{nick}");
+                match self.link {
+                    Link::Lost { .. } => self.farewells.push(occupant),
+                    _ => out.send.push(muc::leave(&occupant)),
+                }
+            }
+            Effect::LobbyLeft { lobby } => {
+                self.lobbies.remove(&lobby);
             }
             Effect::Gone => {
                 if let Some(held) = self.rooms.remove(&id) {

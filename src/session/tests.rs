@@ -865,6 +865,65 @@ fn no_group_chat_service_is_said_once_when_all_have_answered_or_kept_silent() {
 }
 
 #[test]
+fn a_wrong_group_chat_domain_is_named_together_with_the_right_one() {
+    let mut bench = Bench::with(Profile { muc: Some("conference.meet.jitsi".into()), ..profile() });
+    bench.put(Input::Online(bound(true)));
+    let at_wrong_domain = Settings { jid: "tavern@conference.meet.jitsi".into(), ..settings("tavern", true) };
+    bench.put(Input::Hold(Arc::new(at_wrong_domain)));
+    let asked = bench.asked("conference.meet.jitsi", "query");
+    bench.hear(&format!(
+        "<iq xmlns='jabber:client' type='error' from='conference.meet.jitsi' id='{}'><error type='cancel'>\
+         <remote-server-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
+        asked.attr("id").expect("an id")
+    ));
+    bench.answer_disco(MUC, "conference", "text");
+    for _ in 0..25 {
+        bench.hear("<r xmlns='urn:xmpp:sm:3'/>");
+        bench.pass(Duration::from_secs(1));
+    }
+    let shown = bench.snapshot("tavern");
+    assert_eq!((shown.state, shown.cause.word), (RoomState::Blocked, Word::WrongMucDomain));
+    assert!(shown.cause.text.contains("conference.meet.jitsi does not look like"), "{}", shown.cause.text);
+    assert!(shown.cause.text.contains("muc.meet.jitsi is one"), "{}", shown.cause.text);
+}
+
+#[test]
+fn a_room_on_another_domain_than_the_services_is_blocked_where_the_focus_is_silent_for_it_alone() {
+    let mut bench = Bench::online();
+    for (name, jid) in [("elsewhere", "elsewhere@rooms.meet.jitsi"), ("tenant", "tenant@muc.acme.meet.jitsi")] {
+        bench.put(Input::Hold(Arc::new(Settings { jid: jid.into(), ..settings(name, true) })));
+        if name == "elsewhere" {
+            // The first request goes alone; another room has the focus answer meanwhile.
+            let request = bench.conference();
+            let id = request.attr("id").expect("an id").to_owned();
+            bench.hear(&format!(
+                "<iq xmlns='jabber:client' type='result' from='{FOCUS}' id='{id}'>\
+                 <conference xmlns='http://jitsi.org/protocol/focus' ready='false' session-id='sid'>\
+                 <property name='authentication' value='true'/></conference></iq>"
+            ));
+            bench.pass(Duration::from_secs(2));
+        }
+    }
+    bench.hold("tavern");
+    let requests: Vec<Element> = (0..3).map(|_| bench.conference()).collect();
+    let of = |room: &str| {
+        let wanted = |one: &&Element| one.children().next().and_then(|c| c.attr("room")) == Some(room);
+        requests.iter().find(wanted).expect("a request").clone()
+    };
+    bench.pass(Duration::from_secs(1));
+    bench.ready(&of("tavern@muc.meet.jitsi"));
+    bench.list("tavern");
+    for _ in 0..19 {
+        bench.hear("<r xmlns='urn:xmpp:sm:3'/>");
+        bench.pass(Duration::from_secs(1));
+    }
+    let shown = bench.snapshot("elsewhere");
+    assert_eq!((shown.state, shown.cause.word), (RoomState::Blocked, Word::WrongMucDomain));
+    assert!(shown.cause.text.contains("muc.meet.jitsi is"), "{}", shown.cause.text);
+    assert_eq!(bench.snapshot("tenant").cause.word, Word::FocusSilent, "a tenant's domain is the server's to know");
+}
+
+#[test]
 fn a_room_with_a_domain_of_its_own_does_not_wait_for_a_service_that_is_not_there() {
     let mut bench = searching();
     bench.hold("tavern");
@@ -1005,3 +1064,4 @@ fn a_room_reports_what_it_shows_once_for_each_change() {
 }
 
 mod guest;
+mod lobby;
