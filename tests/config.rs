@@ -24,12 +24,13 @@ impl Files for Memory {
 }
 
 fn memory() -> Memory {
-    let files: [(&str, &'static [u8]); 9] = [
+    let files: [(&str, &'static [u8]); 10] = [
         ("/etc/innkeeper/pw", b"hunter2\n"),
         ("/etc/innkeeper/bare", b"hunter2"),
         ("/etc/innkeeper/open", b"hunter2"),
         ("/etc/innkeeper/empty", b"\n"),
         ("/etc/innkeeper/two", b"hunter2\nhunter3\n"),
+        ("/etc/innkeeper/words.txt", b"# not here\ndarn\n"),
         ("/run/credentials/meet", b"hunter2"),
         ("/etc/innkeeper/ca.pem", b"-----BEGIN CERTIFICATE-----\n"),
         ("/etc/innkeeper/key.pem", b"-----BEGIN PRIVATE KEY-----\n"),
@@ -153,6 +154,7 @@ fn the_example_is_right_and_shows_the_defaults_where_it_is_commented_out() {
     );
     assert_eq!(&a, b);
     assert_eq!(whole.defaults, short.defaults);
+    assert_eq!(whole.policies.tables[0].rules.len(), innkeeper::policy::rules::KINDS.len());
     assert_eq!((whole.control_socket, whole.state_dir), (short.control_socket, short.state_dir));
     let (mut http, default) = (whole.http.unwrap(), accepted("[http]").http.unwrap());
     assert_eq!(http.tokens.pop().unwrap().rights.rooms, RoomPattern::all());
@@ -735,4 +737,76 @@ fn a_token_of_http_has_a_name_a_secret_scopes_and_rooms() {
         let found = problems(&text).join("\n");
         assert!(found.contains(expected), "{expected}: {found}\n{text}");
     }
+}
+
+/// A service, a room and what is given.
+fn with_room(rest: &str) -> String {
+    service("") + "[[room]]\nservice = \"meet\"\nname = \"library\"\n" + rest
+}
+
+#[test]
+fn a_room_has_the_rules_of_all_its_policies_and_the_later_one_wins() {
+    use innkeeper::policy::{Measure, Mode, Sanction};
+    let config = accepted(&with_room(
+        "[[policy]]\nrooms = \"*\"\nexempt = [\"a@b.example\"]\n[policy.flood]\n[policy.words]\nfile = \"words.txt\"\n[[policy]]\nservice = \"meet\"\nrooms = [\"lib*\"]\nmode = \"enforce\"\nexempt = [\"c@d.example\"]\n[policy.words]\nwords = [\"x\"]\naction = \"kick\"\n[policy.welcome]\nmode = \"dry-run\"\n[policy.strikes]\nsteps = [\"kick\"]\n",
+    ));
+    let plans = config.policies.plans("meet", "library").unwrap();
+    let modes: Vec<_> = plans.rules.values().map(|rule| (rule.kind.name, rule.mode)).collect();
+    assert_eq!(modes, [("flood", Mode::DryRun), ("welcome", Mode::DryRun), ("words", Mode::Enforce)]);
+    assert_eq!(plans.rules["words"].measure, Measure::At(Sanction::Kick));
+    assert_eq!(plans.steps.steps, [Sanction::Kick]);
+    assert_eq!(plans.exempt.accounts.len(), 2);
+    assert_eq!(config.policies.plans("meet", "tavern").unwrap().rules.len(), 2);
+    let rooms = [(1, "meet", "library"), (2, "meet", "tavern"), (3, "meet", "liberty")];
+    let shared = config.policies.share(rooms);
+    assert!(std::sync::Arc::ptr_eq(&shared[0].1, &shared[2].1) && !std::sync::Arc::ptr_eq(&shared[0].1, &shared[1].1));
+}
+
+#[test]
+fn a_policy_is_the_same_after_a_reload_and_another_when_it_changed() {
+    let text =
+        |messages: u32| with_room(&format!("[[policy]]\nrooms = \"library\"\n[policy.flood]\nmessages = {messages}\n"));
+    assert_eq!(accepted(&text(3)), accepted(&text(3)));
+    assert_ne!(accepted(&text(3)).policies, accepted(&text(4)).policies);
+}
+
+#[test]
+fn a_policy_that_no_room_has_is_a_warning() {
+    let config = accepted(&with_room("[[policy]]\nrooms = [\"class-*\", \"x\"]\n[policy.flood]\n"));
+    let expected = "innkeeper.toml:9: no room is called \"class-*\" or \"x\"";
+    assert!(config.warnings.iter().any(|warning| warning == expected), "{:?}", config.warnings);
+}
+
+#[test]
+fn every_mistake_in_a_policy_has_its_line_key_and_words() {
+    let all = problems(&with_room(
+        "[[policy]]\nrooms = \"library\"\nmode = \"strict\"\nverified_tokens = 1\n[policy.flod]\n[policy.flood]\nmesages = 3\npresences = \"many\"\nper = \"soon\"\nmode = \"hard\"\naction = \"hang\"\n[policy.strikes]\nsteps = [\"warn\", \"hang\"]\n[policy.words]\nfile = \"none.txt\"\n[policy.name_pattern]\nmust = ['(a']\n[policy.hours]\nopen = [\"never\"]\n[policy.moderators]\nallow = [\"alice\"]\n[policy.welcome]\naction = \"kick\"\n[[policy]]\nservice = \"meat\"\nexempt = [\"x\"]\nguest_domains = [\"a b\"]\n",
+    ));
+    let shown = all.join("\n");
+    for expected in [
+        "innkeeper.toml:11: policy.mode: unknown variant strict; expected \"dry-run\" or \"enforce\"",
+        "innkeeper.toml:12: policy.verified_tokens: invalid type: integer 1; expected true or false",
+        "innkeeper.toml:13: policy.flod: unknown key; expected flood (did you mean that?)",
+        "innkeeper.toml:15: policy.flood.mesages: unknown key; expected messages (did you mean that?)",
+        "innkeeper.toml:16: policy.flood.presences: invalid type: string \"many\"; expected how many presences",
+        "innkeeper.toml:17: policy.flood.per: \"soon\" is no duration; expected",
+        "innkeeper.toml:18: policy.flood.mode: unknown variant hard; expected",
+        "innkeeper.toml:19: policy.flood.action: \"hang\" is nothing that can be done to somebody; expected \"strike\"",
+        "innkeeper.toml:21: policy.strikes.steps: \"hang\" is nothing",
+        "innkeeper.toml:23: policy.words.file: none.txt: no such file; expected a file",
+        "innkeeper.toml:25: policy.name_pattern.must: regex parse error",
+        "innkeeper.toml:27: policy.hours.open: \"never\" is no time of a week; expected",
+        "innkeeper.toml:29: policy.moderators.allow: \"alice\" is no account; expected",
+        "innkeeper.toml:31: policy.welcome.action: unknown key; expected one of text, private, mode",
+        "innkeeper.toml:33: policy.service: no service is called \"meat\"; expected \"meet\" (did you mean that?)",
+        "policy.rooms: missing; expected a room's name",
+        "innkeeper.toml:34: policy.exempt: \"x\" is no account; expected a bare JID",
+        "innkeeper.toml:35: policy.guest_domains: \"a b\" is no domain; expected domains",
+    ] {
+        assert!(
+            all.iter().any(|problem| problem.starts_with(expected) || problem.contains(expected)),
+            "{expected}\n in\n{shown}"
+        );
+    }
+    assert_eq!(all.len(), 18, "{shown}");
 }

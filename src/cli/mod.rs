@@ -19,6 +19,7 @@ mod change;
 mod check;
 mod print;
 mod rooms;
+mod rules;
 mod run;
 mod status;
 
@@ -88,6 +89,8 @@ enum Verb {
     /// Look into recorded dialogues, a browser's or our own; works without a daemon
     #[command(subcommand)]
     Capture(capture::Capture),
+    /// List the rules of order, or show one with its options and an example; works without a daemon
+    Rules(rules::Rules),
 }
 
 #[derive(Debug, Subcommand)]
@@ -130,6 +133,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Run(verb) => return verb.go(),
         Verb::Check(verb) => return verb.go().into(),
         Verb::Capture(verb) => return verb.go().into(),
+        Verb::Rules(verb) => return verb.go().into(),
         Verb::Rooms(verb) => verb.go(),
         Verb::Room(verb) => verb.go(),
         Verb::Status(verb) => verb.go(),

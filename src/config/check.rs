@@ -57,7 +57,7 @@ impl<'s> View<'s> {
 }
 
 impl Checker<'_> {
-    fn config(&mut self, raw: &Raw) -> Config {
+    fn config(&mut self, raw: &Raw<'_>) -> Config {
         let top = View { path: "", section: &raw.top };
         let control_socket = self.path(top, "control_socket").unwrap_or_else(|| {
             self.folder("RUNTIME_DIRECTORY").unwrap_or_else(|| "/run/innkeeper".into()).join("control.sock")
@@ -75,6 +75,7 @@ impl Checker<'_> {
         let defaults = self.defaults(View { path: "defaults", section: &raw.defaults }, &services);
         let known: BTreeSet<&str> = raw.services.keys().map(String::as_str).collect();
         let rooms = self.rooms(&raw.rooms, &known, &services, &defaults);
+        let policies = self.policies(raw, &services, rooms.iter().map(|(key, room)| (key, &**room)));
         let subjects = rooms.values().filter(|room| room.subject.is_some()).count();
         if subjects > 0 {
             self.warnings
@@ -85,7 +86,7 @@ impl Checker<'_> {
         }
         let http = self.http(raw);
         let warnings = std::mem::take(&mut self.warnings);
-        Config { services, rooms, control_socket, state_dir, defaults, http, warnings }
+        Config { services, rooms, policies, control_socket, state_dir, defaults, http, warnings }
     }
 
     /// The first folder that systemd names in a variable.

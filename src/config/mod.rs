@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::policy::Policies;
 use crate::token::{Claims, Key};
+
 pub use check::check;
 pub use http::{Http, HttpToken, Listen};
 pub use problem::{Problem, nearest};
@@ -19,6 +21,7 @@ mod check;
 mod endpoint;
 mod http;
 mod login;
+mod policy;
 mod problem;
 mod raw;
 mod token;
@@ -79,6 +82,8 @@ pub struct Config {
     pub services: BTreeMap<String, Service>,
     /// Rooms by service and name, each once.
     pub rooms: BTreeMap<RoomKey, Arc<Room>>,
+    /// Which rules hold in which rooms.
+    pub policies: Policies,
     /// Where the control socket lies.
     pub control_socket: PathBuf,
     /// Where state is kept over a restart.

@@ -16,7 +16,7 @@ use super::{File, Input};
 /// Keys at the top, scalars.
 pub(super) const TOP: &[&str] = &["control_socket", "state_dir"];
 /// Tables at the top.
-const TABLES: &[&str] = &["service", "defaults", "room", "http"];
+const TABLES: &[&str] = &["service", "defaults", "room", "policy", "http"];
 /// Keys of `[service.NAME]`.
 pub(super) const SERVICE: &[&str] = &[
     "url",
@@ -75,7 +75,8 @@ pub(super) const HTTP_TOKEN: &[&str] = &["name", "file", "credential", "scopes",
 pub fn known_keys() -> Vec<(&'static str, &'static str)> {
     let tables =
         [("", TOP), ("service", SERVICE), ("defaults", DEFAULTS), ("room", ROOM), ("http", HTTP), ("http", HTTP_TOKEN)];
-    tables.iter().flat_map(|(table, keys)| keys.iter().map(|key| (*table, *key))).collect()
+    let fixed = tables.iter().flat_map(|(table, keys)| keys.iter().map(|key| (*table, *key)));
+    fixed.chain(super::policy::keys().map(|key| ("policy", key))).collect()
 }
 
 /// Where something was written.
@@ -125,7 +126,7 @@ pub(super) struct Section {
 }
 
 /// Everything that was written.
-pub(super) struct Raw {
+pub(super) struct Raw<'t> {
     pub(super) top: Section,
     pub(super) defaults: Section,
     pub(super) services: BTreeMap<String, Section>,
@@ -133,6 +134,8 @@ pub(super) struct Raw {
     /// Only where some layer has it.
     pub(super) http: Option<Section>,
     pub(super) http_tokens: Vec<Section>,
+    /// Each `[[policy]]` with the number of its file: rules read their own options.
+    pub(super) policies: Vec<(usize, Spanned<DeValue<'t>>)>,
     /// Whether a file is no TOML, so that references may lead into what is missing.
     pub(super) incomplete: bool,
 }
@@ -222,7 +225,7 @@ fn without_secret(line: &str) -> String {
 }
 
 /// Reads all layers.
-pub(super) fn read(input: &Input<'_>, reporter: &mut Reporter<'_>) -> Raw {
+pub(super) fn read<'t>(input: &'t Input<'_>, reporter: &mut Reporter<'_>) -> Raw<'t> {
     let nowhere = Place::File { file: 0, span: 0..0 };
     let empty = || Section { at: nowhere.clone(), entries: BTreeMap::new() };
     let mut raw = Raw {
@@ -232,6 +235,7 @@ pub(super) fn read(input: &Input<'_>, reporter: &mut Reporter<'_>) -> Raw {
         rooms: Vec::new(),
         http: None,
         http_tokens: Vec::new(),
+        policies: Vec::new(),
         incomplete: false,
     };
     for (number, file) in input.files.iter().enumerate() {
@@ -251,18 +255,18 @@ pub(super) fn read(input: &Input<'_>, reporter: &mut Reporter<'_>) -> Raw {
 }
 
 /// One file on its way into [`Raw`].
-struct Layer<'r, 'f> {
+struct Layer<'r, 'f, 't> {
     file: usize,
     reporter: &'r mut Reporter<'f>,
-    raw: &'r mut Raw,
+    raw: &'r mut Raw<'t>,
 }
 
-impl Layer<'_, '_> {
+impl<'t> Layer<'_, '_, 't> {
     fn at<T>(&self, spanned: &Spanned<T>) -> Place {
         Place::File { file: self.file, span: spanned.span() }
     }
 
-    fn top(&mut self, table: &DeTable<'_>) {
+    fn top(&mut self, table: &DeTable<'t>) {
         for (key, value) in table {
             let at = self.at(key);
             let name: &str = key.get_ref();
@@ -292,6 +296,12 @@ impl Layer<'_, '_> {
                 }
                 ("http", DeValue::Table(http)) => self.http(at, http),
                 ("http", _) => self.reporter.report(&self.at(value), "http", "not a table", "[http]"),
+                ("policy", DeValue::Array(policies)) => {
+                    self.raw.policies.extend(policies.iter().map(|policy| (self.file, policy.clone())));
+                }
+                ("policy", _) => {
+                    self.reporter.report(&at, "policy", "a single [policy]", "[[policy]], with two brackets");
+                }
                 (name, value_) if TOP.contains(&name) => {
                     let entry = Entry { value: self.value(value_), at: self.at(value) };
                     self.raw.top.entries.insert(name.to_owned(), entry);
@@ -390,7 +400,7 @@ impl Layer<'_, '_> {
 }
 
 /// Puts `INNKEEPER__…` variables over the files: scalars only, rooms not at all.
-fn environment(env: &[(String, String)], raw: &mut Raw, reporter: &mut Reporter<'_>) {
+fn environment(env: &[(String, String)], raw: &mut Raw<'_>, reporter: &mut Reporter<'_>) {
     let ours = |name: &str| name.to_lowercase().starts_with("innkeeper__");
     let map: HashMap<String, String> = env.iter().filter(|(name, _)| ours(name)).cloned().collect();
     let source = config::Environment::with_prefix("INNKEEPER").prefix_separator("__").separator("__").source(Some(map));
@@ -449,6 +459,9 @@ fn environment(env: &[(String, String)], raw: &mut Raw, reporter: &mut Reporter<
             }
             Some(("room", _)) => {
                 reporter.report(&at, "", "rooms can not be set by the environment", "a file in rooms.d");
+            }
+            Some(("policy", _)) => {
+                reporter.report(&at, "", "policies can not be set by the environment", "a file in rooms.d");
             }
             Some((first, _)) => unknown(reporter, first, TABLES),
         }

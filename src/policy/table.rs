@@ -41,6 +41,8 @@ impl Table {
 pub struct Policies {
     /// The tables.
     pub tables: Vec<Table>,
+    /// Domains of services whose rooms are held as a guest: their accounts are guests everywhere.
+    pub guest_domains: Vec<Box<str>>,
 }
 
 impl Policies {
@@ -74,6 +76,7 @@ impl Policies {
             return None;
         }
         let mut plans = Plans::default();
+        plans.trust.guest_domains.clone_from(&self.guest_domains);
         for table in covering.iter().map(|at| &self.tables[*at]) {
             plans.rules.extend(table.rules.iter().map(|(name, rule)| (*name, rule.clone())));
             plans.exempt.extend(&table.exempt);

@@ -9,7 +9,11 @@ pub(super) const KIND: RuleKind = RuleKind {
     options: &[
         OptionHelp { name: "messages", default: Some("8"), help: "how many messages in that time are well, from 1" },
         OptionHelp { name: "presences", default: Some("40"), help: "how many presences and new nicks, from 1" },
-        OptionHelp { name: "per", default: Some("\"10s\""), help: "that time, such as \"10s\"" },
+        OptionHelp {
+            name: "per",
+            default: Some("\"10s\""),
+            help: "the time in which they are counted, such as \"10s\"",
+        },
     ],
     example: "[policy.flood]\nmessages = 8\npresences = 40\nper = \"10s\"\n",
     measure: Some(Measure::Strike),

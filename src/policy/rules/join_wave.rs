@@ -9,7 +9,11 @@ pub(super) const KIND: RuleKind = RuleKind {
     help: "turn lobby or lock on when many join at once, and off again when it is over",
     options: &[
         OptionHelp { name: "joins", default: Some("10"), help: "how many joins in that time are well, from 1 to 1000" },
-        OptionHelp { name: "per", default: Some("\"10s\""), help: "that time, such as \"10s\"" },
+        OptionHelp {
+            name: "per",
+            default: Some("\"10s\""),
+            help: "the time in which they are counted, such as \"10s\"",
+        },
         OptionHelp { name: "with", default: Some("\"lobby\""), help: "\"lobby\", \"lock\" or \"both\"" },
         OptionHelp {
             name: "calm",

@@ -91,7 +91,8 @@ pub enum Wrong {
 }
 
 impl Wrong {
-    fn senseless(key: &'static str, what: impl Into<String>) -> Self {
+    /// An option makes no sense, or is missing.
+    pub(crate) fn senseless(key: &'static str, what: impl Into<String>) -> Self {
         Wrong::Senseless { key, what: what.into() }
     }
 }

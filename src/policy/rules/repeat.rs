@@ -10,7 +10,7 @@ pub(super) const KIND: RuleKind = RuleKind {
     help: "strike whoever writes the same again and again; case, signs and spaces make no difference",
     options: &[
         OptionHelp { name: "times", default: Some("3"), help: "how many times in that time are well, from 1 to 1000" },
-        OptionHelp { name: "per", default: Some("\"1m\""), help: "that time, such as \"1m\"" },
+        OptionHelp { name: "per", default: Some("\"1m\""), help: "the time in which they are counted, such as \"1m\"" },
         OptionHelp { name: "letters", default: Some("4"), help: "messages with fewer letters and digits are let be" },
     ],
     example: "[policy.repeat]\ntimes = 3\nper = \"1m\"\n",
