@@ -69,7 +69,9 @@ impl Room {
         } else if read.has(Status::KICKED) && !read.has(Status::ERROR) {
             let who = read.actor.as_deref().filter(|actor| !actor.is_empty());
             let who = who.map_or_else(|| "a moderator".to_owned(), str::to_owned);
-            let text = format!("{who} did not let us into {room}: have them let {} in next time", knocking.nick);
+            let why = read.reason.as_deref().filter(|why| !why.is_empty());
+            let why = why.map_or_else(String::new, |why| format!(" (\"{why}\")"));
+            let text = format!("{who} did not let us into {room}{why}: have them let {} in next time", knocking.nick);
             self.outside(Cause::new(Word::LobbyDenied, text), Retry::Slow, cx);
         } else {
             let text = format!("the lobby of {room} put us out; the room is tried again");
