@@ -9,13 +9,15 @@ mod support;
 mod anonymous;
 #[path = "prosody_logins/guest.rs"]
 mod guest;
+#[path = "prosody_logins/lobby.rs"]
+mod lobby;
 #[path = "prosody_logins/token.rs"]
 mod token;
 
 use support::client::Client;
 use support::daemon::{Daemon, Setup};
 use support::focus::{Focus, Options as FocusOptions, Seen};
-use support::live::{BARE, NICK, alice, gone, keeper, seconds, wait_keeper, wait_state, world};
+use support::live::{BARE, NICK, alice, gone, keeper, row, seconds, wait_keeper, wait_state, world};
 use support::observer::Observer;
 use support::process::{until, wait_for};
 use support::prosody::{DOMAIN, GUESTS, HIDDEN, Login, MUC, Options, Prosody};

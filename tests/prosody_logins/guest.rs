@@ -139,6 +139,7 @@ fn where_the_server_cannot_resume_guests_the_ghost_keeps_its_nick_and_the_room_i
     assert_eq!(domain(&new.1.jid), GUESTS);
     assert_eq!(logins(&prosody, BARE), 1, "the session-id moved to the new full JID");
     daemon.wait_all_held(seconds(10));
+    assert_eq!(row(&daemon, "tavern")["people"], 0, "a ghost of ours is no person");
     let vanished = |seen: &Seen| matches!(seen, Seen::Gone { nick, .. } if nick == NICK);
     focus.wait_seen("the ghost's end", 0, seconds(30), |seen| vanished(&seen.what));
     assert!(focus.rooms()[&jids[0]].members.contains_key(&new.0), "the room is held on");
