@@ -146,7 +146,7 @@ impl Lines {
 
 /// Writes a dialogue as [`read`] reads it; remarks become comments. Secrets are written as they are.
 ///
-/// The lines of a text that is no element come back joined by a space.
+/// The lines of a text that is no element come back joined by a space, and may be one then.
 #[must_use]
 pub fn write(dialogue: &Dialogue) -> String {
     let mut out = String::new();
