@@ -43,6 +43,8 @@ pub mod text;
 #[cfg(test)]
 pub(crate) mod bench;
 #[cfg(test)]
+mod sim;
+#[cfg(test)]
 mod tests;
 
 /// One moment on both clocks.

@@ -204,6 +204,31 @@ fn a_restart_forgets_no_strike() {
     assert_eq!(room.say("a", "darn"), ["words kick a"]);
 }
 
+/// Prints what it takes; the bound is wide, for machines that do other things too.
+#[test]
+#[allow(clippy::disallowed_methods)]
+fn ten_thousand_words_and_ten_rules_take_a_message_in_one_pass() {
+    let words: Vec<String> = (0..10_000).map(|n| format!("\"forbidden{n}\"")).collect();
+    let text = format!(
+        "[words]\nwords = [{}]\npatterns = ['free +crypto']\n[capacity]\n[caps_lock]\n[duplicate_name]\n[flood]\nmessages = 1000\n[frozen_name]\n[impersonation]\n[links]\n[rejoin]\n[repeat]\ntimes = 1000",
+        words.join(",")
+    );
+    let mut room = Bench::new(&text);
+    room.hold();
+    (0..20).for_each(|n| drop(room.join(&format!("g{n}"))));
+    let mut times: Vec<_> = (0..500)
+        .map(|n| {
+            let body = format!("an ordinary line of some length, as people write them all day long, number {n}");
+            let start = Instant::now();
+            assert!(room.say("g7", &body).is_empty());
+            start.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    println!("a message: median {:?}, 99th of a hundred {:?}", times[250], times[495]);
+    assert!(times[250] < Duration::from_millis(2), "{:?}", times[250]);
+}
+
 #[test]
 fn what_somebody_is_and_not_does_is_said_once_and_struck_once_a_minute() {
     let mut warned = Bench::new("[no_guests]\naction = \"warn\"");
