@@ -13,6 +13,8 @@ use crate::xmpp::{jid, ns};
 
 /// Name of the service that is replayed.
 pub(super) const SERVICE: &str = "replay";
+/// The server that is played does not look into a token; it only must look like one.
+pub(super) const TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.cmVwbGF5";
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 
@@ -145,7 +147,12 @@ impl Run {
         let leg = self.facts.iter().find(|facts| facts.domain != holder.domain);
         let identity = leg.and_then(|leg| leg.jid.as_deref()).or(holder.identity.as_deref());
         if holder.has_token() {
-            service += &format!("login = \"token\"\ntoken_file = \"token\"\ndomain = {}\n", text(&holder.domain));
+            let file = state.join("token");
+            service += &format!(
+                "login = \"token\"\ntoken_file = {}\ndomain = {}\n",
+                text(&file.to_string_lossy()),
+                text(&holder.domain)
+            );
         } else if holder.is_anonymous() && (leg.is_some() || holder.session_id.is_some()) {
             let domain = leg.map(|leg| leg.domain.as_str()).or(identity.map(jid::domain)).unwrap_or_default();
             service += &format!(
@@ -232,8 +239,7 @@ struct Given<'a>(&'a str);
 
 impl Files for Given<'_> {
     fn read(&self, path: &Path) -> Result<Content, String> {
-        // The server that is played does not look into a token; it only must look like one.
-        let text = if path.ends_with("token") { "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.cmVwbGF5" } else { self.0 };
+        let text = if path.ends_with("token") { TOKEN } else { self.0 };
         Ok(Content { bytes: text.as_bytes().to_vec(), others_may_read: false })
     }
 }

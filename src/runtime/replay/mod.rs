@@ -104,6 +104,8 @@ impl Stage {
 async fn play_run(dialogue: &Dialogue, run: &Run) -> Result<Vec<(usize, Report)>, ReplayError> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let folder = Folder::make()?;
+    // A token is read anew for each connection.
+    std::fs::write(folder.0.join("token"), facts::TOKEN)?;
     let password = super::random_hex(16);
     let config = run.config(listener.local_addr()?.port(), &folder.0, &password).map_err(ReplayError::NoService)?;
     let (store, mut state, _) = Store::open(&folder.0)?;
