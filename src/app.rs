@@ -18,7 +18,7 @@ use crate::runtime::connect::connectors;
 use crate::runtime::files::Disk;
 use crate::runtime::recorder::{self, Recorder};
 use crate::runtime::supervisor::{self, Setup, Signal};
-use crate::store::Store;
+use crate::store::{Database, Limits, Store};
 
 /// How long the end waits for the last recordings to be written.
 const RECORDED: Duration = Duration::from_millis(500);
@@ -127,7 +127,14 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    for warning in warnings {
+    let (database, more) = match Database::open(&store, Limits::default()) {
+        Ok(opened) => opened,
+        Err(error) => {
+            error!("{:#}", anyhow::Error::new(error));
+            return Exit::Failed.into();
+        }
+    };
+    for warning in warnings.into_iter().chain(more) {
         error!("{warning}");
     }
     let listener = match Listener::bind(&config.control_socket, Groups::of_this_machine(), &store) {
@@ -162,6 +169,7 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
         config,
         store,
         state,
+        database: database.clone(),
         load: Arc::new(move || load(&again, false).map_err(|problems| sentences(&problems))),
         connect: Box::new(connectors),
         recorder: recorder.clone(),
@@ -169,6 +177,7 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
     tokio::spawn(pass_signals(term, int, hup, told));
     let control = tokio::spawn(control::serve(listener, asked));
     supervisor::run(setup, commands, signals).await;
+    database.close().await;
     // The sockets go with their task.
     control.abort();
     let _ = control.await;

@@ -365,6 +365,12 @@ pub struct StatusReply {
     pub rss_bytes: u64,
     /// Stanzas that were refused or only partly read since the start.
     pub bad_stanzas: u64,
+    /// Events that could not be recorded since the start.
+    #[serde(default)]
+    pub events_lost: u64,
+    /// When the last one was lost, and why.
+    #[serde(default)]
+    pub events_lost_why: Option<String>,
 }
 
 /// One service.

@@ -35,6 +35,12 @@ fn show(status: &StatusReply, now: Timestamp, paint: Paint) -> String {
         ("configuration", status.configuration.clone()),
         ("memory", format!("{:.1} MiB", status.rss_bytes as f64 / 1_048_576.0)),
         ("bad stanzas", if status.bad_stanzas == 0 { String::new() } else { status.bad_stanzas.to_string() }),
+        (
+            "not recorded",
+            status.events_lost_why.as_ref().map_or_else(String::new, |why| {
+                format!("{} events since the start, the last one {why}", status.events_lost)
+            }),
+        ),
     ]);
     let rows: Vec<Vec<String>> = status
         .services

@@ -221,6 +221,7 @@ impl Supervisor {
         for (_, seat) in self.rooms.iter().filter(|(key, _)| auth::room(rights, key)) {
             *states.entry(seat.entry.state().to_string()).or_default() += 1;
         }
+        let losses = self.database.losses();
         StatusReply {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -231,6 +232,8 @@ impl Supervisor {
             configuration: self.configuration.clone(),
             rss_bytes: resident_bytes(),
             bad_stanzas: self.bad_stanzas,
+            events_lost: losses.count,
+            events_lost_why: losses.last.map(|(time, why)| format!("at {}: {why}", rfc3339(time))),
         }
     }
 

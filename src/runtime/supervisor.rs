@@ -25,7 +25,7 @@ use crate::event::Kind;
 use crate::room::{Next, Snapshot};
 use crate::service::Logins;
 use crate::session::{Report, SEARCH_AGAIN};
-use crate::store::{State, Store};
+use crate::store::{Database, State, Store};
 use crate::telemetry::health;
 
 /// At the latest so long after the start the daemon is ready: it never depends on a server being up.
@@ -48,6 +48,8 @@ pub struct Setup {
     pub store: Store,
     /// What it held.
     pub state: State,
+    /// Its databases; whoever opened them closes them.
+    pub database: Database,
     /// Reads the configuration again.
     pub load: Arc<Load>,
     /// Connects services.
@@ -69,6 +71,7 @@ pub enum Signal {
 pub struct Supervisor {
     pub(super) config: Config,
     pub(super) state: State,
+    pub(super) database: Database,
     pub(super) services: BTreeMap<Arc<str>, Running>,
     /// Boxed: a tree that grows in order is half empty.
     pub(super) rooms: BTreeMap<RoomKey, Box<Seat>>,
@@ -105,6 +108,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         configuration: format!("read at {}", super::board::rfc3339(clock.now())),
         config: setup.config,
         state: setup.state,
+        database: setup.database,
         services: BTreeMap::new(),
         rooms: BTreeMap::new(),
         started: clock.now(),

@@ -23,7 +23,7 @@ use super::supervisor::{self, Setup, Signal};
 use crate::capture::equiv::{Line, Report, Verdict};
 use crate::capture::{Connection, Dialogue};
 use crate::config::Secret;
-use crate::store::{Store, StoreError};
+use crate::store::{Database, DatabaseError, Limits, Store, StoreError};
 use facts::Run;
 
 mod facts;
@@ -52,6 +52,9 @@ pub enum ReplayError {
     /// The folder of the replayed client.
     #[error("the replay can not be set up")]
     Store(#[from] StoreError),
+    /// The client's databases can not be made.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
 }
 
 /// Plays a dialogue; one report for each of its connections on which a client said something, in their order, and one
@@ -109,6 +112,7 @@ async fn play_run(dialogue: &Dialogue, run: &Run) -> Result<Vec<(usize, Report)>
     let password = super::random_hex(16);
     let config = run.config(listener.local_addr()?.port(), &folder.0, &password).map_err(ReplayError::NoService)?;
     let (store, mut state, _) = Store::open(&folder.0)?;
+    let (database, _) = Database::open(&store, Limits::default())?;
     state.services.insert(facts::SERVICE.to_owned(), run.kept());
     let waiting = run
         .connections
@@ -128,6 +132,7 @@ async fn play_run(dialogue: &Dialogue, run: &Run) -> Result<Vec<(usize, Report)>
         config,
         store,
         state,
+        database: database.clone(),
         load: Arc::new(|| Err(vec!["a replay has no configuration to read again".to_owned()])),
         connect: Box::new(connectors),
         recorder: Recorder::start(None)?,
@@ -153,6 +158,7 @@ async fn play_run(dialogue: &Dialogue, run: &Run) -> Result<Vec<(usize, Report)>
         }
     }
     server.abort();
+    database.close().await;
     let mut reports = std::mem::take(&mut *stage.reports.lock().unwrap_or_else(PoisonError::into_inner));
     let left = std::mem::take(&mut *stage.waiting.lock().unwrap_or_else(PoisonError::into_inner));
     for (number, domain, _) in left {
