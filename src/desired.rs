@@ -369,6 +369,13 @@ fn by_jid(
     let Ok((name, Some(domain))) = crate::config::room_name(text) else {
         return Err(AddressError::Malformed(text.to_owned()));
     };
+    // A tenant's room goes by one name, whichever way it is said.
+    let as_tenants = config.services.values().find_map(|service| {
+        let muc = domain_of(service)?;
+        let tenant = crate::xmpp::jid::tenant(&muc, &domain)?;
+        Some((format!("[{tenant}]{name}"), muc))
+    });
+    let (name, domain) = as_tenants.unwrap_or((name, domain));
     let is_there = |key: &RoomKey, muc: Option<&str>| match muc {
         Some(muc) => muc == domain,
         None => {

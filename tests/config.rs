@@ -507,6 +507,19 @@ fn a_token_is_given_or_made_and_travels_in_a_websockets_url() {
 }
 
 #[test]
+fn a_tenants_room_is_one_room_whichever_way_it_is_written() {
+    let room = |name: &str| format!("[[room]]\nservice = \"meet\"\nname = \"{name}\"\n");
+    let with = |rooms: &str| service("muc = \"muc.meet.jitsi\"") + rooms;
+    for name in ["[Acme]Tavern", "%5Bacme%5Dtavern", "tavern@muc.ACME.meet.jitsi", "[acme]tavern@muc.meet.jitsi"] {
+        let config = accepted(&with(&room(name)));
+        let found = &config.rooms[&RoomKey::new("meet", "[acme]tavern")];
+        assert_eq!(found.muc, None, "{name}");
+        let twice = problems(&with(&(room("[acme]tavern") + &room(name))));
+        assert!(twice.len() == 1 && twice[0].contains("is already in"), "{name}: {twice:?}");
+    }
+}
+
+#[test]
 fn all_problems_of_all_files_come_at_once_and_in_order() {
     let main = "statedir = \"x\"\n".to_owned() + &service("paces = 1");
     let files = [

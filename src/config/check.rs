@@ -448,6 +448,7 @@ impl Checker<'_> {
             let subject = self.parsed(view, "subject", "one line of text", value::line);
             let password = self.secret_file(view, "password_file");
             let (Some(service), Some((name, domain))) = (service, name) else { continue };
+            let (name, domain) = canonical(name, domain, settings.and_then(|service| service.muc.as_deref()));
             let key = RoomKey::new(names.get(service).cloned().unwrap_or_else(|| service.into()), &name);
             if let Some(first) = rooms.get(&key) {
                 let at = view.entry("name").map_or(&section.at, |entry| &entry.at);
@@ -486,6 +487,14 @@ impl Checker<'_> {
             self.wrong(view, "service", at, format!("no service is called {}", quoted(name)), expected);
         }
         None
+    }
+}
+
+/// A tenant's room under its one name, `[tenant]room`, also where it was given by its JID.
+fn canonical(name: String, domain: Option<String>, muc: Option<&str>) -> (String, Option<String>) {
+    match domain.as_deref().zip(muc).and_then(|(domain, muc)| crate::xmpp::jid::tenant(muc, domain)) {
+        Some(tenant) => (format!("[{tenant}]{name}"), None),
+        None => (name, domain),
     }
 }
 

@@ -64,8 +64,10 @@ pub(super) fn address(text: &str) -> Result<String, String> {
     }
 }
 
-/// A room: its local part and, from a full JID, its domain.
+/// A room: its local part and, from a full JID, its domain. As it stands in a browser's address, too: `caf%C3%A9`.
 pub(super) fn room(text: &str) -> Result<(String, Option<String>), String> {
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+    let text = &*decoded.map_err(|_| "no UTF-8 where it is percent-encoded".to_owned())?;
     match text.split_once('@') {
         None => Ok((local(text)?, None)),
         Some((_, rest)) if rest.contains('/') => Err("a JID with a resource".to_owned()),
@@ -153,6 +155,10 @@ mod tests {
     fn a_room_is_a_local_part_or_a_full_jid() {
         assert_eq!(room("Tavern"), Ok(("tavern".into(), None)));
         assert_eq!(room("tavern@Muc.Meet.Jitsi"), Ok(("tavern".into(), Some("muc.meet.jitsi".into()))));
+        assert_eq!(room("%5BAcme%5Dtavern"), Ok(("[acme]tavern".into(), None)));
+        assert_eq!(room("Caf%C3%A9"), Ok(("café".into(), None)));
+        assert_eq!(room("CAFÉ"), Ok(("café".into(), None)));
+        assert!(room("caf%E9").is_err() && room("a%2Fb").is_err() && room("a%20b").is_err());
         assert!(room("tavern@muc/nick").is_err() && room("a b").is_err() && room("").is_err() && room("@muc").is_err());
     }
 

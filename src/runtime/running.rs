@@ -129,7 +129,10 @@ impl Running {
     #[must_use]
     pub fn jid(&self, key: &RoomKey, room_muc: Option<&str>) -> Option<String> {
         let muc = room_muc.or(self.muc.as_deref())?;
-        Some(format!("{}@{muc}", key.name))
+        Some(match room_muc {
+            Some(muc) => format!("{}@{muc}", key.name),
+            None => crate::xmpp::jid::of_room(&key.name, muc),
+        })
     }
 
     /// Holds a room, or holds it with other settings; the same settings again send nothing.

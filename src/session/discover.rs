@@ -149,11 +149,8 @@ impl Session {
         if domain == muc {
             return self.muc_trouble.clone();
         }
-        // A tenant's rooms are on a domain that the server makes up: `muc.TENANT.BASE` for `muc.BASE`.
-        let tenant = muc.split_once('.').is_some_and(|(service, base)| {
-            let middle = domain.strip_prefix(service).and_then(|rest| rest.strip_suffix(base));
-            middle.is_some_and(|middle| middle.len() > 2 && middle.starts_with('.') && middle.ends_with('.'))
-        });
+        // A tenant's rooms are on a domain that the server makes up.
+        let tenant = jid::tenant(muc, domain).is_some();
         if tenant || alone || self.muc_trouble.is_some() {
             return None;
         }

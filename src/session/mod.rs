@@ -306,7 +306,7 @@ impl Session {
     #[must_use]
     pub fn url_room(&self) -> Option<Box<str>> {
         let room = self.rooms().next().filter(|_| self.profile.one_room)?;
-        Some(room.settings().key.name.as_ref().into())
+        jid::local(&room.settings().jid).map(Into::into)
     }
 
     /// How many rooms it has, left ones included until the room confirmed.
