@@ -11,6 +11,8 @@ mod anonymous;
 mod guest;
 #[path = "prosody_logins/lobby.rs"]
 mod lobby;
+#[path = "prosody_logins/tenants.rs"]
+mod tenants;
 #[path = "prosody_logins/token.rs"]
 mod token;
 
