@@ -12,7 +12,11 @@ use crate::config::Secret;
 use crate::xmpp::jitsi::mute::Medium;
 
 /// Something to be done in a room.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Its JSON is for the control socket alone: it holds passwords in clear. Records and logs take [`Action::verb`] and
+/// [`Action::target`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
 pub enum Action {
     /// Removes an occupant; they may come straight back. XEP-0045 §8.2 "Kicking an Occupant".
     Kick {
@@ -41,6 +45,7 @@ pub enum Action {
     /// Sets a password, or takes it away.
     Lock {
         /// The password; `None` opens the room.
+        #[serde(default, with = "exposed")]
         password: Option<Secret>,
     },
     /// Sets the subject; empty takes it away. XEP-0045 §8.1 "Modifying the Room Subject".
@@ -310,6 +315,11 @@ pub enum Actor {
         /// Their user id.
         uid: u32,
     },
+    /// The bearer of a token of the HTTP interface.
+    Token {
+        /// The token's name in the configuration.
+        name: String,
+    },
     /// A moderator's word in chat.
     Chat {
         /// Their nick.
@@ -326,6 +336,7 @@ impl fmt::Display for Actor {
             Actor::Settings => f.write_str("locked settings"),
             Actor::Bans => f.write_str("ban list"),
             Actor::CommandLine { uid } => write!(f, "uid {uid}"),
+            Actor::Token { name } => write!(f, "token {name}"),
             Actor::Chat { nick, jid: Some(jid) } => write!(f, "{nick} ({jid}) in chat"),
             Actor::Chat { nick, jid: None } => write!(f, "{nick} in chat"),
         }
@@ -385,6 +396,21 @@ impl Progress {
             Progress::Refused(_) => "refused",
             Progress::TimedOut(_) => "timed-out",
         }
+    }
+}
+
+/// A password on its way over the control socket.
+mod exposed {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::config::Secret;
+
+    pub(super) fn serialize<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
+        secret.as_ref().map(Secret::expose).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+        Ok(Option::<String>::deserialize(from)?.map(Secret::new))
     }
 }
 

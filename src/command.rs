@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::action::{Action, Actor, Verb};
 use crate::rights::{Rights, Scope};
 
 /// A request on the control socket: one line of JSON.
@@ -49,6 +50,23 @@ pub enum Command {
         /// Why, for the record.
         reason: Option<String>,
     },
+    /// Do something in a room, and wait for what comes of it.
+    Act {
+        /// `NAME`, `SERVICE/NAME` or the room JID.
+        room: String,
+        /// What.
+        #[serde(flatten)]
+        action: Action,
+        /// Why: shown to those concerned, and kept.
+        reason: Option<String>,
+        /// Asking twice with one key does it once.
+        key: Option<String>,
+    },
+    /// What can be done in a room now, and what not.
+    Abilities {
+        /// `NAME`, `SERVICE/NAME` or the room JID.
+        room: String,
+    },
     /// Read the configuration again.
     Reload {
         /// Only say what would change.
@@ -61,11 +79,31 @@ impl Command {
     #[must_use]
     pub fn changes(&self) -> bool {
         match self {
-            Command::Health | Command::Status | Command::Rooms | Command::Room { .. } | Command::WhyRoom { .. } => {
-                false
-            }
+            Command::Health
+            | Command::Status
+            | Command::Rooms
+            | Command::Room { .. }
+            | Command::WhyRoom { .. }
+            | Command::Abilities { .. } => false,
             Command::Reload { plan } => !plan,
-            Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } => true,
+            Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } | Command::Act { .. } => true,
+        }
+    }
+
+    /// The command as the record may keep it: without passwords and without what was said.
+    #[must_use]
+    pub fn record(&self) -> String {
+        match self {
+            Command::Act { room, action, reason, .. } => {
+                let mut record = format!("{} {room}", action.verb());
+                for more in [Some(action.target()), reason.as_deref()].into_iter().flatten() {
+                    if !more.is_empty() {
+                        record = format!("{record} {more:?}");
+                    }
+                }
+                record
+            }
+            command => serde_json::to_string(command).unwrap_or_default(),
         }
     }
 }
@@ -99,6 +137,16 @@ pub enum Who {
 }
 
 impl Who {
+    /// Who they are in the record of actions.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match self {
+            Who::Unix { uid, .. } => Actor::CommandLine { uid: *uid },
+            Who::Token { name } => Actor::Token { name: name.to_string() },
+            Who::Nobody => Actor::Token { name: String::new() },
+        }
+    }
+
     /// What to tell them when they lack a scope.
     #[must_use]
     pub fn lacks(&self, scope: Scope) -> String {
@@ -146,12 +194,28 @@ pub enum Reply {
         /// The room afterwards.
         room: RoomRow,
     },
+    /// To [`Command::Act`]: it was done, as far as the room lets us see.
+    Acted {
+        /// The room: `service/name`.
+        room: String,
+        /// The request's key.
+        key: String,
+        /// `sent`, `answered` or `seen`.
+        progress: String,
+        /// What was done, in one sentence.
+        text: String,
+    },
+    /// To [`Command::Abilities`].
+    Abilities {
+        /// One row for each verb.
+        abilities: Vec<AbilityRow>,
+    },
     /// To [`Command::Reload`].
     Reload(Plan),
     /// The command was refused.
     Refused {
         /// A stable word: `unknown-room`, `ambiguous-room`, `unknown-service`, `bad-request`, `forbidden`,
-        /// `bad-configuration`, `not-saved`, `busy`.
+        /// `bad-configuration`, `not-saved`, `busy`; of an action the cause's own word.
         error: String,
         /// What is wrong and what to do, in one sentence.
         text: String,
@@ -176,6 +240,19 @@ pub struct HealthRooms {
     pub desired: usize,
     /// Held of these.
     pub held: usize,
+}
+
+/// Whether something can be done in a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AbilityRow {
+    /// What.
+    pub verb: Verb,
+    /// Whether it can.
+    pub possible: bool,
+    /// The cause's word where it cannot.
+    pub cause: String,
+    /// Why not, in one sentence.
+    pub text: String,
 }
 
 /// What a reload changes, or would change.

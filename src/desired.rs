@@ -181,7 +181,7 @@ fn by_command(config: &Config, said: &Override) -> Room {
         nick: config.defaults.nick.clone(),
         display_name: config.defaults.display_name.clone(),
         password: config.defaults.password.clone(),
-        subject: config.defaults.subject.clone(),
+        moderated: config.defaults.moderated(),
         origin: format!("command line, {}", said.who).into(),
     }
 }
@@ -524,14 +524,14 @@ pub fn reconcile(before: &Config, after: &Config, overrides: &Overrides, now: Ti
 
 fn room_changes(old: &Room, new: &Room) -> Vec<&'static str> {
     // Where it is written says nothing about the room.
-    let Room { key: _, muc, nick, display_name, password, subject, origin: _ } = old;
+    let Room { key: _, muc, nick, display_name, password, moderated, origin: _ } = old;
     let mut keys = Vec::new();
     let mut note = |key, differs: bool| keys.extend(differs.then_some(key));
     note("name", *muc != new.muc);
     note("nick", *nick != new.nick);
     note("display_name", *display_name != new.display_name);
     note("password", *password != new.password);
-    note("subject", *subject != new.subject);
+    note("settings", *moderated != new.moderated);
     keys
 }
 

@@ -190,6 +190,7 @@ fn settings(rng: &mut Rng) -> Settings {
         display_name: word(rng).into(),
         password: rng.bool().then(|| Secret::new("secret")),
         focus: true,
+        moderated: None,
     }
 }
 
@@ -255,6 +256,8 @@ fn run(seed: u64, texts: &[String], all: &[Element]) {
         focus: (rng.u8(0..4) > 0).then(|| "focus.meet.jitsi".into()),
         machine_uid: innkeeper::config::Secret::new("uid"),
         one_room: false,
+        websocket: false,
+        errands: false,
         guest: false,
         session_id: None,
         rules: Rules { self_ping: Duration::from_secs(300), after_kick: Duration::from_secs(120) },

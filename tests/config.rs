@@ -134,6 +134,16 @@ fn the_example_is_right_and_shows_the_defaults_where_it_is_commented_out() {
         "record =",
         "subject",
         "tls_",
+        "lobby",
+        "members_only",
+        "moderated",
+        "persistent",
+        "max_occupants",
+        "av_moderation",
+        "start_muted",
+        "form",
+        "on_drift",
+        "chat_",
     ];
     let text: String = whole_example()
         .lines()
@@ -187,7 +197,8 @@ fn rooms_take_defaults_and_override_them() {
         + "[[room]]\nservice = \"meet\"\nname = \"Tavern\"\n[[room]]\nservice = \"meet\"\nname = \"hall@muc.meet.jitsi\"\nnick = \"x\"\ndisplay_name = \"Butler\"\nsubject = \"Hall\"\n[[room]]\nservice = \"meet\"\nname = \"far@other.example\"";
     let config = accepted(&text);
     let room = |name| &config.rooms[&RoomKey::new("meet", name)];
-    assert_eq!((room("tavern").nick.as_ref(), room("tavern").subject.as_deref()), ("00_host", Some("Inn")));
+    let subject = |name| room(name).moderated.as_ref().and_then(|moderated| moderated.locked.subject.clone());
+    assert_eq!((room("tavern").nick.as_ref(), subject("tavern")), ("00_host", Some("Inn".into())));
     assert_eq!(room("tavern").password.as_ref().unwrap().expose(), "hunter2");
     assert_eq!((room("hall").nick.as_ref(), room("hall").display_name.as_ref()), ("x", "Butler"));
     assert_eq!((room("hall").muc.as_deref(), room("far").muc.as_deref()), (None, Some("other.example")));
@@ -318,7 +329,7 @@ fn every_single_mistake_has_its_line_key_and_words() {
         ),
         (
             "[defaults]\nservice = \"meet\"",
-            "innkeeper.toml:6: defaults.service: unknown key; expected one of nick, display_name, subject, password_file",
+            "innkeeper.toml:6: defaults.service: unknown key; expected one of nick, display_name, password_file, subject, lobby, members_only, moderated, persistent, max_occupants, av_moderation, start_muted, form, on_drift, chat_commands, chat_accounts",
         ),
         ("[[room]]\nservice = \"meet\"", "innkeeper.toml:5: name: missing; expected name = \"…\" in this [[room]]"),
         ("[[room]]\nname = \"a\"", "innkeeper.toml:5: service: missing; expected service = \"…\" in this [[room]]"),
@@ -534,7 +545,7 @@ fn all_problems_of_all_files_come_at_once_and_in_order() {
             "innkeeper.toml:1: statedir: unknown key; expected state_dir (did you mean that?)",
             "innkeeper.toml:6: service.meet.paces: unknown key; expected pace (did you mean that?)",
             "rooms.d/b.toml:3: name: room \"tavern\" of service meet is already in rooms.d/a.toml:1; expected each room once",
-            "rooms.d/b.toml:4: color: unknown key; expected one of service, name, nick, display_name, subject, password_file",
+            "rooms.d/b.toml:4: color: unknown key; expected one of service, name, nick, display_name, password_file, subject, lobby, members_only, moderated, persistent, max_occupants, av_moderation, start_muted, form, on_drift, chat_commands, chat_accounts",
             "environment: INNKEEPER__SERVICE__MEET__SELF_PING: \"never\" is no duration (no number); expected a duration such as \"30s\", \"5m\" or \"8h\", from 1s to 1day",
         ]
     );
@@ -822,4 +833,49 @@ fn every_mistake_in_a_policy_has_its_line_key_and_words() {
         );
     }
     assert_eq!(all.len(), 18, "{shown}");
+}
+
+#[test]
+fn settings_that_are_to_stay_are_read_for_a_room_and_by_default() {
+    use innkeeper::room::settings::OnDrift;
+    use innkeeper::xmpp::jitsi::mute::Medium;
+
+    let text = "[defaults]\nlobby = true\nchat_commands = true\non_drift = \"report\"\n".to_owned()
+        + &service("")
+        + "[[room]]\nservice = \"meet\"\nname = \"a\"\nlobby = false\nav_moderation = [\"audio\"]\n\
+           start_muted = [\"video\"]\nmax_occupants = 5\nform = [\"muc#roomconfig_roomname=A = B\"]\n\
+           chat_accounts = [\"ann@meet.jitsi\"]\non_drift = \"restore\"\n[[room]]\nservice = \"meet\"\nname = \"b\"";
+    let config = accepted(&text);
+    let moderated = |name| config.rooms[&RoomKey::new("meet", name)].moderated.clone().expect("something is wanted");
+    let a = moderated("a");
+    assert_eq!(
+        (a.locked.lobby, a.locked.max_occupants, a.locked.start_muted),
+        (Some(false), Some(5), Some((false, true)))
+    );
+    assert_eq!(a.locked.av_moderation.get(&Medium::Audio), Some(&true));
+    assert_eq!(a.locked.av_moderation.get(&Medium::Video), Some(&false));
+    assert_eq!(a.locked.fields.get("muc#roomconfig_roomname").map(AsRef::as_ref), Some("A = B"));
+    assert_eq!((a.locked.on_drift, a.chat.moderators, a.chat.accounts.len()), (OnDrift::Restore, true, 1));
+    let b = moderated("b");
+    assert_eq!((b.locked.lobby, b.locked.on_drift), (Some(true), OnDrift::Report));
+}
+
+#[test]
+fn a_setting_that_makes_no_sense_is_refused_with_its_place() {
+    let room = |line: &str| service("") + &format!("[[room]]\nservice = \"meet\"\nname = \"a\"\n{line}\n");
+    for (line, what) in [
+        ("lobby = \"on\"", "true or false"),
+        ("lobby = true\nmembers_only = false", "one setting"),
+        ("av_moderation = [\"sound\"]", "\"audio\", \"video\", \"desktop\""),
+        ("start_muted = true", "a list"),
+        ("max_occupants = 0", "from 1 to 100000"),
+        ("form = [\"muc#roomconfig_roomsecret=x\"]", "a key of its own"),
+        ("form = [\"roomname\"]", "no field"),
+        ("chat_accounts = [\"ann\"]", "bare JID"),
+        ("on_drift = \"lock\"", "\"restore\" or \"report\" or \"ignore\""),
+    ] {
+        let problems = problems(&room(line));
+        assert_eq!(problems.len(), 1, "{line}: {problems:?}");
+        assert!(problems[0].contains(what) && problems[0].contains("innkeeper.toml:"), "{line}: {problems:?}");
+    }
 }

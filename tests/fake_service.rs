@@ -57,6 +57,7 @@ fn settings() -> Settings {
         display_name: "Keeper".into(),
         password: None,
         focus: false,
+        moderated: None,
     }
 }
 
@@ -97,6 +98,8 @@ impl Stage {
             focus: None,
             machine_uid: innkeeper::config::Secret::new("uid"),
             one_room: false,
+            websocket: false,
+            errands: false,
             guest: false,
             session_id: None,
             rules: Rules { self_ping: Duration::from_secs(300), after_kick: Duration::from_secs(120) },

@@ -247,6 +247,8 @@ fn replay(text: &str) -> Result<Vec<RoomState>, String> {
         focus: focus.as_deref().map(Into::into),
         machine_uid: innkeeper::config::Secret::new("0123"),
         one_room: false,
+        websocket: false,
+        errands: false,
         guest: false,
         session_id: None,
         rules: RULES,
@@ -261,6 +263,7 @@ fn replay(text: &str) -> Result<Vec<RoomState>, String> {
         display_name: join.get_child("nick", ns::NICK).map(Element::text).unwrap_or_default().into(),
         password: None,
         focus: focus.is_some(),
+        moderated: None,
     };
     let now = Instant::now();
     let mut replay = Replay {

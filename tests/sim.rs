@@ -172,6 +172,7 @@ fn settings(name: &str, plain: bool) -> Settings {
         display_name: "Keeper".into(),
         password: None,
         focus: !plain,
+        moderated: None,
     }
 }
 
@@ -285,6 +286,8 @@ impl World {
                         focus: (!self.plain).then(|| FOCUS.into()),
                         machine_uid: innkeeper::config::Secret::new(format!("uid-{slot}")),
                         one_room: false,
+                        websocket: false,
+                        errands: false,
                         guest: false,
                         session_id: None,
                         rules: RULES,
@@ -412,6 +415,9 @@ impl World {
             }
             Report::Room(key, shown) => self.say(|| format!("{key} {:?} {}", shown.state, shown.cause)),
             Report::WantsSessionId { .. } | Report::SessionId(_) => unreachable!("nobody is a guest here"),
+            Report::Progress { .. } | Report::Setting(..) | Report::Ban { .. } | Report::Errand(_) => {
+                unreachable!("nobody moderates here")
+            }
             Report::MucFound(_) | Report::MucNotFound(_) | Report::Bad { .. } | Report::Odd(_) => {}
         }
         self.carry_out(out);

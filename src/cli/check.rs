@@ -142,7 +142,7 @@ fn show(config: &Config, paint: Paint) -> String {
                         room.nick.to_string(),
                         room.display_name.to_string(),
                         if room.password.is_some() { "yes".to_owned() } else { String::new() },
-                        room.subject.clone().unwrap_or_default(),
+                        subject(room).unwrap_or_default().to_owned(),
                         room.origin.to_string(),
                     ]
                 })
@@ -159,6 +159,10 @@ fn show(config: &Config, paint: Paint) -> String {
     let (rooms, services) = (count(config.rooms.len(), "room"), count(config.services.len(), "service"));
     text.push_str(&format!("fine: {rooms} on {services}\n"));
     text
+}
+
+fn subject(room: &crate::config::Room) -> Option<&str> {
+    room.moderated.as_ref()?.locked.subject.as_deref()
 }
 
 fn as_json(config: &Config) -> String {
@@ -192,7 +196,7 @@ fn as_json(config: &Config) -> String {
                 "nick": &*room.nick,
                 "display_name": &*room.display_name,
                 "has_password": room.password.is_some(),
-                "subject": room.subject,
+                "subject": subject(room),
                 "origin": room.origin,
             })
         })

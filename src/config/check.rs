@@ -76,11 +76,6 @@ impl Checker<'_> {
         let known: BTreeSet<&str> = raw.services.keys().map(String::as_str).collect();
         let rooms = self.rooms(&raw.rooms, &known, &services, &defaults);
         let policies = self.policies(raw, &services, rooms.iter().map(|(key, room)| (key, &**room)));
-        let subjects = rooms.values().filter(|room| room.subject.is_some()).count();
-        if subjects > 0 {
-            self.warnings
-                .push(format!("{subjects} rooms have a subject, which this version keeps but does not set yet"));
-        }
         if raw.services.is_empty() && !self.incomplete {
             self.warnings.push("no service is configured, so there is nothing to hold".to_owned());
         }
@@ -140,6 +135,19 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    pub(super) fn flag(&mut self, view: View<'_>, key: &str) -> Option<bool> {
+        let entry = view.entry(key)?;
+        match (&entry.value, &entry.at) {
+            (Value::Bool(on), _) => return Some(*on),
+            // The environment has only texts.
+            (Value::String(text), Place::Variable(_)) if matches!(text.as_str(), "true" | "false") => {
+                return Some(text == "true");
+            }
+            (value, _) => self.wrong(view, key, &entry.at, value.kind(), "true or false"),
+        }
+        None
     }
 
     pub(super) fn number(&mut self, view: View<'_>, key: &str, least: i64, most: i64) -> Option<i64> {
@@ -412,7 +420,7 @@ impl Checker<'_> {
             nick: nick.into(),
             display_name: self.display_name(view).map_or_else(|| "Innkeeper".into(), Into::into),
             password: self.secret_file(view, "password_file"),
-            subject: self.parsed(view, "subject", "one line of text", value::line),
+            moderated: self.moderated(view),
         }
     }
 
@@ -445,7 +453,7 @@ impl Checker<'_> {
                 self.wrong(view, "nick", &entry.at, what, FOCUS_NICK);
             }
             let display_name = self.display_name(view);
-            let subject = self.parsed(view, "subject", "one line of text", value::line);
+            let moderated = self.moderated(view);
             let password = self.secret_file(view, "password_file");
             let (Some(service), Some((name, domain))) = (service, name) else { continue };
             let (name, domain) = canonical(name, domain, settings.and_then(|service| service.muc.as_deref()));
@@ -458,13 +466,14 @@ impl Checker<'_> {
             }
             let muc = domain.filter(|domain| settings.and_then(|service| service.muc.as_ref()) != Some(domain));
             let origin = self.reporter.place(&section.at);
+            let password = password.or_else(|| defaults.password.clone());
             let room = Room {
                 key: key.clone(),
                 muc,
                 nick: nick.map_or_else(|| defaults.nick.clone(), Into::into),
                 display_name: display_name.map_or_else(|| defaults.display_name.clone(), Into::into),
-                password: password.or_else(|| defaults.password.clone()),
-                subject: subject.or_else(|| defaults.subject.clone()),
+                moderated: moderated.over(&defaults.moderated, password.as_ref()),
+                password,
                 origin: origin.into(),
             };
             rooms.insert(key, Arc::new(room));

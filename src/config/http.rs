@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::check::{Checker, View, absolute, quoted};
 use super::login::Sources;
-use super::raw::{Place, Raw, Section, Value};
+use super::raw::{Raw, Section, Value};
 use super::{Secret, nearest};
 use crate::rights::{Rights, RoomPattern, Scope};
 
@@ -109,18 +109,6 @@ impl Checker<'_> {
             }
         }
         Some((cert?, key?))
-    }
-
-    fn flag(&mut self, view: View<'_>, key: &str) -> Option<bool> {
-        let entry = view.entry(key)?;
-        match (&entry.value, &entry.at) {
-            (Value::Bool(value), _) => return Some(*value),
-            (Value::String(text), Place::Variable(_)) if matches!(text.as_str(), "true" | "false") => {
-                return Some(text == "true");
-            }
-            (value, _) => self.wrong(view, key, &entry.at, value.kind(), "true or false"),
-        }
-        None
     }
 
     fn tokens(&mut self, sections: &[Section]) -> Vec<HttpToken> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::policy::Policies;
+use crate::room::Moderated;
 use crate::token::{Claims, Key};
 
 pub use check::check;
@@ -21,6 +22,7 @@ mod check;
 mod endpoint;
 mod http;
 mod login;
+mod moderated;
 mod policy;
 mod problem;
 mod raw;
@@ -105,8 +107,8 @@ pub struct Defaults {
     pub display_name: Arc<str>,
     /// The rooms' password.
     pub password: Option<Secret>,
-    /// The subject that an admin wants.
-    pub subject: Option<String>,
+    /// What is wanted of rooms beyond holding them.
+    moderated: moderated::Written,
 }
 
 /// A room as people name it: its local part and, from a full JID, its domain, both as they are compared.
@@ -243,9 +245,10 @@ pub enum PaceKind {
 }
 
 /// What to do with the focus's media invitation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Media {
     /// Acknowledge and leave it pending.
+    #[default]
     Pending,
     /// Answer `feature-not-implemented`; mutes through the focus then do not work.
     Refuse,
@@ -317,8 +320,8 @@ pub struct Room {
     pub display_name: Arc<str>,
     /// The room's password, where it has one.
     pub password: Option<Secret>,
-    /// The subject that an admin wants (kept for the locked settings; not set yet).
-    pub subject: Option<String>,
+    /// What is wanted beyond holding it, if anything is.
+    pub moderated: Option<Arc<Moderated>>,
     /// Where it was written: `rooms.d/tavern.toml:1`.
     pub origin: Box<str>,
 }

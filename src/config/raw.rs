@@ -60,9 +60,43 @@ pub(super) const SERVICE: &[&str] = &[
 /// Keys of `[service.NAME]` that only the environment may hold: no secret stands in a file of the configuration.
 const SECRET_VARIABLES: &[&str] = &["password", "guest_password", "secret"];
 /// Keys of `[defaults]`.
-pub(super) const DEFAULTS: &[&str] = &["nick", "display_name", "subject", "password_file"];
+pub(super) const DEFAULTS: &[&str] = &[
+    "nick",
+    "display_name",
+    "password_file",
+    "subject",
+    "lobby",
+    "members_only",
+    "moderated",
+    "persistent",
+    "max_occupants",
+    "av_moderation",
+    "start_muted",
+    "form",
+    "on_drift",
+    "chat_commands",
+    "chat_accounts",
+];
 /// Keys of `[[room]]`.
-pub(super) const ROOM: &[&str] = &["service", "name", "nick", "display_name", "subject", "password_file"];
+pub(super) const ROOM: &[&str] = &[
+    "service",
+    "name",
+    "nick",
+    "display_name",
+    "password_file",
+    "subject",
+    "lobby",
+    "members_only",
+    "moderated",
+    "persistent",
+    "max_occupants",
+    "av_moderation",
+    "start_muted",
+    "form",
+    "on_drift",
+    "chat_commands",
+    "chat_accounts",
+];
 
 /// Keys of `[http]`, but for its tokens.
 pub(super) const HTTP: &[&str] =

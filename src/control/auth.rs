@@ -17,7 +17,12 @@ use crate::rights::{Rights, Scope};
 pub fn scope(command: &Command) -> Option<Scope> {
     match command {
         Command::Health => None,
-        Command::Status | Command::Rooms | Command::Room { .. } | Command::WhyRoom { .. } => Some(Scope::Read),
+        Command::Status
+        | Command::Rooms
+        | Command::Room { .. }
+        | Command::WhyRoom { .. }
+        | Command::Abilities { .. } => Some(Scope::Read),
+        Command::Act { .. } => Some(Scope::Moderate),
         Command::Reload { plan: true } => Some(Scope::Read),
         Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } => Some(Scope::Rooms),
         Command::Reload { plan: false } => Some(Scope::Admin),
@@ -33,7 +38,7 @@ fn concerns_all(command: &Command) -> bool {
 pub async fn ask(asked: &mpsc::Sender<Asked>, requester: Requester, command: Command) -> Reply {
     if let Err(text) = judge(&requester, &command) {
         if command.changes() {
-            let asked = serde_json::to_string(&command).unwrap_or_default();
+            let asked = command.record();
             warn!(who = %requester.who, %asked, error = "forbidden", why = %text, "command refused");
         }
         return refused("forbidden", text);

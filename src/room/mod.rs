@@ -12,27 +12,36 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::action::{Actor, Progress, Request};
 use crate::backoff::{Ladder, jitter};
 use crate::cause::{Cause, Word};
 use crate::command::RoomState;
 use crate::config::{RoomKey, Secret};
 use crate::xmpp::jitsi::conference::{Answer, Granted};
+use crate::xmpp::jitsi::json_message::Push;
+use crate::xmpp::message::Said;
 use crate::xmpp::muc::{Role, RoomPresence, Status};
 use crate::xmpp::ping;
+use crate::xmpp::room_form::RoomForm;
+use crate::xmpp::room_info::RoomInfo;
 use crate::xmpp::stanza::StanzaError;
 
+pub use moderation::{Moderated, Surroundings};
 pub use occupant::{Occupant, Occupants};
 
 pub mod chat;
 mod inside;
 pub mod join;
 mod knock;
+mod moderation;
 mod occupant;
 pub mod pending;
 pub mod settings;
 
 use inside::{focus_cause, focus_in};
 use join::{FIRST, Retry, SLOW};
+use moderation::{Happening, Moderation};
+use pending::{Answer as Answered, Step};
 
 /// How long a join may stay unanswered. Jitsi queues joins in silence until the focus is in.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -62,6 +71,8 @@ pub struct Settings {
     pub password: Option<Secret>,
     /// Whether a conference focus must be asked first.
     pub focus: bool,
+    /// What is wanted beyond holding it, if anything is.
+    pub moderated: Option<Arc<Moderated>>,
 }
 
 /// What all rooms of a service go by.
@@ -97,6 +108,8 @@ pub struct Context<'a> {
     pub rules: &'a Rules,
     /// What is known of the focus.
     pub focus: &'a FocusFacts,
+    /// What the session has to offer.
+    pub around: Surroundings,
     /// Where effects go.
     pub effects: &'a mut Vec<Effect>,
 }
@@ -151,6 +164,41 @@ pub enum Effect {
     },
     /// The room is left for good; drop it.
     Gone,
+    /// Say a step of an action; [`Input::Stepped`] with that number is the answer.
+    Step {
+        /// Which action; that of an answer in chat is nobody's.
+        number: u32,
+        /// What.
+        step: Step,
+        /// Why, for those concerned.
+        reason: Box<str>,
+    },
+    /// Ask for the configuration form on behalf of the locked settings; [`Input::Form`] is the answer.
+    LockForm,
+    /// Ask the room what it is; [`Input::Info`] is the answer.
+    AskInfo,
+    /// An action came this far.
+    Progress {
+        /// Which.
+        request: Box<Request>,
+        /// How far.
+        progress: Progress,
+        /// Whether nothing more will come of it.
+        over: bool,
+    },
+    /// Something is to be known about a locked setting.
+    Setting(settings::Output),
+    /// A moderator wants an occupant banned for a while.
+    Ban {
+        /// Their nick.
+        nick: Box<str>,
+        /// For how long.
+        period: Duration,
+        /// Why.
+        reason: Box<str>,
+        /// Who says so.
+        actor: Actor,
+    },
 }
 
 /// What happens to a room.
@@ -207,6 +255,30 @@ pub enum Input<'a> {
         /// Whether the session may yet be resumed.
         resumable: bool,
     },
+    /// An action is asked for.
+    Act(Request),
+    /// A message came; from the room itself where there is no nick.
+    Message {
+        /// Who said it.
+        nick: Option<&'a str>,
+        /// What.
+        said: &'a Said,
+    },
+    /// A step of an action was answered.
+    Stepped {
+        /// Which action.
+        number: u32,
+        /// What came of it.
+        answer: Answered<'a>,
+    },
+    /// The form that the locked settings wanted came, or did not.
+    Form(Result<&'a RoomForm, &'a StanzaError>),
+    /// The room said what it is; nothing where it did not answer.
+    Info(&'a RoomInfo),
+    /// One of Jitsi's components said something about the room.
+    Push(&'a Push),
+    /// Which components there are is known now.
+    Components,
     /// Other settings are wanted.
     Settings(Arc<Settings>),
     /// Leave for good.
@@ -252,6 +324,8 @@ pub struct Room {
     kicks: Ladder,
     soon: u8,
     nick_try: u8,
+    /// What is done beyond holding it; nothing in most rooms.
+    moderation: Option<Box<Moderation>>,
     /// The nick of a join whose answer is not known, so that the room may have us inside although we think outside.
     maybe_as: Option<Box<str>>,
 }
@@ -340,6 +414,7 @@ impl Room {
             soon: 0,
             nick_try: 0,
             maybe_as: None,
+            moderation: None,
         }
     }
 
@@ -433,7 +508,8 @@ impl Room {
                     Form::Failed { retry_at, .. } => Some(retry_at),
                     _ => None,
                 };
-                ask.into_iter().chain(ping).chain(form).min()
+                let moderation = self.moderation.as_deref().and_then(Moderation::deadline);
+                ask.into_iter().chain(ping).chain(form).chain(moderation).min()
             }
         }
     }
@@ -491,12 +567,36 @@ impl Room {
 
     /// Advances the room by one input.
     pub fn handle(&mut self, input: Input<'_>, cx: &mut Context<'_>) {
+        let was_inside = matches!(self.state, State::Inside(_));
+        self.advance(input, cx);
+        match (was_inside, &self.state) {
+            (false, State::Inside(_)) => self.moderate(Happening::Entered, cx),
+            (true, State::Inside(_)) | (false, _) => {}
+            (true, state) => {
+                let cause = match state {
+                    State::Outside(outside) => outside.cause.clone(),
+                    _ => Cause::new(Word::Released, "the room was left"),
+                };
+                let destroyed = cause.word == Word::Destroyed;
+                self.moderate(Happening::Outside { destroyed, cause: &cause }, cx);
+            }
+        }
+    }
+
+    fn advance(&mut self, input: Input<'_>, cx: &mut Context<'_>) {
         match input {
             Input::Go => self.go(cx),
             Input::Presence { nick, read } => self.presence(nick, read, cx),
             Input::Lobby { nick, read } => self.lobby_presence(nick, read, cx),
             Input::LobbyRefused(error) => self.lobby_refused(error, cx),
             Input::Invited => self.invited(cx),
+            Input::Act(request) => self.moderate(Happening::Act(request), cx),
+            Input::Message { nick, said } => self.moderate(Happening::Message { nick, said }, cx),
+            Input::Stepped { number, answer } => self.moderate(Happening::Stepped { number, answer }, cx),
+            Input::Form(form) => self.moderate(Happening::Form(form), cx),
+            Input::Info(info) => self.moderate(Happening::Info(info), cx),
+            Input::Push(push) => self.moderate(Happening::Push(push), cx),
+            Input::Components => self.moderate(Happening::Components, cx),
             Input::Refused(error) => self.refused(error, cx),
             Input::Conference(answer) => self.conference(answer, cx),
             Input::AskAgain => match &mut self.state {
@@ -627,6 +727,7 @@ impl Room {
                         kicks.reset();
                     }
                 }
+                self.moderate(Happening::Presence { nick, read, left: !available }, cx);
             }
             State::Leaving { .. } if !available && (read.has(Status::SELF) || nick == &*self.settings.nick) => {
                 self.gone(cx);
@@ -835,6 +936,7 @@ impl Room {
                 }
                 inside.judge(&self.settings, cx);
                 inside.introduce(&self.settings, cx);
+                self.moderate(Happening::Resumed, cx);
             }
             State::Inside(_) => {
                 let cause =
@@ -860,6 +962,10 @@ impl Room {
         match &mut self.state {
             State::Inside(inside) if resumable => inside.lost = Some(cause.clone()),
             State::Knocking(_) => self.knock_offline(cause, resumable, cx),
+            State::Inside(inside) if resumable => {
+                inside.lost = Some(cause.clone());
+                self.moderate(Happening::Interrupted(cause), cx);
+            }
             State::Leaving { .. } => self.gone(cx),
             State::Gone => {}
             // Who waits for a reason of the room's own goes on waiting for that.
@@ -870,6 +976,9 @@ impl Room {
 
     fn change(&mut self, settings: Arc<Settings>, cx: &mut Context<'_>) {
         let before = std::mem::replace(&mut self.settings, settings);
+        if before.moderated != self.settings.moderated {
+            self.moderate(Happening::Settings, cx);
+        }
         let new = &self.settings;
         match &mut self.state {
             State::Inside(inside) if inside.lost.is_none() => inside.introduce(new, cx),
@@ -959,6 +1068,7 @@ impl Room {
                     inside.ping = Ping::Sent(now);
                     cx.effects.push(Effect::SelfPing { nick: inside.nick.clone() });
                 }
+                self.moderate(Happening::Timeout, cx);
             }
             _ => {}
         }

@@ -25,6 +25,8 @@ use crate::xmpp::stanza::StanzaError;
 const EFFECT: Duration = Duration::from_secs(10);
 /// How long a message may take to come back, or a component to speak: nothing answers those.
 const UNANSWERED: Duration = Duration::from_secs(20);
+/// How long an effect may take to show where the answer was lost with the stream: as long as servers keep a session.
+const INTERRUPTED: Duration = Duration::from_secs(90);
 /// How many outcomes are remembered, so that a key asked for again is not carried out again.
 const SETTLED: usize = 64;
 /// Most actions on their way in one room; more is somebody's mistake.
@@ -175,7 +177,14 @@ pub enum Output {
         reason: Box<str>,
     },
     /// An action came this far.
-    Progress(Box<Request>, Progress),
+    Progress {
+        /// Which.
+        request: Box<Request>,
+        /// How far.
+        progress: Progress,
+        /// Whether nothing more will come of it.
+        over: bool,
+    },
 }
 
 /// The actions of one room.
@@ -281,7 +290,7 @@ impl Pending {
     pub fn request(&mut self, now: Instant, request: Request, facts: &Facts<'_>, out: &mut Vec<Output>) {
         let request = Box::new(request);
         if let Some((_, progress)) = self.settled.iter().find(|(key, _)| *key == request.key) {
-            out.push(Output::Progress(request, progress.clone()));
+            out.push(Output::Progress { request, progress: progress.clone(), over: true });
             return;
         }
         if let Some(known) = self.items.iter().find(|item| item.request.key == request.key) {
@@ -290,7 +299,7 @@ impl Pending {
                 Stage::Sent => Progress::Sent,
                 Stage::Answered => Progress::Answered,
             };
-            out.push(Output::Progress(request, progress));
+            out.push(Output::Progress { request, progress, over: false });
             return;
         }
         if let Err(cause) = self.start(now, &request, facts, out) {
@@ -317,7 +326,7 @@ impl Pending {
         let Some(first) = left.pop_front() else { return Err(Cause::new(Word::OccupantGone, "nobody is there")) };
         let number = self.next;
         self.next = self.next.wrapping_add(1);
-        out.push(Output::Progress(Box::new(request.clone()), Progress::Requested));
+        out.push(on_the_way(request, Progress::Requested));
         self.items.push(Item {
             number,
             request: Box::new(request.clone()),
@@ -346,13 +355,14 @@ impl Pending {
         }
         if deciding {
             item.stage = Stage::Sent;
-            out.push(Output::Progress(item.request.clone(), Progress::Sent));
+            if message && !shows(&item.request.action) {
+                // Nothing ever answers it or shows it.
+                self.finish(at, Progress::Sent, out);
+                return;
+            }
+            out.push(on_the_way(&item.request, Progress::Sent));
             if message {
                 item.give_up_at = Some(now + UNANSWERED);
-                // Nothing ever answers it or shows it.
-                if !shows(&item.request.action) {
-                    self.finish(at, Progress::Sent, out);
-                }
             }
         } else if message {
             let next = item.left.pop_front();
@@ -408,12 +418,13 @@ impl Pending {
             return;
         }
         item.stage = Stage::Answered;
-        out.push(Output::Progress(item.request.clone(), Progress::Answered));
-        if shows(&item.request.action) && !already(&item.request.action, facts) {
-            item.give_up_at = Some(now + EFFECT);
+        if !shows(&item.request.action) {
+            self.finish(at, Progress::Answered, out);
+        } else if already(&item.request.action, facts) {
+            self.finish(at, Progress::Seen, out);
         } else {
-            let progress = if shows(&item.request.action) { Progress::Seen } else { Progress::Answered };
-            self.finish(at, progress, out);
+            item.give_up_at = Some(now + EFFECT);
+            out.push(on_the_way(&item.request, Progress::Answered));
         }
     }
 
@@ -487,6 +498,16 @@ impl Pending {
         }
     }
 
+    /// The stream is lost and may be resumed: answers to what is on its way will not be heard, effects may yet show.
+    pub fn interrupted(&mut self, now: Instant, cause: &Cause, out: &mut Vec<Output>) {
+        while let Some(at) = self.items.iter().position(|item| item.stage == Stage::Preparing) {
+            self.finish(at, Progress::Refused(cause.clone()), out);
+        }
+        for item in &mut self.items {
+            item.give_up_at.get_or_insert(now + INTERRUPTED);
+        }
+    }
+
     /// A deadline passed.
     pub fn timeout(&mut self, now: Instant, room: &str, out: &mut Vec<Output>) {
         while let Some(at) = self.items.iter().position(|item| item.give_up_at.is_some_and(|at| at <= now)) {
@@ -518,18 +539,12 @@ impl Pending {
             self.settled.pop_front();
         }
         self.settled.push_back((request.key.clone(), progress.clone()));
-        // `Sent` was said when it went out.
-        if progress != Progress::Sent {
-            let said = matches!(
-                out.last(),
-                Some(Output::Progress(last, Progress::Answered))
-                    if progress == Progress::Answered && last.key == request.key
-            );
-            if !said {
-                out.push(Output::Progress(request, progress));
-            }
-        }
+        out.push(Output::Progress { request, progress, over: true });
     }
+}
+
+fn on_the_way(request: &Request, progress: Progress) -> Output {
+    Output::Progress { request: Box::new(request.clone()), progress, over: false }
 }
 
 /// The occupant who is meant, or why there is none.

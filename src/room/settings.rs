@@ -160,6 +160,8 @@ pub enum Input<'a> {
     Form(&'a RoomForm),
     /// The form could not be had.
     NoForm,
+    /// The stream was lost and is resumed: questions on their way were lost with it.
+    Resumed,
     /// The subject is this now.
     Subject {
         /// The text.
@@ -321,6 +323,10 @@ impl Keeper {
             Input::NoForm => {
                 self.asked = None;
                 self.form_at = Some(now + FORM_AGAIN);
+            }
+            Input::Resumed => {
+                self.asked = None;
+                self.ask_form(locked, out);
             }
             Input::Subject { text, by } => {
                 self.subject = Some(text.into());

@@ -12,6 +12,7 @@ struct Bench {
     rng: fastrand::Rng,
     rules: Rules,
     focus: FocusFacts,
+    around: Surroundings,
     effects: Vec<Effect>,
 }
 
@@ -23,6 +24,7 @@ fn settings(focus: bool) -> Settings {
         display_name: "Innkeeper".into(),
         password: None,
         focus,
+        moderated: None,
     }
 }
 
@@ -40,6 +42,7 @@ impl Bench {
                 authentication: Some(true),
                 has_session: true,
             },
+            around: Surroundings::default(),
             effects,
         }
     }
@@ -57,6 +60,7 @@ impl Bench {
             rng: &mut self.rng,
             rules: &self.rules,
             focus: &self.focus,
+            around: self.around,
             effects: &mut self.effects,
         };
         self.room.handle(input, &mut cx);
@@ -1002,4 +1006,44 @@ fn a_hostile_presence_keeps_its_sender_on_the_list() {
 #[test]
 fn a_room_costs_little_while_it_waits() {
     assert!(size_of::<Room>() <= 128, "{} bytes", size_of::<Room>());
+}
+
+#[test]
+fn a_room_with_a_locked_subject_gets_it_and_gets_it_back() {
+    let mut bench = Bench::new(true);
+    let locked = settings::Locked { subject: Some("Pony".into()), ..settings::Locked::default() };
+    let moderated = Some(Arc::new(Moderated { locked, ..Moderated::default() }));
+    bench.room = Room::new(Arc::new(Settings { moderated, ..settings(true) }), &mut Vec::new());
+    bench.enter();
+    let said = |text: &str| Said { groupchat: true, subject: Some(text.to_owned()), ..Said::default() };
+    let subject = |effects: &[Effect]| {
+        effects.iter().any(|one| matches!(one, Effect::Step { step: Step::Subject(text), .. } if &**text == "Pony"))
+    };
+    assert!(bench.put(Input::Message { nick: None, said: &said("") }).is_empty(), "the room was not looked at yet");
+    bench.around.components_known = true;
+    assert!(subject(&bench.put(Input::Info(&RoomInfo::default()))));
+    let own = bench.joining_nick();
+    bench.put(Input::Message { nick: Some(&own), said: &said("Pony") });
+    let drifted = bench.put(Input::Message { nick: Some("mallory"), said: &said("mine") });
+    assert!(subject(&drifted), "{drifted:?}");
+    assert!(drifted.iter().any(|one| matches!(one, Effect::Setting(settings::Output::Drifted { .. }))));
+}
+
+#[test]
+fn an_action_is_refused_while_we_are_outside_and_ends_when_we_are_thrown_out() {
+    let mut bench = Bench::held();
+    let request = |key: &str| Request {
+        key: key.into(),
+        actor: Actor::CommandLine { uid: 0 },
+        action: crate::action::Action::Subject { text: "s".into() },
+        real_jid: None,
+        reason: "".into(),
+    };
+    let refused = |effects: &[Effect]| {
+        effects.iter().any(|one| matches!(one, Effect::Progress { progress: Progress::Refused(_), over: true, .. }))
+    };
+    let sent = bench.put(Input::Act(request("1")));
+    assert!(sent.iter().any(|one| matches!(one, Effect::Step { .. })) && !refused(&sent), "{sent:?}");
+    assert!(refused(&bench.thrown_out(&[307, 110])));
+    assert!(refused(&bench.put(Input::Act(request("2")))));
 }

@@ -27,7 +27,7 @@ const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
 impl Supervisor {
     /// Answers one command. Whoever asked may be gone; then nobody misses the answer.
     pub(super) async fn command(&mut self, command: Command, requester: &Requester, reply: oneshot::Sender<Reply>) {
-        let asked = command.changes().then(|| serde_json::to_string(&command).unwrap_or_default());
+        let asked = command.changes().then(|| command.record());
         let answer = match command {
             Command::Health => Reply::Health(self.health_reply()),
             Command::Status => Reply::Status(Box::new(self.status_reply(&requester.rights))),
@@ -49,6 +49,14 @@ impl Supervisor {
                 });
                 self.say(&room, Says::Suspend { until }, reason, requester).await
             }
+            Command::Act { room, action, reason, key } => match self.resolve(&room, false, requester) {
+                Ok(address) => return self.act(&address.key, action, reason, key, requester, reply),
+                Err(refusal) => *refusal,
+            },
+            Command::Abilities { room } => match self.resolve(&room, false, requester) {
+                Ok(address) => return self.abilities(&address.key, reply),
+                Err(refusal) => *refusal,
+            },
             Command::Reload { plan } => self.reload(plan).await,
         };
         if let Some(asked) = asked {

@@ -2,9 +2,11 @@
 #![allow(clippy::disallowed_methods)]
 
 pub mod account;
+mod acting;
 mod answers;
 pub mod board;
 pub mod connect;
+mod errand;
 pub mod files;
 pub mod handshake;
 pub mod recorder;

@@ -1,6 +1,6 @@
 //! One service while it runs: its machine, its sessions' tasks, and what it needs to connect.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -10,13 +10,14 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
 
 use super::board::Clock;
-use super::session::{Connectors, Driver, News, Order, RoomView};
+use super::session::{Abilities, Connectors, Driver, News, Order, RoomView};
+use crate::action::Request;
 use crate::cause::Cause;
-use crate::config::{self, Login, PaceKind, Room, RoomKey, Secret};
+use crate::config::{self, Endpoint, Login, PaceKind, Room, RoomKey, Secret};
 use crate::jitsi::login::Wish;
 use crate::room::{Rules, Settings};
 use crate::service::{FocusState, Logins, Output, Service};
-use crate::session::{Bucket, Input, Profile, Session};
+use crate::session::{Bucket, Errand, Input, Profile, Session};
 use crate::store::ServiceState;
 use crate::stream::LastLogin;
 
@@ -56,6 +57,8 @@ pub struct Running {
     sessions: BTreeMap<usize, Handle>,
     connectors: Connectors,
     joins: Arc<Mutex<Bucket>>,
+    /// What sessions want said by connections of their own; the first is on its way.
+    errands: VecDeque<(usize, Errand)>,
     given: HashMap<RoomKey, Arc<Settings>>,
     /// Rooms that were told to go and are not gone yet.
     leaving: HashSet<RoomKey>,
@@ -111,6 +114,7 @@ impl Running {
             sessions: BTreeMap::new(),
             connectors,
             joins: Arc::new(Mutex::new(Bucket::per_second(config.joins_per_second, Instant::now()))),
+            errands: VecDeque::new(),
             given: HashMap::new(),
             leaving: HashSet::new(),
             wishes: BTreeMap::new(),
@@ -153,6 +157,7 @@ impl Running {
             display_name: room.display_name.clone(),
             password: room.password.clone(),
             focus: self.config.focus.is_some(),
+            moderated: room.moderated.clone(),
         });
         if let Some(given) = self.given.get(&room.key) {
             if **given == *settings {
@@ -284,6 +289,63 @@ impl Running {
         }
     }
 
+    /// Hands an action to the session that holds the room; says whether there is one.
+    #[must_use]
+    pub fn act(&self, room: &RoomKey, request: Request) -> bool {
+        let slot = self.machine.session_of(room).filter(|_| !self.leaving.contains(room));
+        slot.inspect(|slot| self.order(*slot, Order::Input(Input::Act(room.clone(), request)))).is_some()
+    }
+
+    /// Asks the session of a room what can be done there.
+    #[must_use]
+    pub fn ask_abilities(&self, room: &RoomKey) -> Option<oneshot::Receiver<Abilities>> {
+        let slot = self.machine.session_of(room)?;
+        let (reply, answer) = oneshot::channel();
+        self.order(slot, Order::Abilities(room.clone(), reply));
+        Some(answer)
+    }
+
+    /// Runs an errand of a session, or keeps it until the one before is done: each is a login.
+    pub fn errand(&mut self, slot: usize, errand: Errand, ground: &mut Ground<'_>) {
+        self.errands.push_back((slot, errand));
+        if self.errands.len() == 1 {
+            self.next_errand(ground);
+        }
+    }
+
+    /// The errand that ran is over.
+    pub fn errand_done(
+        &mut self,
+        slot: usize,
+        room: RoomKey,
+        number: u32,
+        result: Result<(), Cause>,
+        ground: &mut Ground<'_>,
+    ) {
+        self.errands.pop_front();
+        self.order(slot, Order::Input(Input::Errand(room, number, result)));
+        self.next_errand(ground);
+    }
+
+    fn next_errand(&mut self, ground: &mut Ground<'_>) {
+        // Sessions that ended meanwhile have nobody left who waits.
+        while let Some((slot, _)) = self.errands.front()
+            && !self.sessions.contains_key(slot)
+        {
+            self.errands.pop_front();
+        }
+        let Some((slot, errand)) = self.errands.front() else { return };
+        let Some(handle) = self.sessions.get(slot) else { return };
+        let (connector, last, errand) = ((self.connectors)(*slot), self.login.clone(), errand.clone());
+        let name = Name { service: self.name.clone(), slot: *slot, instance: handle.instance };
+        let news = ground.news.clone();
+        ground.tasks.spawn(async move {
+            let result = super::errand::run(connector, last, &errand).await;
+            // Without the supervisor nobody waits for it any more.
+            let _ = news.send((name, News::Errand { room: errand.key, number: errand.number, result })).await;
+        });
+    }
+
     /// The slot whose account login ran in that task.
     #[must_use]
     pub fn slot_of_fetch(&self, task: tokio::task::Id) -> Option<usize> {
@@ -356,6 +418,11 @@ impl Running {
             focus: self.config.focus.as_deref().map(Into::into),
             machine_uid: Secret::new(machine_uid.as_str()),
             one_room: self.config.rooms_per_session == 1,
+            websocket: matches!(self.config.endpoint, Endpoint::WebSocket(_)),
+            errands: matches!(
+                (&self.config.endpoint, &self.config.login),
+                (Endpoint::WebSocket(_), Login::Direct { .. })
+            ),
             guest,
             session_id: ground.kept.session_ids.get(&slot).map(|id| Secret::new(id.as_str())),
             rules: self.rules(),

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::handshake::close;
 use super::transport::{Deadlines, Transport};
+use crate::action::Verb;
 use crate::cause::{Cause, Word};
 use crate::config::{RoomKey, Secret};
 use crate::room::Occupant;
@@ -64,6 +65,9 @@ pub type Connector = Arc<dyn Fn(Request) -> Connecting + Send + Sync>;
 /// Makes the connector of each session of a service, by its place in the pool.
 pub type Connectors = Arc<dyn Fn(usize) -> Connector + Send + Sync>;
 
+/// What can be done in a room, by verb, and if not, why.
+pub type Abilities = Vec<(Verb, Result<(), Cause>)>;
+
 /// What a session is told.
 #[derive(Debug)]
 pub enum Order {
@@ -73,6 +77,8 @@ pub enum Order {
     Connect(Option<LastLogin>),
     /// Say who is in a room.
     Room(RoomKey, oneshot::Sender<Option<RoomView>>),
+    /// Say what can be done in a room.
+    Abilities(RoomKey, oneshot::Sender<Abilities>),
     /// Say how many people are in each room.
     People(oneshot::Sender<Vec<(RoomKey, usize)>>),
 }
@@ -108,6 +114,15 @@ pub enum News {
     Failed(Cause),
     /// Its stream is lost.
     Lost(Cause),
+    /// An errand that it asked for is done, or not.
+    Errand {
+        /// In which room.
+        room: RoomKey,
+        /// For which step.
+        number: u32,
+        /// What came of it.
+        result: Result<(), Cause>,
+    },
     /// Its machine reports.
     Report(Report),
 }
@@ -232,6 +247,9 @@ impl<S: Clone + Send> Driver<S> {
             // Whoever asked may be gone; then nobody misses the answer.
             Order::Room(key, reply) => {
                 let _ = reply.send(self.view(&key));
+            }
+            Order::Abilities(key, reply) => {
+                let _ = reply.send(self.session.abilities(now, &key));
             }
             Order::People(reply) => {
                 let _ = reply.send(self.session.people());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
@@ -17,7 +17,7 @@ use super::recorder::Recorder;
 use super::running::{Ground, Name, NewsSender, Running};
 use super::session::{Connectors, News};
 use crate::cause::{Cause, Word};
-use crate::command::RoomState;
+use crate::command::{Reply, RoomState};
 use crate::config::{self, Config, RoomKey};
 use crate::control::Asked;
 use crate::desired::{Intent, Wanted, desired};
@@ -90,6 +90,8 @@ pub struct Supervisor {
     pub(super) ready: bool,
     status: String,
     status_due: Option<Instant>,
+    /// Who waits for the outcome of an action, by its key.
+    pub(super) asking: HashMap<(RoomKey, Box<str>), Vec<oneshot::Sender<Reply>>>,
 }
 
 /// A room that somebody wants, or that is just being left.
@@ -125,6 +127,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         ready: false,
         status: String::new(),
         status_due: None,
+        asking: HashMap::new(),
     };
     let started = Instant::now();
     let watchdog = health::watchdog_interval();
@@ -312,7 +315,8 @@ impl Supervisor {
         let slot = name.slot;
         let service = name.service.clone();
         let Some((running, mut ground)) = self.ground(&service) else { return };
-        if !running.knows(name) {
+        // An errand's turn ends whoever asked for it.
+        if !running.knows(name) && !matches!(news, News::Errand { .. }) {
             return;
         }
         match news {
@@ -357,6 +361,7 @@ impl Supervisor {
                 running.with_machine(&mut ground, |machine, _, _| machine.lost(now, slot, &cause));
                 self.show_unplaced(&service, &cause, Next::Turn);
             }
+            News::Errand { room, number, result } => running.errand_done(slot, room, number, result, &mut ground),
             News::Report(report) => self.report(now, &service, slot, report),
         }
     }
@@ -448,6 +453,12 @@ impl Supervisor {
             Report::Throttled => {
                 warn!(%service, "answers take over ten times longer than before: joins are paced slowly from now on");
                 running.limit();
+            }
+            Report::Progress { room, request, progress, over } => self.progressed(&room, &request, &progress, over),
+            Report::Setting(room, told) => self.setting(&room, &told),
+            Report::Errand(errand) => running.errand(slot, *errand, &mut ground),
+            Report::Ban { room, who: (nick, _), actor, .. } => {
+                warn!(%service, room = %room.name, %nick, %actor, "no ban: this version keeps no list of bans");
             }
             Report::Odd(text) => warn!(%service, session = slot, %text, "odd"),
         }

@@ -40,17 +40,6 @@ impl Session {
         }
     }
 
-    /// Nobody's words are judged yet. A room that invites us from its own bare JID opens its door: an occupant's
-    /// invitation comes from another address.
-    fn message(&mut self, now: Instant, message: &Element, out: &mut Outbox) {
-        let Some(&id) = message.attr("from").and_then(|from| self.by_jid.get(from)) else { return };
-        let invites = message.attr("type").is_none_or(|kind| kind == "normal")
-            && message.get_child("x", ns::MUC_USER).is_some_and(|x| x.has_child("invite", ns::MUC_USER));
-        if invites {
-            self.room_input(now, id, room::Input::Invited, out);
-        }
-    }
-
     pub(super) fn bad(&mut self, now: Instant, bad: &Bad, out: &mut Outbox) {
         self.heard(now);
         let head = &bad.head;
@@ -275,6 +264,10 @@ impl Session {
                 let result = if iq.attr("type") == Some("result") { Ok(()) } else { Err(StanzaError::of(iq)) };
                 self.room_input(now, room, room::Input::Configured(result), out);
             }
+            About::Step { room, number, form } => self.stepped(now, room, number, form, Some(iq), out),
+            About::LockForm { room } => self.lock_form(now, room, Some(iq), out),
+            About::Info { room } => self.info(now, room, Some(iq), out),
+            About::Components => self.learn_components(now, Some(iq), out),
             About::ServerPing => {}
             About::Discovery(step) => self.discovered(now, step, Some(iq), out),
         }
@@ -306,6 +299,10 @@ impl Session {
                 self.room_input(now, room, room::Input::Configured(Err(error)), out);
             }
             // The link has its own, shorter patience.
+            About::Step { room, number, form } => self.stepped(now, room, number, form, None, out),
+            About::LockForm { room } => self.lock_form(now, room, None, out),
+            About::Info { room } => self.info(now, room, None, out),
+            About::Components => self.learn_components(now, None, out),
             About::ServerPing => {}
             About::Discovery(step) => self.discovered(now, step, None, out),
         }

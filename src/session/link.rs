@@ -45,6 +45,7 @@ impl Session {
             }
         } else {
             self.acks.start(bound.management.as_ref());
+            self.components = None;
             if let Some(focus) = &mut self.focus {
                 focus.reset();
             }
@@ -83,6 +84,7 @@ impl Session {
         }
         // Silence says nothing while nobody can be heard; who still wants an answer asks again.
         self.questions.clear();
+        self.components_asked = false;
         if let Some(focus) = &mut self.focus {
             focus.lost();
         }

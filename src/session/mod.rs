@@ -7,14 +7,16 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::action::{Actor, Progress, Request};
 use crate::cause::{Cause, Word};
 use crate::config::{Media, PaceKind, RoomKey, Secret};
 use crate::jitsi::focus::{Focus, Gate, Verdict};
 use crate::jitsi::{CONFERENCE_TIMEOUT, citizen};
-use crate::room::{self, Effect, FocusFacts, Room, Rules, Settings, Snapshot};
+use crate::room::{self, Effect, FocusFacts, Room, Rules, Settings, Snapshot, settings};
 use crate::stream::{Acks, Bound, Resume};
 use crate::xml::{Bad, Element};
 use crate::xmpp::caps::Capabilities;
+use crate::xmpp::jitsi::components::Components;
 use crate::xmpp::jitsi::conference;
 use crate::xmpp::muc::{self, RoomPresence};
 use crate::xmpp::stanza::{self, Kind, StanzaError};
@@ -29,6 +31,7 @@ mod guest;
 mod incoming;
 mod iq;
 mod link;
+mod moderate;
 mod pace;
 #[cfg(test)]
 mod tests;
@@ -66,6 +69,10 @@ pub struct Profile {
     pub machine_uid: Secret,
     /// Whether its connection is for one room alone, which then stands in a WebSocket's URL.
     pub one_room: bool,
+    /// Whether it runs over a WebSocket, whose URL may name a room.
+    pub websocket: bool,
+    /// Whether a second connection can be made that is the same occupant: its JID is an account's and not made up anew.
+    pub errands: bool,
     /// Whether it is a guest, whose session-id the account fetches in a login of its own.
     pub guest: bool,
     /// The session-id that was kept from before a restart.
@@ -99,6 +106,10 @@ pub enum Input {
     Focus(Gate),
     /// The account's login brought the session-id that was wanted, or it did not, for this cause.
     SessionId(Result<Secret, Cause>),
+    /// Do something in a room.
+    Act(RoomKey, Request),
+    /// What came of steps that a connection of their own had to say.
+    Errand(RoomKey, u32, Result<(), Cause>),
     /// Pace joins by fixed rates from now on.
     Limit,
     /// Go by these settings from now on.
@@ -155,9 +166,56 @@ pub enum Report {
     },
     /// The server began to throttle in silence; joins are paced by fixed rates from now on.
     Throttled,
+    /// An action came this far.
+    Progress {
+        /// In which room.
+        room: RoomKey,
+        /// Which.
+        request: Box<Request>,
+        /// How far.
+        progress: Progress,
+        /// Whether nothing more will come of it.
+        over: bool,
+    },
+    /// Something is to be known about a locked setting.
+    Setting(RoomKey, settings::Output),
+    /// Somebody is to be banned for a while, on a moderator's word in chat.
+    Ban {
+        /// In which room.
+        room: RoomKey,
+        /// Whom: their nick, and their real JID where the room shows it.
+        who: (Box<str>, Option<Box<str>>),
+        /// For how long.
+        period: Duration,
+        /// Why.
+        reason: Box<str>,
+        /// Who says so.
+        actor: Actor,
+    },
+    /// Something has to be said by a connection whose URL names the room; [`Input::Errand`] is the answer.
+    Errand(Box<Errand>),
     /// Something odd that was coped with, for the log.
     Odd(String),
 }
+
+/// What a short connection of its own says in a room, as us.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Errand {
+    /// The room.
+    pub key: RoomKey,
+    /// The step that it is for.
+    pub number: u32,
+    /// The room's JID.
+    pub room: Box<str>,
+    /// Our nick there: sessions of one account share an occupant, so nobody sees anybody come or go.
+    pub nick: Box<str>,
+    /// The join, the same as ours.
+    pub enter: Element,
+    /// What is said, in order.
+    pub say: Vec<Element>,
+}
+
+impl Eq for Errand {}
 
 /// A session.
 #[derive(Debug)]
@@ -193,6 +251,9 @@ pub struct Session {
     /// Why the group chat service is not one, where the server said so.
     muc_trouble: Option<Cause>,
     discovery: discover::Discovery,
+    /// The deployment's components; asked for once a stream, and only where a room needs to know.
+    components: Option<Components>,
+    components_asked: bool,
     /// What answers to strangers may cost.
     answers: Bucket,
     /// When it was last said that they ask too much.
@@ -239,6 +300,10 @@ enum About {
     SelfPing { room: u32 },
     Form { room: u32 },
     FormSubmit { room: u32 },
+    Step { room: u32, number: u32, form: bool },
+    LockForm { room: u32 },
+    Info { room: u32 },
+    Components,
     ServerPing,
     Discovery(discover::Step),
 }
@@ -278,6 +343,8 @@ impl Session {
             ghosts: Vec::new(),
             muc_trouble: None,
             discovery: discover::Discovery::default(),
+            components: None,
+            components_asked: false,
             answers: Bucket::new(ANSWERS_RATE, ANSWERS_BURST, now),
             flooded: None,
             profile,
@@ -414,6 +481,8 @@ impl Session {
                 }
             }
             Input::SessionId(result) => self.session_id(now, result, out),
+            Input::Act(key, request) => self.act(now, &key, request, out),
+            Input::Errand(key, number, result) => self.errand_done(now, &key, number, result, out),
             Input::Limit => self.pace.limit(),
             Input::Adjust(rules, media, pace) => {
                 self.profile.rules = rules;
@@ -469,6 +538,7 @@ impl Session {
     }
 
     fn room_input(&mut self, now: Instant, id: u32, input: room::Input<'_>, out: &mut Outbox) {
+        let around = self.around();
         let Some(held) = self.rooms.get_mut(&id) else { return };
         let nothing = FocusFacts::default();
         let mut effects = Vec::new();
@@ -477,6 +547,7 @@ impl Session {
             rng: &mut self.rng,
             rules: &self.profile.rules,
             focus: self.focus.as_ref().map_or(&nothing, Focus::facts),
+            around,
             effects: &mut effects,
         };
         held.room.handle(input, &mut cx);
@@ -539,15 +610,8 @@ impl Session {
             }
             Effect::Join { nick } => {
                 held.join += 1;
-                let to = format!("{room}/{nick}");
-                let join = muc::Join {
-                    to: &to,
-                    id: &join_id(id, held.join),
-                    password: settings.password.as_ref().map(crate::config::Secret::expose),
-                    display_name: &settings.display_name,
-                    caps: self.capabilities.presence_child(),
-                };
-                out.send.push(muc::join(join));
+                let join = held.join;
+                out.send.push(self.join(&settings, &nick, &join_id(id, join)));
             }
             Effect::Update { nick } => {
                 let to = format!("{room}/{nick}");
@@ -593,6 +657,22 @@ impl Session {
             Effect::LobbyLeft { lobby } => {
                 self.lobbies.remove(&lobby);
             }
+            Effect::Step { number, step, reason } => self.step(now, id, number, &step, &reason, out),
+            Effect::LockForm => {
+                let question = self.questions.ask(room, About::LockForm { room: id }, now, IQ_TIMEOUT);
+                out.send.push(muc::form_request(room, &question));
+            }
+            Effect::AskInfo => self.ask_info(now, id, out),
+            Effect::Progress { request, progress, over } => {
+                out.reports.push(Report::Progress { room: settings.key.clone(), request, progress, over });
+            }
+            Effect::Setting(told) => out.reports.push(Report::Setting(settings.key.clone(), told)),
+            Effect::Ban { nick, period, reason, actor } => {
+                let inside = held.room.inside();
+                let real = inside.and_then(|(_, here)| here.by_nick(&nick)).and_then(|one| one.real_jid.clone());
+                let room = settings.key.clone();
+                out.reports.push(Report::Ban { room, who: (nick, real), period, reason, actor });
+            }
             Effect::Gone => {
                 if let Some(held) = self.rooms.remove(&id) {
                     if let Some(at) = held.timer {
@@ -607,6 +687,17 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// The presence that joins a room.
+    fn join(&self, settings: &Settings, nick: &str, id: &str) -> Element {
+        muc::join(muc::Join {
+            to: &format!("{}/{nick}", settings.jid),
+            id,
+            password: settings.password.as_ref().map(Secret::expose),
+            display_name: &settings.display_name,
+            caps: self.capabilities.presence_child(),
+        })
     }
 
     /// Gives places to rooms that wait for one, as far as the pace allows.

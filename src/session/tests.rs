@@ -27,6 +27,8 @@ fn profile() -> Profile {
         focus: Some(FOCUS.into()),
         machine_uid: Secret::new("uid"),
         one_room: false,
+        websocket: false,
+        errands: false,
         guest: false,
         session_id: None,
         rules: Rules { self_ping: Duration::from_secs(300), after_kick: Duration::from_secs(120) },
@@ -48,6 +50,7 @@ fn settings(name: &str, focus: bool) -> Settings {
         display_name: "Keeper".into(),
         password: None,
         focus,
+        moderated: None,
     }
 }
 

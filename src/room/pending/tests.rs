@@ -80,13 +80,13 @@ fn sent(out: &[Output]) -> Vec<Step> {
 }
 
 fn words(out: &[Output]) -> Vec<&'static str> {
-    let word = |one: &Output| if let Output::Progress(_, progress) = one { Some(progress.as_str()) } else { None };
+    let word = |one: &Output| if let Output::Progress { progress, .. } = one { Some(progress.as_str()) } else { None };
     out.iter().filter_map(word).collect()
 }
 
 fn cause(out: &[Output]) -> Word {
     let cause =
-        out.iter().find_map(|one| if let Output::Progress(_, progress) = one { progress.cause() } else { None });
+        out.iter().find_map(|one| if let Output::Progress { progress, .. } = one { progress.cause() } else { None });
     cause.expect("an outcome with a cause").word
 }
 
@@ -197,7 +197,9 @@ fn a_mute_that_the_focus_refuses_is_explained() {
     let mut scene = Scene::new();
     scene.ask("m", Action::Mute { nick: Some("ann".into()), medium: Medium::Audio });
     let out = scene.answer(0, Answer::Refused(&error("internal-server-error")));
-    let Some(Output::Progress(_, Progress::Refused(cause))) = out.last() else { panic!("{out:?}") };
+    let Some(Output::Progress { progress: Progress::Refused(cause), over: true, .. }) = out.last() else {
+        panic!("{out:?}")
+    };
     assert!(cause.text.contains("declined"), "{}", cause.text);
 }
 
@@ -242,4 +244,17 @@ fn whoever_waits_is_let_in_by_their_real_jid() {
     assert_eq!(sent(&out), [Step::Invite("dan@guest.example/7".into())]);
     scene.pending.left_lobby("dan", &mut scene.out);
     assert_eq!(words(&scene.out), ["seen"]);
+}
+
+#[test]
+fn what_was_sent_before_the_stream_was_lost_may_yet_be_seen() {
+    let mut scene = Scene::new();
+    scene.ask("k", kick("ann"));
+    scene.ask("l", Action::Lock { password: None });
+    let cause = Cause::new(Word::Disconnected, "the connection is lost");
+    scene.pending.interrupted(scene.now, &cause, &mut scene.out);
+    assert_eq!((words(&scene.out), self::cause(&scene.out)), (vec!["refused"], Word::Disconnected));
+    scene.out.clear();
+    assert!(scene.pending.deadline().is_some());
+    assert_eq!(words(&scene.leaves("ann", &RoomPresence::default())), ["seen"]);
 }

@@ -1,0 +1,161 @@
+//! What is wanted of a room beyond being held, as it was written and as it is meant. Pure.
+
+use std::sync::Arc;
+
+use super::check::{Checker, View, quoted};
+use super::raw::{Entry, Value};
+use super::{Defaults, Secret, value};
+use crate::room::Moderated;
+use crate::room::settings::{Locked, OnDrift};
+use crate::xmpp::jitsi::mute::Medium;
+use crate::xmpp::room_form;
+
+/// What one section says; in a room it beats the default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Written {
+    locked: Locked,
+    on_drift: Option<OnDrift>,
+    chat_commands: Option<bool>,
+    chat_accounts: Option<Vec<Box<str>>>,
+}
+
+impl Checker<'_> {
+    /// Reads the keys of one section.
+    pub(super) fn moderated(&mut self, view: View<'_>) -> Written {
+        let lobby = self.flag(view, "lobby");
+        let members_only = self.flag(view, "members_only");
+        if let (Some(a), Some(b)) = (lobby, members_only)
+            && a != b
+            && let Some(entry) = view.entry("members_only")
+        {
+            // On Jitsi a members-only room has a lobby: it is one field of the form.
+            self.wrong(
+                view,
+                "members_only",
+                &entry.at,
+                "not the same as lobby",
+                "one of the two, for they are one setting",
+            );
+        }
+        let max_occupants = self.number(view, "max_occupants", 1, 100_000).and_then(|most| u32::try_from(most).ok());
+        let start_muted = self.media(view, "start_muted", &Medium::ALL[..2]);
+        let locked = Locked {
+            subject: self.parsed(view, "subject", "one line of text", value::line).map(Into::into),
+            password: None,
+            lobby: lobby.or(members_only),
+            moderated: self.flag(view, "moderated"),
+            persistent: self.flag(view, "persistent"),
+            max_occupants,
+            av_moderation: self
+                .media(view, "av_moderation", &Medium::ALL)
+                .map(|media| Medium::ALL.into_iter().map(|medium| (medium, media.contains(&medium))).collect())
+                .unwrap_or_default(),
+            start_muted: start_muted.map(|media| (media.contains(&Medium::Audio), media.contains(&Medium::Video))),
+            fields: self.fields(view),
+            on_drift: OnDrift::Restore,
+        };
+        let choices = [("restore", OnDrift::Restore), ("report", OnDrift::Report), ("ignore", OnDrift::Ignore)];
+        Written {
+            locked,
+            on_drift: self.choice(view, "on_drift", &choices),
+            chat_commands: self.flag(view, "chat_commands"),
+            chat_accounts: self.list(view, "chat_accounts", "a bare JID such as \"ann@meet.jitsi\"", |text| {
+                let whole = text.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+                if whole && !text.contains(['/', ' ']) { Ok(text.into()) } else { Err("no bare JID") }
+            }),
+        }
+    }
+
+    fn list<T>(
+        &mut self,
+        view: View<'_>,
+        key: &str,
+        expected: &str,
+        read: impl Fn(&str) -> Result<T, &'static str>,
+    ) -> Option<Vec<T>> {
+        let entry = view.entry(key)?;
+        let Value::List(items) = &entry.value else {
+            let what = format!("{} instead of a list", entry.value.kind());
+            self.wrong(view, key, &entry.at, what, format!("a list, each {expected}"));
+            return None;
+        };
+        let mut list = Vec::new();
+        for Entry { value, at } in items {
+            match value {
+                Value::String(text) => match read(text) {
+                    Ok(one) => list.push(one),
+                    Err(what) => self.wrong(view, key, at, format!("{} is {what}", quoted(text)), expected),
+                },
+                other => self.wrong(view, key, at, format!("{} instead of a string", other.kind()), expected),
+            }
+        }
+        Some(list)
+    }
+
+    fn media(&mut self, view: View<'_>, key: &str, media: &[Medium]) -> Option<Vec<Medium>> {
+        let names: Vec<_> = media.iter().map(|medium| format!("\"{}\"", medium.as_str())).collect();
+        self.list(view, key, &names.join(", "), |text| {
+            media.iter().find(|medium| medium.as_str() == text).copied().ok_or("unknown")
+        })
+    }
+
+    /// Further fields of the form: `form = ["muc#roomconfig_roomname=The Prancing Pony"]`.
+    fn fields(&mut self, view: View<'_>) -> std::collections::BTreeMap<Box<str>, Box<str>> {
+        let expected = "a field and its value such as \"muc#roomconfig_roomname=The Prancing Pony\"";
+        let own = [
+            room_form::MEMBERS_ONLY,
+            room_form::ROOM_SECRET,
+            room_form::PASSWORD_PROTECTED,
+            room_form::MODERATED,
+            room_form::PERSISTENT,
+            room_form::MAX_USERS,
+        ];
+        let fields = self.list(view, "form", expected, |text| match text.split_once('=') {
+            Some((var, _)) if own.contains(&var) => Err("a field with a key of its own"),
+            Some((var, value)) if var.starts_with("muc#roomconfig_") => Ok((Box::from(var), Box::from(value))),
+            _ => Err("no field of the room's form"),
+        });
+        fields.unwrap_or_default().into_iter().collect()
+    }
+}
+
+impl Defaults {
+    /// What holds for a room that says nothing itself.
+    #[must_use]
+    pub fn moderated(&self) -> Option<Arc<Moderated>> {
+        Written::default().over(&self.moderated, self.password.as_ref())
+    }
+}
+
+impl Written {
+    /// What holds for a room: what was written for it, else the default; the room's password is locked, too.
+    pub(super) fn over(self, defaults: &Written, password: Option<&Secret>) -> Option<Arc<Moderated>> {
+        let Locked { subject, lobby, moderated, persistent, max_occupants, av_moderation, start_muted, fields, .. } =
+            self.locked;
+        let before = &defaults.locked;
+        let mut moderation = before.av_moderation.clone();
+        if !av_moderation.is_empty() {
+            moderation = av_moderation;
+        }
+        let mut form = before.fields.clone();
+        form.extend(fields);
+        let locked = Locked {
+            subject: subject.or_else(|| before.subject.clone()),
+            password: password.cloned(),
+            lobby: lobby.or(before.lobby),
+            moderated: moderated.or(before.moderated),
+            persistent: persistent.or(before.persistent),
+            max_occupants: max_occupants.or(before.max_occupants),
+            av_moderation: moderation,
+            start_muted: start_muted.or(before.start_muted),
+            fields: form,
+            on_drift: self.on_drift.or(defaults.on_drift).unwrap_or_default(),
+        };
+        let chat = crate::room::chat::Settings {
+            moderators: self.chat_commands.or(defaults.chat_commands).unwrap_or_default(),
+            accounts: self.chat_accounts.or_else(|| defaults.chat_accounts.clone()).unwrap_or_default(),
+            anonymous_domains: Vec::new(),
+        };
+        Moderated { locked, chat }.shared()
+    }
+}

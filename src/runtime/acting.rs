@@ -1,0 +1,138 @@
+//! Actions that people ask of the daemon, and what comes of those and of the rooms' own.
+
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+use tracing::{debug, info, warn};
+
+use super::supervisor::Supervisor;
+use crate::action::{Action, Progress, Request};
+use crate::command::{AbilityRow, Reply, Requester, refused};
+use crate::config::RoomKey;
+use crate::room::settings;
+
+/// How long a session may take to say what can be done.
+const VIEW_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
+
+impl Supervisor {
+    /// Hands an action to the room's session; the answer is given when it is over.
+    pub(super) fn act(
+        &mut self,
+        room: &RoomKey,
+        action: Action,
+        reason: Option<String>,
+        key: Option<String>,
+        requester: &Requester,
+        reply: oneshot::Sender<Reply>,
+    ) {
+        let key: Box<str> = key.unwrap_or_else(|| format!("asked-{}", super::random_hex(8))).into();
+        let request = Request {
+            key: key.clone(),
+            actor: requester.who.actor(),
+            action,
+            real_jid: None,
+            reason: reason.unwrap_or_default().into(),
+        };
+        let asked = self.services.get(&room.service).is_some_and(|running| running.act(room, request));
+        if asked {
+            self.asking.entry((room.clone(), key)).or_default().push(reply);
+        } else {
+            let text = format!("{room} is not held now; `innkeeper why room {room}` says why");
+            let _ = reply.send(refused("not-in-room", text));
+        }
+    }
+
+    /// Asks the room's session what can be done there.
+    pub(super) fn abilities(&self, room: &RoomKey, reply: oneshot::Sender<Reply>) {
+        let asked = self.services.get(&room.service).and_then(|running| running.ask_abilities(room));
+        let room = room.clone();
+        tokio::spawn(async move {
+            let answer = match asked {
+                Some(answer) => tokio::time::timeout(VIEW_TIMEOUT, answer).await.ok().and_then(Result::ok),
+                None => None,
+            };
+            let answer = match answer {
+                Some(abilities) => {
+                    let row = |(verb, result): (_, Result<(), crate::cause::Cause>)| match result {
+                        Ok(()) => AbilityRow { verb, possible: true, cause: String::new(), text: String::new() },
+                        Err(cause) => {
+                            let (word, text) = (cause.word.as_str(), cause.text.to_string());
+                            AbilityRow { verb, possible: false, cause: word, text }
+                        }
+                    };
+                    Reply::Abilities { abilities: abilities.into_iter().map(row).collect() }
+                }
+                None => refused("not-in-room", format!("{room} is not held now")),
+            };
+            let _ = reply.send(answer);
+        });
+    }
+
+    /// An action came this far.
+    pub(super) fn progressed(&mut self, room: &RoomKey, request: &Request, progress: &Progress, over: bool) {
+        let (service, name) = (&room.service, &room.name);
+        let (action, target, actor) = (request.action.verb(), request.action.target(), &request.actor);
+        let reason = &request.reason;
+        match progress.cause() {
+            Some(cause) => warn!(%service, room = %name, %action, target, %actor, %reason, %cause, "action failed"),
+            None if over => info!(%service, room = %name, %action, target, %actor, %reason, "action taken"),
+            None => debug!(%service, room = %name, %action, target, %actor, progress = progress.as_str(), "action"),
+        }
+        if !over {
+            return;
+        }
+        let Some(replies) = self.asking.remove(&(room.clone(), request.key.clone())) else { return };
+        for reply in replies {
+            let answer = match progress.cause() {
+                Some(cause) => refused(&cause.word.as_str(), cause.text.to_string()),
+                None => Reply::Acted {
+                    room: room.to_string(),
+                    key: request.key.to_string(),
+                    progress: progress.as_str().to_owned(),
+                    text: told(room, request, progress),
+                },
+            };
+            // Whoever asked may be gone; then nobody misses the answer.
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Something is to be known about a locked setting.
+    pub(super) fn setting(&mut self, room: &RoomKey, told: &settings::Output) {
+        let (service, name) = (&room.service, &room.name);
+        match told {
+            settings::Output::Drifted { setting, is, should, by, restored_at } => {
+                let by = by.as_deref().unwrap_or("somebody");
+                let restored_in = restored_at.map(|at| at.saturating_duration_since(Instant::now()));
+                match restored_in {
+                    Some(wait) => {
+                        warn!(%service, room = %name, %setting, %is, %should, by, restored_in = ?wait, "settings drifted");
+                    }
+                    None => {
+                        warn!(%service, room = %name, %setting, %is, %should, by, "settings drifted and are left so")
+                    }
+                }
+            }
+            settings::Output::Restored(setting) => {
+                info!(%service, room = %name, %setting, "settings restored");
+            }
+            settings::Output::Unsupported(setting, why) => {
+                warn!(%service, room = %name, %setting, %why, "a locked setting cannot be set in this room");
+            }
+            settings::Output::AskForm | settings::Output::Do(..) => {}
+        }
+    }
+}
+
+/// What was done, in one sentence.
+fn told(room: &RoomKey, request: &Request, progress: &Progress) -> String {
+    let what = match request.action.target() {
+        "" => request.action.verb().to_string(),
+        target => format!("{} of {target}", request.action.verb()),
+    };
+    match progress {
+        Progress::Seen => format!("{what} in {room}: done, and seen to be"),
+        Progress::Answered => format!("{what} in {room}: done, says the server"),
+        _ => format!("{what} in {room}: sent; nothing answers it"),
+    }
+}

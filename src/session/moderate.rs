@@ -1,0 +1,246 @@
+//! What a session says and hears for the moderation of its rooms. Pure.
+//!
+//! Components act on the room of a connection's `?room=`, whatever a message to them says. They are therefore spoken to
+//! by a connection whose URL names the room that is meant, and by no other: this one where it is for that room alone,
+//! else a short one beside it, of the same account and nick.
+
+use super::*;
+use crate::action::Verb;
+use crate::room::Surroundings;
+use crate::room::pending::{self, Answer, Bound, Step};
+use crate::xmpp::disco;
+use crate::xmpp::jitsi::{av_moderation, json_message, mute};
+use crate::xmpp::message::{self, Said};
+use crate::xmpp::moderate::{self, AffiliationItem};
+use crate::xmpp::room_form::{self, RoomForm};
+use crate::xmpp::room_info::RoomInfo;
+
+impl Session {
+    /// What rooms may use of us.
+    pub(super) fn around(&self) -> Surroundings {
+        let known = self.components.as_ref();
+        let has = |address: fn(&Components) -> &Option<Box<str>>| known.is_some_and(|known| address(known).is_some());
+        Surroundings {
+            components: pending::Components {
+                av_moderation: has(|known| &known.av_moderation),
+                end_conference: has(|known| &known.end_conference),
+                metadata: has(|known| &known.metadata),
+                lobby: has(|known| &known.lobby),
+            },
+            components_known: known.is_some(),
+            url_room: self.profile.one_room && self.profile.websocket,
+            errands: self.profile.errands,
+            media: self.profile.media,
+        }
+    }
+
+    pub(super) fn act(&mut self, now: Instant, key: &RoomKey, request: Request, out: &mut Outbox) {
+        match self.by_key.get(key) {
+            Some(&id) => self.room_input(now, id, room::Input::Act(request), out),
+            None => {
+                let cause = Cause::new(Word::NotInRoom, format!("{key} is not held"));
+                let (room, request) = (key.clone(), Box::new(request));
+                out.reports.push(Report::Progress { room, request, progress: Progress::Refused(cause), over: true });
+            }
+        }
+    }
+
+    /// What can be done in a room now, by verb, and if not, why.
+    pub fn abilities(&mut self, now: Instant, key: &RoomKey) -> Vec<(Verb, Result<(), Cause>)> {
+        let around = self.around();
+        let Some(held) = self.by_key.get(key).and_then(|id| self.rooms.get(id)) else {
+            let cause = Cause::new(Word::NotInRoom, format!("{key} is not held"));
+            return Verb::ALL.into_iter().map(|verb| (verb, Err(cause.clone()))).collect();
+        };
+        let nothing = FocusFacts::default();
+        let cx = room::Context {
+            now,
+            rng: &mut self.rng,
+            rules: &self.profile.rules,
+            focus: self.focus.as_ref().map_or(&nothing, Focus::facts),
+            around,
+            effects: &mut Vec::new(),
+        };
+        held.room.abilities(&cx)
+    }
+
+    // ── saying
+
+    pub(super) fn step(&mut self, now: Instant, id: u32, number: u32, step: &Step, reason: &str, out: &mut Outbox) {
+        let Some(held) = self.rooms.get(&id) else { return };
+        let room = held.room.settings().jid.clone();
+        let form = *step == Step::Form;
+        let mut ask = |peer: &str| self.questions.ask(peer, About::Step { room: id, number, form }, now, IQ_TIMEOUT);
+        let element = match step {
+            Step::Role { lobby: false, nick, role } => moderate::set_role(&room, &ask(&room), nick, role, reason),
+            Step::Role { lobby: true, .. } => return,
+            Step::Affiliate { jids, to } => {
+                let item = |jid| AffiliationItem { jid, affiliation: to, reason };
+                let items: Vec<_> = jids.iter().map(|jid| item(&**jid)).collect();
+                moderate::set_affiliations(&room, &ask(&room), &items)
+            }
+            Step::Form => muc::form_request(&room, &ask(&room)),
+            Step::Submit { members_only, fields } => {
+                let values: Vec<(&str, Vec<&str>)> = fields
+                    .iter()
+                    .map(|(var, values)| (&**var, values.iter().map(|value| &**value).collect()))
+                    .collect();
+                let fields: Vec<(&str, &[&str])> = values.iter().map(|(var, values)| (*var, &values[..])).collect();
+                room_form::submit(&room, &ask(&room), *members_only, &fields)
+            }
+            Step::Destroy => room_form::destroy(&room, &ask(&room), None, reason),
+            Step::Mute { nick, medium } => mute::request(&room, &ask(&format!("{room}/focus")), nick, *medium),
+            Step::Retract { how, stanza_id } => how.request(&room, &ask(&room), stanza_id, reason),
+            Step::Subject(text) => message::subject(&room, &self.questions.id(), text),
+            Step::Groupchat(text) => message::groupchat(&room, &self.questions.id(), text),
+            Step::Private { nick, text } => message::private(&format!("{room}/{nick}"), &self.questions.id(), text),
+            Step::Invite(jid) => message::invite(&room, &self.questions.id(), &[&**jid]),
+            Step::Metadata { .. } | Step::Bound(_) => return self.bound(id, number, step, out),
+        };
+        out.send.push(element);
+    }
+
+    /// Says what takes a connection whose URL names the room.
+    fn bound(&mut self, id: u32, number: u32, step: &Step, out: &mut Outbox) {
+        let Some(held) = self.rooms.get(&id) else { return };
+        let (Some(components), Some((nick, _))) = (&self.components, held.room.inside()) else { return };
+        let room = held.room.settings().jid.clone();
+        let question = self.questions.id();
+        let element = match step {
+            Step::Metadata { key, data } => components.metadata.as_deref().and_then(|component| {
+                let data = serde_json::from_str(data).ok()?;
+                Some(json_message::set_metadata(component, &question, &room, key, &data))
+            }),
+            Step::Bound(Bound::AvModeration(medium, on)) => {
+                let component = components.av_moderation.as_deref();
+                component.map(|component| av_moderation::switch(component, &question, *medium, *on))
+            }
+            Step::Bound(Bound::Approve(medium, occupant, on)) => components.av_moderation.as_deref().map(|component| {
+                let say = if *on { av_moderation::approve } else { av_moderation::withdraw };
+                say(component, &question, *medium, occupant)
+            }),
+            Step::Bound(Bound::End) => components
+                .end_conference
+                .as_deref()
+                .map(|component| av_moderation::end_conference(component, &question)),
+            _ => None,
+        };
+        let Some(element) = element else { return };
+        if self.around().url_room {
+            out.send.push(element);
+        } else {
+            let (key, nick): (_, Box<str>) = (held.room.settings().key.clone(), nick.into());
+            let enter = self.join(held.room.settings(), &nick, "errand");
+            out.reports.push(Report::Errand(Box::new(Errand { key, number, room, nick, enter, say: vec![element] })));
+        }
+    }
+
+    pub(super) fn errand_done(
+        &mut self,
+        now: Instant,
+        key: &RoomKey,
+        number: u32,
+        result: Result<(), Cause>,
+        out: &mut Outbox,
+    ) {
+        let (Some(&id), Err(cause)) = (self.by_key.get(key), result) else { return };
+        let error =
+            StanzaError { condition: cause.word.as_str(), text: Some(cause.text.into()), ..StanzaError::default() };
+        let answer = Answer::Refused(&error);
+        self.room_input(now, id, room::Input::Stepped { number, answer }, out);
+    }
+
+    pub(super) fn ask_info(&mut self, now: Instant, id: u32, out: &mut Outbox) {
+        let Some(held) = self.rooms.get(&id) else { return };
+        let room = held.room.settings().jid.clone();
+        if self.components.is_none() && !self.components_asked && self.profile.focus.is_some() {
+            self.components_asked = true;
+            let question = self.questions.ask(&self.profile.domain, About::Components, now, IQ_TIMEOUT);
+            out.send.push(disco::info_request(&self.profile.domain, &question));
+        }
+        let question = self.questions.ask(&room, About::Info { room: id }, now, IQ_TIMEOUT);
+        out.send.push(disco::info_request(&room, &question));
+    }
+
+    // ── hearing
+
+    pub(super) fn stepped(
+        &mut self,
+        now: Instant,
+        room: u32,
+        number: u32,
+        form: bool,
+        answer: Option<&Element>,
+        out: &mut Outbox,
+    ) {
+        let result = answer.filter(|iq| iq.attr("type") == Some("result"));
+        let error = answer.map(StanzaError::of);
+        let read = result.filter(|_| form).map(RoomForm::read);
+        let answer = match (&read, result, &error) {
+            (Some(form), ..) => Answer::Form(form),
+            (None, Some(_), _) => Answer::Done,
+            (None, None, Some(error)) => Answer::Refused(error),
+            (None, None, None) => Answer::Silence,
+        };
+        self.room_input(now, room, room::Input::Stepped { number, answer }, out);
+    }
+
+    pub(super) fn lock_form(&mut self, now: Instant, room: u32, answer: Option<&Element>, out: &mut Outbox) {
+        match answer {
+            Some(iq) if iq.attr("type") == Some("result") => {
+                self.room_input(now, room, room::Input::Form(Ok(&RoomForm::read(iq))), out);
+            }
+            _ => {
+                let error = answer.map(StanzaError::of).unwrap_or_default();
+                self.room_input(now, room, room::Input::Form(Err(&error)), out);
+            }
+        }
+    }
+
+    pub(super) fn info(&mut self, now: Instant, room: u32, answer: Option<&Element>, out: &mut Outbox) {
+        let result = answer.filter(|iq| iq.attr("type") == Some("result"));
+        let info = result.map(RoomInfo::read).unwrap_or_default();
+        self.room_input(now, room, room::Input::Info(&info), out);
+    }
+
+    pub(super) fn learn_components(&mut self, now: Instant, answer: Option<&Element>, out: &mut Outbox) {
+        let result = answer.filter(|iq| iq.attr("type") == Some("result"));
+        self.components = Some(result.map(Components::read).unwrap_or_default());
+        for id in self.ids() {
+            self.room_input(now, id, room::Input::Components, out);
+        }
+    }
+
+    pub(super) fn message(&mut self, now: Instant, message: &Element, out: &mut Outbox) {
+        let Some(from) = message.attr("from") else { return };
+        if self.is_component(from) {
+            if let Some(push) = json_message::read(message) {
+                let room = match &push {
+                    json_message::Push::AvModeration { room, .. } => room,
+                    json_message::Push::Metadata(metadata) => &metadata.room,
+                };
+                if let Some(&id) = self.by_jid.get(jid::bare(room)) {
+                    self.room_input(now, id, room::Input::Push(&push), out);
+                }
+            }
+            return;
+        }
+        let Some(&id) = self.by_jid.get(jid::bare(from)) else { return };
+        // A room that invites us from its own bare JID opens its door: an occupant's invitation comes from elsewhere.
+        let invites = jid::resource(from).is_none()
+            && message.attr("type").is_none_or(|kind| kind == "normal")
+            && message.get_child("x", ns::MUC_USER).is_some_and(|x| x.has_child("invite", ns::MUC_USER));
+        if invites {
+            self.room_input(now, id, room::Input::Invited, out);
+            return;
+        }
+        let said = Said::read(message, jid::bare(from));
+        self.room_input(now, id, room::Input::Message { nick: jid::resource(from), said: &said }, out);
+    }
+
+    /// Whether that is exactly the address of a component that the main domain named.
+    fn is_component(&self, address_of_sender: &str) -> bool {
+        let Some(known) = &self.components else { return false };
+        [&known.av_moderation, &known.metadata].into_iter().flatten().any(|address| **address == *address_of_sender)
+    }
+}
