@@ -126,6 +126,29 @@ fn kicked() {
 }
 
 #[test]
+#[ignore = "writes packet_captures/lobby.har"]
+fn lobby() {
+    let (prosody, focus) = world(Options { lobby: true, ..Options::default() });
+    let setup = Setup::websocket(&prosody).rooms(["tavern"]).with("rooms_per_session = 1");
+    let jids = setup.jids();
+    let (room, lobby) = (&jids[0], "tavern@lobby.meet.jitsi");
+    let mut host = alice(&prosody, room);
+    assert_eq!(host.configure(room, &[("muc#roomconfig_membersonly", "true")]).attr("type"), "result");
+    assert_eq!(host.join(lobby, "a11ce000").attr("type"), "");
+    let daemon = recorded(setup);
+    let knock = host.expect("the keeper knocks", seconds(20), |node| {
+        node.name == "presence" && node.attr("from") == format!("{lobby}/{NICK}") && node.attr("type").is_empty()
+    });
+    let jid = knock.muc().expect("an item").jid;
+    wait_state(&daemon, "tavern", "waiting", "lobby", seconds(5));
+    let invite = format!("<x xmlns='http://jabber.org/protocol/muc#user'><invite to='{jid}'/></x>");
+    host.send(&format!("<message to='{room}'>{invite}</message>"));
+    wait_keeper(&focus, &daemon, &jids, seconds(15));
+    daemon.wait_all_held(seconds(10));
+    keep(daemon, "lobby.har");
+}
+
+#[test]
 #[ignore = "writes packet_captures/focus-restart.har"]
 fn focus_restart() {
     let (prosody, mut focus) = world(Options::default());

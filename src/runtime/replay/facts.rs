@@ -9,6 +9,7 @@ use crate::config::{self, Config, Content, File, Files, Input, Mechanism};
 use crate::store::ServiceState;
 use crate::stream::LastLogin;
 use crate::xml::{Element, FRAMING};
+use crate::xmpp::stanza::StanzaError;
 use crate::xmpp::{jid, ns};
 
 /// Name of the service that is replayed.
@@ -29,6 +30,8 @@ pub(super) struct Facts {
     jid: Option<String>,
     /// The occupant JIDs of the first join of each room.
     joins: Vec<String>,
+    /// Rooms in which one waits to be let into another.
+    lobbies: Vec<String>,
     /// The conference focus, and the rooms that it was asked for.
     focus: Option<String>,
     asked: Vec<String>,
@@ -63,7 +66,9 @@ impl Facts {
         } else if element.is("resume", ns::SM) {
             self.resumes = true;
         } else if element.has_child("x", ns::MUC) {
-            if !self.joins.iter().any(|join| jid::bare(join) == jid::bare(to)) {
+            let room = jid::bare(to);
+            let known = self.joins.iter().any(|join| jid::bare(join) == room);
+            if !known && !self.lobbies.iter().any(|lobby| lobby == room) {
                 self.joins.push(to.to_owned());
             }
         } else if let Some(conference) = element.get_child("conference", ns::JITSI_FOCUS) {
@@ -87,6 +92,9 @@ impl Facts {
             && let Some(identity) = conference.attr("identity")
         {
             self.identity.get_or_insert(identity.to_owned());
+        }
+        if element.attr("type") == Some("error") {
+            self.lobbies.extend(StanzaError::of(element).lobby);
         }
     }
 
