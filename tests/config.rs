@@ -24,7 +24,7 @@ impl Files for Memory {
 }
 
 fn memory() -> Memory {
-    let files: [(&str, &'static [u8]); 10] = [
+    let files: [(&str, &'static [u8]); 11] = [
         ("/etc/innkeeper/pw", b"hunter2\n"),
         ("/etc/innkeeper/bare", b"hunter2"),
         ("/etc/innkeeper/open", b"hunter2"),
@@ -34,6 +34,7 @@ fn memory() -> Memory {
         ("/run/credentials/meet", b"hunter2"),
         ("/etc/innkeeper/ca.pem", b"-----BEGIN CERTIFICATE-----\n"),
         ("/etc/innkeeper/key.pem", b"-----BEGIN PRIVATE KEY-----\n"),
+        ("/etc/innkeeper/one-room.token", b"e30.eyJyb29tIjoiVGF2ZXJuIn0.c2ln"),
         ("/etc/innkeeper/games.token", b"correct-horse-battery-staple"),
     ];
     Memory(files.map(|(path, bytes)| (PathBuf::from(path), bytes)).into())
@@ -463,6 +464,11 @@ fn a_token_is_given_or_made_and_travels_in_a_websockets_url() {
         ("jitsi", "app", "meet.jitsi", "*", 300)
     );
     assert!(!format!("{config:?}").contains("hunter2"));
+    let config = accepted(&with("token_file = \"one-room.token\""));
+    assert_eq!(config.services["meet"].rooms_per_session, 1, "its claim says so");
+    let warning = "innkeeper.toml:5: the token in /etc/innkeeper/one-room.token is for the room \"tavern\" alone: \
+                   other rooms of this service will refuse it";
+    assert_eq!(config.warnings, [warning]);
     let one = "muc = \"muc.meet.jitsi\"\ntoken_room = \"room\"\ntoken_algorithm = \"HS512\"\ntoken_life = \"8h\"";
     let config = accepted(&with(&format!("app_id = \"app\"\nsecret_file = \"bare\"\n{one}")));
     assert_eq!(config.services["meet"].rooms_per_session, 1);
@@ -491,6 +497,10 @@ fn a_token_is_given_or_made_and_travels_in_a_websockets_url() {
         (
             format!("{made}muc = \"m\"\ntoken_room = \"room\"\nrooms_per_session = 2"),
             "innkeeper.toml:9: service.meet.rooms_per_session: a token for one room can hold one; expected 1, or it to be left out, or token_room = \"*\"",
+        ),
+        (
+            "token_file = \"one-room.token\"\nrooms_per_session = 2".to_owned(),
+            "innkeeper.toml:6: service.meet.rooms_per_session: a token for one room can hold one; expected 1, or it to be left out, or a token whose claim `room` is \"*\"",
         ),
         (
             format!("{made}token_algorithm = \"RS256\""),

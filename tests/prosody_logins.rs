@@ -22,7 +22,7 @@ use support::focus::{Focus, Options as FocusOptions, Seen};
 use support::live::{BARE, NICK, alice, gone, keeper, row, seconds, wait_keeper, wait_state, world};
 use support::observer::Observer;
 use support::process::{until, wait_for};
-use support::prosody::{DOMAIN, GUESTS, HIDDEN, Login, MUC, Options, Prosody};
+use support::prosody::{AV_MODERATION, DOMAIN, GUESTS, HIDDEN, Login, MUC, Options, Prosody};
 use support::proxy::Proxy;
 use support::xml::{bare, domain};
 

@@ -67,7 +67,7 @@ fn account(service: &Service) -> String {
         }
         Login::Token(token) => {
             let source = match &**token {
-                Token::File(path) => format!("from {}", path.display()),
+                Token::File { path, .. } => format!("from {}", path.display()),
                 Token::Minted { claims, .. } => format!("made here as {}", claims.issuer),
             };
             format!("anonymous at {} with a token {source}", service.domain)

@@ -305,12 +305,15 @@ impl Checker<'_> {
     /// How many rooms share a session: one, where each token is for one room.
     fn rooms_per_session(&mut self, view: View<'_>, login: Option<&Login>) -> usize {
         let number = self.number(view, "rooms_per_session", 1, 100_000);
-        let one = matches!(login, Some(Login::Token(token)) if matches!(**token, Token::Minted { one_room: true, .. }));
-        if !one {
+        let token = if let Some(Login::Token(token)) = login { Some(&**token) } else { None };
+        let Some(Token::File { one_room: true, .. } | Token::Minted { one_room: true, .. }) = token else {
             return number.and_then(|number| usize::try_from(number).ok()).unwrap_or(50);
-        }
+        };
         if let (Some(2..), Some(entry)) = (number, view.entry("rooms_per_session")) {
-            let expected = "1, or it to be left out, or token_room = \"*\"";
+            let expected = match token {
+                Some(Token::Minted { .. }) => "1, or it to be left out, or token_room = \"*\"",
+                _ => "1, or it to be left out, or a token whose claim `room` is \"*\"",
+            };
             self.wrong(view, "rooms_per_session", &entry.at, "a token for one room can hold one", expected);
         }
         if let (None, Some(entry)) = (view.entry("muc"), view.entry("token_room")) {

@@ -197,7 +197,12 @@ pub enum Login {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Token {
     /// Somebody else puts one into this file, which is read for each connection.
-    File(PathBuf),
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Whether it was for one room alone when it was read with the configuration.
+        one_room: bool,
+    },
     /// We make them.
     Minted {
         /// What they are signed with.

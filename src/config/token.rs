@@ -87,6 +87,7 @@ impl Checker<'_> {
             },
             _ => (absolute(&self.input.base, self.string(view, key)?.0), true),
         };
+        let mut one_room = false;
         if known {
             let at = &view.entry(key)?.at;
             let token = self.secret(view, key, at, &path)?;
@@ -100,11 +101,12 @@ impl Checker<'_> {
                     let place = self.reporter.place(at);
                     let what = format!("the token in {} is for the room {} alone", path.display(), quoted(&room));
                     self.warnings.push(format!("{place}: {what}: other rooms of this service will refuse it"));
+                    one_room = true;
                 }
                 Some(None) => {}
             }
         }
-        Some(Token::File(path))
+        Some(Token::File { path, one_room })
     }
 
     fn minted(&mut self, view: View<'_>, domain: Option<&str>) -> Option<Token> {

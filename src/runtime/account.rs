@@ -11,6 +11,7 @@ use super::transport::{Deadlines, Transport};
 use crate::cause::{Cause, Word};
 use crate::config::Secret;
 use crate::jitsi::login::{AccountLogin, Wish, goodbye};
+use crate::session::UrlRoom;
 use crate::stream::{Frame, LastLogin};
 
 /// Logs the account in, asks the focus, and closes the stream whatever came of it.
@@ -20,7 +21,7 @@ use crate::stream::{Frame, LastLogin};
 pub async fn fetch(
     connector: Connector,
     last: Option<LastLogin>,
-    room: Option<Box<str>>,
+    room: Option<UrlRoom>,
     wish: Wish,
 ) -> Result<(Secret, LastLogin), Cause> {
     let (mut transport, bound) = connector(Request { leg: Leg::Account, room, last, resume: None }).await?;

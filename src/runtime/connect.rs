@@ -35,7 +35,7 @@ fn connector(service: Arc<Service>, tls: Arc<Tls>, keys: Arc<KeyCache>, recorder
             let deadlines = Deadlines::default();
             let plan = plan(&service, &request);
             let token = match &service.login {
-                Login::Token(token) => Some(fresh(token, request.room.as_deref()).await?),
+                Login::Token(token) => Some(fresh(token, request.room.as_ref().map(|room| &*room.name)).await?),
                 _ => None,
             };
             let target = Target {
@@ -44,7 +44,7 @@ fn connector(service: Arc<Service>, tls: Arc<Tls>, keys: Arc<KeyCache>, recorder
                 tls,
                 nameserver: service.nameserver,
                 limits: limits(&service),
-                room: request.room.map(Into::into),
+                room: request.room,
                 previd: request.resume.map(|resume| Secret::new(resume.id)),
                 token,
                 seed: super::random_u64(),
@@ -99,7 +99,7 @@ fn plan(service: &Service, request: &Request) -> Plan {
 async fn fresh(token: &Token, room: Option<&str>) -> Result<Secret, Cause> {
     let no_token = |text: String| Cause::new(Word::NoToken, text);
     match token {
-        Token::File(path) => {
+        Token::File { path, .. } => {
             let path = path.clone();
             let shown = path.display().to_string();
             let read = tokio::task::spawn_blocking(move || Disk.read(&path).and_then(config::token)).await;

@@ -12,7 +12,7 @@ use super::session::{Connector, Leg, Request};
 use super::transport::{Deadlines, Transport};
 use crate::cause::{Cause, Word};
 use crate::jitsi::login::goodbye;
-use crate::session::Errand;
+use crate::session::{Errand, UrlRoom};
 use crate::stream::{Frame, LastLogin};
 use crate::xml::Element;
 use crate::xmpp::muc::{self, RoomPresence, Status};
@@ -29,7 +29,7 @@ const REFUSAL: Duration = Duration::from_secs(1);
 /// # Errors
 /// Why it could not be said, or that it was refused.
 pub async fn run(connector: Connector, last: Option<LastLogin>, errand: &Errand) -> Result<(), Cause> {
-    let room = jid::local(&errand.room).map(Into::into);
+    let room = UrlRoom::of(&errand.key, &errand.room);
     let (mut transport, _) = connector(Request { leg: Leg::Holder, room, last, resume: None }).await?;
     let occupant = format!("{}/{}", errand.room, errand.nick);
     let outcome = say(&mut transport, errand, &occupant).await;

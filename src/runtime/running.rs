@@ -17,7 +17,7 @@ use crate::config::{self, Endpoint, Login, PaceKind, Room, RoomKey, Secret};
 use crate::jitsi::login::Wish;
 use crate::room::{Rules, Settings};
 use crate::service::{FocusState, Logins, Output, Service};
-use crate::session::{Bucket, Errand, Input, Profile, Session};
+use crate::session::{Bucket, Errand, Input, Profile, Session, UrlRoom};
 use crate::store::ServiceState;
 use crate::stream::LastLogin;
 
@@ -368,7 +368,7 @@ impl Running {
         let wish =
             Wish { focus: focus.as_str().into(), room: room.clone(), machine_uid: Secret::new(machine_uid.as_str()) };
         // As a browser does, whose page is for one room.
-        let url_room = crate::xmpp::jid::local(room).map(Into::into);
+        let url_room = UrlRoom::of_jid(room, self.muc.as_deref());
         let (connector, last) = ((self.connectors)(slot), self.account_login.clone());
         let name = Name { service: self.name.clone(), slot, instance: handle.instance };
         let news = ground.news.clone();

@@ -18,7 +18,7 @@ use crate::action::Verb;
 use crate::cause::{Cause, Word};
 use crate::config::{RoomKey, Secret};
 use crate::room::Occupant;
-use crate::session::{Bucket, Input, Outbox, Report, Session};
+use crate::session::{Bucket, Input, Outbox, Report, Session, UrlRoom};
 use crate::stream::{Bound, Frame, LastLogin, Resume};
 
 /// How long the close of a stream that is given up may take; a dead link is not waited for.
@@ -47,9 +47,8 @@ pub enum Leg {
 pub struct Request {
     /// Who logs in.
     pub leg: Leg,
-    /// The room that the connection is for, where it is for one alone: its name goes into a WebSocket's URL, where
-    /// Jitsi's components look for it.
-    pub room: Option<Box<str>>,
+    /// The room that the connection is for, where it is for one alone.
+    pub room: Option<UrlRoom>,
     /// The login that last worked.
     pub last: Option<LastLogin>,
     /// The session to resume.

@@ -198,6 +198,31 @@ pub enum Report {
     Odd(String),
 }
 
+/// The room of a connection that is for one alone, as Jitsi's components look for it in the URL of its WebSocket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlRoom {
+    /// The room's name without its tenant (`room`).
+    pub name: Box<str>,
+    /// Whose room it is (`prefix`), where it is a tenant's.
+    pub tenant: Option<Box<str>>,
+}
+
+impl UrlRoom {
+    /// The room with that JID; its name tells whether it is a tenant's (`[tenant]tavern`).
+    #[must_use]
+    pub fn of(key: &RoomKey, room: &str) -> Option<Self> {
+        let tenant = jid::tenant_room(&key.name).map(|(tenant, _)| tenant.into());
+        Some(UrlRoom { name: jid::local(room)?.into(), tenant })
+    }
+
+    /// The room with that JID, on the group chat service `muc` or on a tenant's part of it.
+    #[must_use]
+    pub fn of_jid(room: &str, muc: Option<&str>) -> Option<Self> {
+        let tenant = muc.and_then(|muc| jid::tenant(muc, jid::domain(room)));
+        Some(UrlRoom { name: jid::local(room)?.into(), tenant: tenant.map(Into::into) })
+    }
+}
+
 /// What a short connection of its own says in a room, as us.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Errand {
@@ -369,11 +394,11 @@ impl Session {
         }
     }
 
-    /// The name of the room that stands in the URL of its WebSocket: Jitsi's components act only on that one.
+    /// The room that stands in the URL of its WebSocket: Jitsi's components act only on that one.
     #[must_use]
-    pub fn url_room(&self) -> Option<Box<str>> {
+    pub fn url_room(&self) -> Option<UrlRoom> {
         let room = self.rooms().next().filter(|_| self.profile.one_room)?;
-        jid::local(&room.settings().jid).map(Into::into)
+        UrlRoom::of(&room.settings().key, &room.settings().jid)
     }
 
     /// How many rooms it has, left ones included until the room confirmed.

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::cause::{Cause, Word};
 use crate::config::{Endpoint, HostPort, Secret};
+use crate::session::UrlRoom;
 use crate::stream::{Frame, Security};
 use crate::xml::{Element, Limits};
 
@@ -114,8 +115,8 @@ pub struct Target {
     pub nameserver: Option<SocketAddr>,
     /// Bounds on what is read.
     pub limits: Limits,
-    /// The room that the connection is for, which Jitsi wants in the URL (`room`).
-    pub room: Option<String>,
+    /// The room that the connection is for, which Jitsi wants in the URL (`room`, and `prefix` for a tenant's).
+    pub room: Option<UrlRoom>,
     /// The id of a session to resume, which Jitsi wants in the URL (`previd`).
     pub previd: Option<Secret>,
     /// The token that is the login, which goes into the URL (`token`).
@@ -128,9 +129,12 @@ pub struct Target {
 
 impl Target {
     /// What Jitsi wants in the query of a WebSocket's URL.
-    fn parameters(&self) -> [(&'static str, Option<&str>); 3] {
+    fn parameters(&self) -> [(&'static str, Option<&str>); 4] {
+        let room = self.room.as_ref();
         [
-            ("room", self.room.as_deref()),
+            ("room", room.map(|room| &*room.name)),
+            // The proxy that Jitsi brings writes one of its own, made of the path, before this one; the last counts.
+            ("prefix", room.and_then(|room| room.tenant.as_deref())),
             ("token", self.token.as_ref().map(Secret::expose)),
             ("previd", self.previd.as_ref().map(Secret::expose)),
         ]

@@ -328,6 +328,17 @@ mod tests {
     }
 
     #[test]
+    fn a_tenants_room_is_named_by_its_name_and_its_tenant_unless_the_admin_wrote_one() {
+        let parameters = [("room", Some("tavern")), ("prefix", Some("acme"))];
+        for (url, query) in [
+            ("wss://meet.example/xmpp-websocket", "room=tavern&prefix=acme"),
+            ("wss://meet.example/acme/xmpp-websocket?prefix=other", "prefix=other&room=tavern"),
+        ] {
+            assert_eq!(complete(&url.parse().unwrap(), &parameters).query(), Some(query));
+        }
+    }
+
+    #[test]
     fn each_answer_to_the_upgrade_has_its_own_sentence() {
         let place = Place { at: "h:443".into(), path: "/p".into(), secure: true };
         let says = |status: u16, body: &str| {
