@@ -7,13 +7,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::cli::Exit;
 use crate::config::{self, Config, File, Files, Input, Problem};
-use crate::control::{self, Groups, Listener};
+use crate::control::{self, Groups, Listener, http};
+use crate::event::EventId;
+use crate::runtime::bus::Bus;
 use crate::runtime::connect::connectors;
 use crate::runtime::files::Disk;
 use crate::runtime::recorder::{self, Recorder};
@@ -149,6 +152,16 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
             return Exit::Failed.into();
         }
     };
+    let web = match &config.http {
+        None => None,
+        Some(http) => match http::Listener::bind(http).await {
+            Ok(listener) => Some((listener, watch::Sender::new(Arc::new(http.clone())))),
+            Err(error) => {
+                error!("{:#}", anyhow::Error::new(error));
+                return Exit::Failed.into();
+            }
+        },
+    };
     let recorder = match recorder(&config, record) {
         Ok(recorder) => recorder,
         Err(error) => {
@@ -165,6 +178,15 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
     let (asked, commands) = mpsc::channel(32);
     let (told, signals) = mpsc::channel(4);
     let again = path.to_owned();
+    // Ids grow with time, so whatever an earlier process gave lies before this one.
+    let bus = Bus::new(EventId::default().next(Timestamp::now()));
+    let (web, told_http) = match web {
+        None => (None, None),
+        Some((listener, told)) => {
+            let shared = http::Shared::new(asked.clone(), bus.clone(), told.subscribe());
+            (Some(tokio::spawn(listener.serve(shared))), Some(told))
+        }
+    };
     let setup = Setup {
         config,
         store,
@@ -173,14 +195,18 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
         load: Arc::new(move || load(&again, false).map_err(|problems| sentences(&problems))),
         connect: Box::new(connectors),
         recorder: recorder.clone(),
+        bus,
+        http: told_http,
     };
     tokio::spawn(pass_signals(term, int, hup, told));
     let control = tokio::spawn(control::serve(listener, asked));
     supervisor::run(setup, commands, signals).await;
     database.close().await;
     // The sockets go with their task.
-    control.abort();
-    let _ = control.await;
+    for task in [Some(control), web].into_iter().flatten() {
+        task.abort();
+        let _ = task.await;
+    }
     recorder.finish(RECORDED);
     Exit::Done.into()
 }

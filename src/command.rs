@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::action::{Action, Actor, Verb};
 use crate::rights::{Rights, Scope};
@@ -67,6 +68,8 @@ pub enum Command {
         /// `NAME`, `SERVICE/NAME` or the room JID.
         room: String,
     },
+    /// Hear of events as they happen. What streams is answered by the surface that was asked, not by one reply.
+    Follow,
     /// Read the configuration again.
     Reload {
         /// Only say what would change.
@@ -82,6 +85,7 @@ impl Command {
             Command::Health
             | Command::Status
             | Command::Rooms
+            | Command::Follow
             | Command::Room { .. }
             | Command::WhyRoom { .. }
             | Command::Abilities { .. } => false,
@@ -223,7 +227,7 @@ pub enum Reply {
 }
 
 /// Whether all is well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// `ok` when every desired room is held, else `degraded`.
     pub status: String,
@@ -234,7 +238,7 @@ pub struct Health {
 }
 
 /// How many rooms there are and should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HealthRooms {
     /// Wanted by somebody, and not suspended.
     pub desired: usize,
@@ -256,7 +260,7 @@ pub struct AbilityRow {
 }
 
 /// What a reload changes, or would change.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Plan {
     /// Whether this was carried out.
     pub applied: bool,
@@ -275,7 +279,7 @@ pub struct Plan {
 }
 
 /// The state of a room, the same word on every surface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RoomState {
     /// Inside, moderator, focus present where there is one, lately confirmed.
@@ -309,7 +313,7 @@ impl std::fmt::Display for RoomState {
 }
 
 /// One room in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RoomRow {
     /// The service's name in the configuration.
     pub service: String,
@@ -336,7 +340,7 @@ pub struct RoomRow {
 }
 
 /// What was lately wrong with a room that is held again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Trouble {
     /// When it began, RFC 3339 UTC.
     pub time: String,
@@ -347,7 +351,7 @@ pub struct Trouble {
 }
 
 /// One room in full.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RoomReply {
     /// As in the list.
     #[serde(flatten)]
@@ -363,7 +367,7 @@ pub struct RoomReply {
 }
 
 /// One occupant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OccupantRow {
     /// The nick: the resource of the occupant JID.
     pub nick: String,
@@ -382,7 +386,7 @@ pub struct OccupantRow {
 }
 
 /// One voice for or against holding a room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SourceRow {
     /// `configuration`, `command line` or `http`.
     pub source: String,
@@ -399,7 +403,7 @@ pub struct SourceRow {
 }
 
 /// Why a room is in its state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WhyReply {
     /// As in the list.
     #[serde(flatten)]
@@ -411,7 +415,7 @@ pub struct WhyReply {
 }
 
 /// One thing that happened to a room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryRow {
     /// When, RFC 3339 UTC.
     pub time: String,
@@ -422,7 +426,7 @@ pub struct HistoryRow {
 }
 
 /// The daemon as a whole.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StatusReply {
     /// The program's version.
     pub version: String,
@@ -451,7 +455,7 @@ pub struct StatusReply {
 }
 
 /// One service.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceRow {
     /// Its name in the configuration.
     pub name: String,

@@ -10,6 +10,7 @@ use tracing::warn;
 use super::{Asked, PATIENCE};
 use crate::command::{Command, Reply, Requester, refused};
 use crate::config::RoomKey;
+use crate::event::Event;
 use crate::rights::{Rights, Scope};
 
 /// The scope that a command takes; `None`: everybody may ask.
@@ -23,7 +24,7 @@ pub fn scope(command: &Command) -> Option<Scope> {
         | Command::WhyRoom { .. }
         | Command::Abilities { .. } => Some(Scope::Read),
         Command::Act { .. } => Some(Scope::Moderate),
-        Command::Reload { plan: true } => Some(Scope::Read),
+        Command::Follow | Command::Reload { plan: true } => Some(Scope::Read),
         Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } => Some(Scope::Rooms),
         Command::Reload { plan: false } => Some(Scope::Admin),
     }
@@ -36,7 +37,7 @@ fn concerns_all(command: &Command) -> bool {
 
 /// Asks the supervisor, if the requester may ask that. Refusals and silence are replies too.
 pub async fn ask(asked: &mpsc::Sender<Asked>, requester: Requester, command: Command) -> Reply {
-    if let Err(text) = judge(&requester, &command) {
+    if let Err(text) = may(&requester, &command) {
         if command.changes() {
             let asked = command.record();
             warn!(who = %requester.who, %asked, error = "forbidden", why = %text, "command refused");
@@ -55,7 +56,11 @@ pub async fn ask(asked: &mpsc::Sender<Asked>, requester: Requester, command: Com
     }
 }
 
-fn judge(requester: &Requester, command: &Command) -> Result<(), String> {
+/// Whether somebody may ask that, as far as can be told before a room was looked up.
+///
+/// # Errors
+/// What to tell them.
+pub fn may(requester: &Requester, command: &Command) -> Result<(), String> {
     let Some(scope) = scope(command) else { return Ok(()) };
     let Requester { who, rights } = requester;
     if !rights.scopes.contains(&scope) {
@@ -73,6 +78,15 @@ pub fn room(rights: &Rights, key: &RoomKey) -> bool {
     rights.rooms.matches(&key.service, &key.name)
 }
 
+/// Whether somebody with these rights may hear of an event: of their rooms, and of sessions only where they have all.
+#[must_use]
+pub fn event(rights: &Rights, event: &Event) -> bool {
+    match &event.room {
+        Some(room) => rights.rooms.matches(&event.service, room),
+        None => rights.rooms.is_all(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +98,7 @@ mod tests {
         let room = || "tavern".to_owned();
         for (command, scope) in [
             (Command::Status, Scope::Read),
+            (Command::Follow, Scope::Read),
             (Command::Rooms, Scope::Read),
             (Command::Room { room: room() }, Scope::Read),
             (Command::WhyRoom { room: room() }, Scope::Read),
@@ -96,11 +111,11 @@ mod tests {
             for scopes in Scope::ALL {
                 let rights = Rights { scopes: vec![scopes], rooms: RoomPattern::all() };
                 let requester = Requester { who: Who::Token { name: "t".into() }, rights };
-                assert_eq!(judge(&requester, &command).is_ok(), scopes == scope, "{command:?} {scopes}");
+                assert_eq!(may(&requester, &command).is_ok(), scopes == scope, "{command:?} {scopes}");
             }
             let requester = Requester { who: Who::Nobody, rights: Rights::none() };
-            assert!(judge(&requester, &command).is_err(), "{command:?}");
-            assert_eq!(judge(&requester, &Command::Health), Ok(()));
+            assert!(may(&requester, &command).is_err(), "{command:?}");
+            assert_eq!(may(&requester, &Command::Health), Ok(()));
         }
     }
 
@@ -108,8 +123,8 @@ mod tests {
     fn who_has_only_some_rooms_may_not_ask_about_all() {
         let rights = Rights { rooms: RoomPattern::new("game-*"), ..Rights::all() };
         let requester = Requester { who: Who::Token { name: "t".into() }, rights };
-        assert!(judge(&requester, &Command::Reload { plan: true }).is_err_and(|text| text.contains("game-*")));
-        assert_eq!(judge(&requester, &Command::Rooms), Ok(()), "and sees its own");
+        assert!(may(&requester, &Command::Reload { plan: true }).is_err_and(|text| text.contains("game-*")));
+        assert_eq!(may(&requester, &Command::Rooms), Ok(()), "and sees its own");
         assert!(room(&requester.rights, &RoomKey::new("meet", "game-1")));
         assert!(!room(&requester.rights, &RoomKey::new("meet", "tavern")));
     }

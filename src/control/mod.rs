@@ -13,6 +13,7 @@ pub use unix::{BindError, Groups, Listener, serve};
 
 pub mod auth;
 mod client;
+pub mod http;
 mod unix;
 
 /// A command, who asks, and where the answer goes. Sent by [`auth::ask`] alone.

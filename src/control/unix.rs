@@ -74,19 +74,50 @@ pub enum BindError {
     },
 }
 
-/// One socket; removed again when dropped.
+/// A socket's file; removed again when dropped.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+/// One socket.
 #[derive(Debug)]
 struct Socket {
     listener: UnixListener,
-    path: PathBuf,
-    inode: (u64, u64),
+    _file: SocketFile,
     /// What its peers may do.
     rights: Rights,
     /// Whether the socket has its group, so that whoever could connect is a member (or root, or ourselves).
     grouped: bool,
 }
 
-impl Drop for Socket {
+impl SocketFile {
+    /// Listens on `path`, in the place of a socket on which nobody listens any more. Nobody but ourselves may connect
+    /// before the file has its mode.
+    ///
+    /// # Errors
+    /// See [`BindError`].
+    pub(super) fn bind(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), BindError> {
+        let (listener, file) = SocketFile::bind_closed(path)?;
+        let fail = |source| BindError::Io { path: path.to_owned(), source };
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(fail)?;
+        Ok((listener, file))
+    }
+
+    fn bind_closed(path: &Path) -> Result<(UnixListener, SocketFile), BindError> {
+        let fail = |source| BindError::Io { path: path.to_owned(), source };
+        clear(path)?;
+        let before = rustix::process::umask(Mode::from_raw_mode(0o177));
+        let bound = UnixListener::bind(path);
+        rustix::process::umask(before);
+        let listener = bound.map_err(fail)?;
+        let found = fs::symlink_metadata(path).map_err(fail)?;
+        Ok((listener, SocketFile { path: path.to_owned(), inode: (found.dev(), found.ino()) }))
+    }
+}
+
+impl Drop for SocketFile {
     fn drop(&mut self) {
         // Only ours: a later daemon may have put its own there.
         if fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.inode) {
@@ -126,12 +157,7 @@ impl Listener {
 
 fn open(path: &Path, group: Option<u32>, rights: Rights, warnings: &mut Vec<String>) -> Result<Socket, BindError> {
     let fail = |source| BindError::Io { path: path.to_owned(), source };
-    clear(path)?;
-    // Nobody but ourselves may connect before the group is right.
-    let before = rustix::process::umask(Mode::from_raw_mode(0o177));
-    let bound = UnixListener::bind(path);
-    rustix::process::umask(before);
-    let listener = bound.map_err(fail)?;
+    let (listener, file) = SocketFile::bind_closed(path)?;
     let mut grouped = false;
     if let Some(group) = group {
         match rustix::fs::chown(path, None, Some(Gid::from_raw(group))) {
@@ -143,8 +169,7 @@ fn open(path: &Path, group: Option<u32>, rights: Rights, warnings: &mut Vec<Stri
         }
     }
     fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(fail)?;
-    let found = fs::symlink_metadata(path).map_err(fail)?;
-    Ok(Socket { listener, path: path.to_owned(), inode: (found.dev(), found.ino()), rights, grouped })
+    Ok(Socket { listener, _file: file, rights, grouped })
 }
 
 /// Removes a socket on which nobody listens any more.

@@ -14,7 +14,7 @@ use crate::command::{
     Command, Health, HealthRooms, OccupantRow, Plan, Reply, Requester, RoomReply, RoomRow, RoomState, ServiceRow,
     StatusReply, Who, WhyReply, refused,
 };
-use crate::config::{Config, PaceKind, RoomKey};
+use crate::config::{Config, Http, PaceKind, RoomKey};
 use crate::control::auth;
 use crate::desired::{Address, AddressError, Intent, Override, Says, reconcile, resolve, sources};
 use crate::rights::Rights;
@@ -36,6 +36,9 @@ impl Supervisor {
                 Ok(address) => return self.room_reply(&address.key, reply),
                 Err(refusal) => *refusal,
             },
+            Command::Follow => {
+                refused("bad-request", "events are not followed here; ask /v1/events/live of the HTTP interface")
+            }
             Command::WhyRoom { room } => match self.resolve(&room, false, requester) {
                 Ok(address) => self.why_reply(&address.key),
                 Err(refusal) => *refusal,
@@ -335,6 +338,10 @@ impl Supervisor {
         for (what, differs) in [
             ("control_socket", self.config.control_socket != config.control_socket),
             ("state_dir", self.config.state_dir != config.state_dir),
+            (
+                "[http], but for its tokens and certificates,",
+                http_moves(self.config.http.as_ref(), config.http.as_ref()),
+            ),
         ] {
             if differs {
                 warnings.push(format!("{what} takes effect with the next start"));
@@ -386,6 +393,16 @@ fn occupants(view: &RoomView, clock: Clock) -> Vec<OccupantRow> {
             since: rfc3339(clock.wall(occupant.since)),
         })
         .collect()
+}
+
+/// Whether something of the HTTP interface changes that only a start can change.
+fn http_moves(old: Option<&Http>, new: Option<&Http>) -> bool {
+    match (old, new) {
+        (Some(old), Some(new)) => {
+            old.listen != new.listen || old.tls.is_some() != new.tls.is_some() || old.connections != new.connections
+        }
+        (old, new) => old.is_some() != new.is_some(),
+    }
 }
 
 /// Resident memory, from `/proc/self/statm`; 0 where there is none.

@@ -5,6 +5,7 @@ pub mod account;
 mod acting;
 mod answers;
 pub mod board;
+pub mod bus;
 pub mod connect;
 mod errand;
 pub mod files;

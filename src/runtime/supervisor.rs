@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
 use super::board::{Clock, Entry};
+use super::bus::Bus;
 use super::recorder::Recorder;
 use super::running::{Ground, Name, NewsSender, Running};
 use super::session::{Connectors, News};
@@ -21,7 +22,7 @@ use crate::command::{Reply, RoomState};
 use crate::config::{self, Config, RoomKey};
 use crate::control::Asked;
 use crate::desired::{Intent, Wanted, desired};
-use crate::event::Kind;
+use crate::event::{Kind, What, Why};
 use crate::room::{Next, Snapshot};
 use crate::service::Logins;
 use crate::session::{Report, SEARCH_AGAIN};
@@ -56,6 +57,10 @@ pub struct Setup {
     pub connect: Box<Connect>,
     /// Records connections.
     pub recorder: Recorder,
+    /// Takes what happens.
+    pub bus: Arc<Bus>,
+    /// Told of the HTTP interface's settings when they are read again; `None`: it is off until the next start.
+    pub http: Option<watch::Sender<Arc<config::Http>>>,
 }
 
 /// What comes from outside.
@@ -82,6 +87,8 @@ pub struct Supervisor {
     store: Arc<Store>,
     connect: Box<Connect>,
     recorder: Recorder,
+    bus: Arc<Bus>,
+    http: Option<watch::Sender<Arc<config::Http>>>,
     tasks: JoinSet<()>,
     news: NewsSender,
     instances: u64,
@@ -119,6 +126,8 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         store: Arc::new(setup.store),
         connect: setup.connect,
         recorder: setup.recorder,
+        bus: setup.bus,
+        http: setup.http,
         tasks: JoinSet::new(),
         news,
         instances: 0,
@@ -279,17 +288,23 @@ impl Supervisor {
                     None => "an admin suspended it; `innkeeper hold` ends that".to_owned(),
                 };
                 let snapshot = staying_out(Word::Suspended, RoomState::Suspended, &text);
-                note(key, &mut seat.entry, clock, snapshot);
+                note(&self.bus, key, &mut seat.entry, clock, snapshot);
             }
             Some(Intent::Release) => {
                 running.release(key);
                 let text = "an admin released it although the configuration wants it; `innkeeper hold` ends that";
-                note(key, &mut seat.entry, clock, staying_out(Word::Released, RoomState::Released, text));
+                note(&self.bus, key, &mut seat.entry, clock, staying_out(Word::Released, RoomState::Released, text));
             }
             None => {
                 if running.release(key) {
                     let text = "nobody wants the room any more";
-                    note(key, &mut seat.entry, clock, staying_out(Word::Released, RoomState::Released, text));
+                    note(
+                        &self.bus,
+                        key,
+                        &mut seat.entry,
+                        clock,
+                        staying_out(Word::Released, RoomState::Released, text),
+                    );
                 } else {
                     self.rooms.remove(key);
                 }
@@ -374,7 +389,7 @@ impl Supervisor {
             let wanted = seat.wanted.as_ref().is_some_and(|wanted| wanted.intent == Intent::Hold);
             if wanted && running.machine.session_of(key).is_none() {
                 let state = if cause.word.needs_person() { RoomState::Blocked } else { RoomState::Waiting };
-                note(key, &mut seat.entry, clock, Snapshot { state, cause: cause.clone(), next });
+                note(&self.bus, key, &mut seat.entry, clock, Snapshot { state, cause: cause.clone(), next });
                 self.status_due.get_or_insert(Instant::now() + STATUS_EVERY);
             }
         }
@@ -388,7 +403,7 @@ impl Supervisor {
                 let Some(seat) = self.rooms.get_mut(&key) else { return };
                 // A room that is being left for a person's word shows that word, not its way out.
                 if seat.wanted.as_ref().is_some_and(|wanted| wanted.intent == Intent::Hold) {
-                    note(&key, &mut seat.entry, clock, snapshot);
+                    note(&self.bus, &key, &mut seat.entry, clock, snapshot);
                     self.status_due.get_or_insert(now + STATUS_EVERY);
                 }
             }
@@ -577,6 +592,9 @@ impl Supervisor {
                 running.adjust(new.clone());
             }
         }
+        if let (Some(told), Some(http)) = (&self.http, &config.http) {
+            told.send_replace(Arc::new(http.clone()));
+        }
         self.configuration = format!("read again at {}", super::board::rfc3339(Timestamp::now()));
         self.recorder.configure(&config);
         self.config = config;
@@ -608,8 +626,8 @@ impl Supervisor {
     }
 }
 
-/// Shows what a room shows now, and logs what people should hear of.
-fn note(key: &RoomKey, entry: &mut Entry, clock: Clock, snapshot: Snapshot) {
+/// Shows what a room shows now, and tells what people should hear of.
+fn note(bus: &Bus, key: &RoomKey, entry: &mut Entry, clock: Clock, snapshot: Snapshot) {
     let Some(kind) = entry.show(clock.now(), snapshot) else { return };
     let cause = &entry.snapshot().cause;
     let (service, room) = (&key.service, &key.name);
@@ -620,4 +638,16 @@ fn note(key: &RoomKey, entry: &mut Entry, clock: Clock, snapshot: Snapshot) {
         _ if cause.word.concerns_service() => debug!(%service, %room, %cause, "{}", kind.as_str()),
         _ => warn!(%service, %room, %cause, "{}", kind.as_str()),
     }
+    let why = Why::from(cause);
+    let what = match kind {
+        Kind::RoomHeld => What::RoomHeld,
+        Kind::RoomJoined => What::RoomJoined(why),
+        Kind::RoomLost => What::RoomLost(why),
+        Kind::RoomRefused => What::RoomRefused(why),
+        Kind::RoomSuspended => What::RoomSuspended(why),
+        Kind::RoomReleased => What::RoomReleased(why),
+        // No state of a room amounts to another kind.
+        _ => return,
+    };
+    bus.publish(clock.now(), service, Some(room), None, what);
 }

@@ -23,6 +23,8 @@ use super::supervisor::{self, Setup, Signal};
 use crate::capture::equiv::{Line, Report, Verdict};
 use crate::capture::{Connection, Dialogue};
 use crate::config::Secret;
+use crate::event::EventId;
+use crate::runtime::bus::Bus;
 use crate::store::{Database, DatabaseError, Limits, Store, StoreError};
 use facts::Run;
 
@@ -136,6 +138,8 @@ async fn play_run(dialogue: &Dialogue, run: &Run) -> Result<Vec<(usize, Report)>
         load: Arc::new(|| Err(vec!["a replay has no configuration to read again".to_owned()])),
         connect: Box::new(connectors),
         recorder: Recorder::start(None)?,
+        bus: Bus::new(EventId::default()),
+        http: None,
     };
     // The supervisor's future is not to be sent to another thread, so it is polled here beside the wait.
     let client = supervisor::run(setup, commands, signals);

@@ -1,0 +1,185 @@
+//! Who a request comes from, and whether they come too often.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use http::{StatusCode, header};
+use subtle::ConstantTimeEq;
+use tracing::warn;
+
+use super::Shared;
+use super::problem::Problem;
+use crate::command::{Requester, Who};
+use crate::config::HttpToken;
+use crate::rights::Rights;
+
+/// How many wrong tokens one peer may show in [`WINDOW`].
+const WRONG_TOKENS: u32 = 10;
+/// Wrong tokens are counted over this time, and so long a peer that showed too many is not listened to.
+const WINDOW: Duration = Duration::from_secs(60);
+/// How many peers are remembered; the machine's memory must not depend on their number.
+const PEERS: usize = 1024;
+/// How many requests without a token are answered in a second, over all peers.
+const OPEN_PER_SECOND: u32 = 20;
+/// So many times what is allowed in a second may come at once.
+const BURST: u32 = 10;
+
+/// Where a request came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Peer(pub(super) Option<IpAddr>);
+
+/// Counts what comes.
+#[derive(Debug, Default)]
+pub(super) struct Guard {
+    paces: Mutex<HashMap<Box<str>, Pace>>,
+    wrong: Mutex<HashMap<Option<IpAddr>, Wrong>>,
+}
+
+/// How much of what is allowed was used: the time at which nothing of it is used any more.
+#[derive(Debug, Clone, Copy)]
+struct Pace(Instant);
+
+/// The wrong tokens of a peer since.
+#[derive(Debug, Clone, Copy)]
+struct Wrong {
+    count: u32,
+    since: Instant,
+}
+
+impl Guard {
+    /// Takes one of what `name` may ask; an error is a problem to answer.
+    fn pace(&self, now: Instant, name: &str, per_second: u32) -> Result<(), Problem> {
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = paces.entry(name.into()).or_insert(Pace(now));
+        let free = pace.0.max(now) + Duration::from_secs(1) / per_second;
+        if free > now + Duration::from_secs(u64::from(BURST)) {
+            let text = format!("more than {per_second} requests a second for some time; slow down");
+            return Err(Problem::too_many(text, 1));
+        }
+        pace.0 = free;
+        Ok(())
+    }
+
+    /// How many wrong tokens the peer showed lately.
+    fn wrong(&self, now: Instant, peer: Peer) -> u32 {
+        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.get(&peer.0).filter(|wrong| now < wrong.since + WINDOW).map_or(0, |wrong| wrong.count)
+    }
+
+    /// Counts a wrong token; answers how many there were lately.
+    fn count(&self, now: Instant, peer: Peer) -> u32 {
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        if wrong.len() >= PEERS {
+            wrong.retain(|_, wrong| now < wrong.since + WINDOW);
+        }
+        if wrong.len() >= PEERS {
+            wrong.clear();
+        }
+        let fresh = Wrong { count: 0, since: now };
+        let counted = wrong.entry(peer.0).or_insert(fresh);
+        if now >= counted.since + WINDOW {
+            *counted = fresh;
+        }
+        counted.count = counted.count.saturating_add(1);
+        counted.count
+    }
+}
+
+/// Finds the token that was shown. Every token is compared in full, so that time tells nothing.
+fn find<'t>(tokens: &'t [HttpToken], shown: &[u8]) -> Option<&'t HttpToken> {
+    let mut found = None;
+    for token in tokens {
+        let secret = token.secret.expose().as_bytes();
+        if !secret.is_empty() && bool::from(secret.ct_eq(shown)) {
+            found = Some(token);
+        }
+    }
+    found
+}
+
+/// Who asks: the bearer of a token.
+#[derive(Debug)]
+pub(super) struct Asker(pub(super) Requester);
+
+impl FromRequestParts<Arc<Shared>> for Asker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        let refuse = |cause, detail: &str| Problem::new(StatusCode::UNAUTHORIZED, cause, detail);
+        let now = Instant::now();
+        let peer = parts.extensions.get::<Peer>().copied().unwrap_or(Peer(None));
+        let Some(shown) = parts.headers.get(header::AUTHORIZATION) else {
+            shared.guard.pace(now, "", OPEN_PER_SECOND)?;
+            return Err(refuse("no-token", "send Authorization: Bearer and a token of the configuration"));
+        };
+        // An address that many share, such as a proxy's, must not shut out those who have a token.
+        let shared_address = peer.0.is_none_or(|address| address.is_loopback());
+        let too_many = || Problem::too_many("too many wrong tokens; try again in a minute", 60);
+        if !shared_address && shared.guard.wrong(now, peer) >= WRONG_TOKENS {
+            return Err(too_many());
+        }
+        let settings = shared.settings.borrow().clone();
+        let bearer = shown.as_bytes().split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+        let Some(token) = bearer.and_then(|(_, token)| find(&settings.tokens, token.trim_ascii())) else {
+            let address = peer.0.map(|address| address.to_string());
+            match shared.guard.count(now, peer) {
+                count if count < WRONG_TOKENS => warn!(address, "a request with a wrong token was refused"),
+                WRONG_TOKENS => warn!(address, "many wrong tokens; no more is said of them for a minute"),
+                _ => return Err(too_many()),
+            }
+            return Err(refuse("wrong-token", "no token of the configuration is like this one"));
+        };
+        shared.guard.pace(now, &token.name, settings.requests_per_second)?;
+        let who = Who::Token { name: token.name.as_str().into() };
+        Ok(Asker(Requester { who, rights: token.rights.clone() }))
+    }
+}
+
+/// Somebody who need not show a token, where that is not too often.
+#[derive(Debug)]
+pub(super) struct Anybody(pub(super) Requester);
+
+impl FromRequestParts<Arc<Shared>> for Anybody {
+    type Rejection = Problem;
+
+    async fn from_request_parts(_: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        shared.guard.pace(Instant::now(), "", OPEN_PER_SECOND)?;
+        Ok(Anybody(Requester { who: Who::Nobody, rights: Rights::none() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_allows_a_burst_and_then_so_many_a_second() {
+        let (guard, start) = (Guard::default(), Instant::now());
+        for _ in 0..50 {
+            assert_eq!(guard.pace(start, "a", 5), Ok(()));
+        }
+        assert!(guard.pace(start, "a", 5).is_err());
+        assert_eq!(guard.pace(start, "b", 5), Ok(()), "each for itself");
+        let later = start + Duration::from_secs(1);
+        let passed = (0..20).filter(|_| guard.pace(later, "a", 5).is_ok()).count();
+        assert_eq!(passed, 5);
+    }
+
+    #[test]
+    fn wrong_tokens_are_forgotten_after_a_minute_and_peers_are_bounded() {
+        let (guard, start) = (Guard::default(), Instant::now());
+        let peer = Peer(Some(IpAddr::from([192, 0, 2, 1])));
+        assert_eq!((guard.count(start, peer), guard.count(start, peer)), (1, 2));
+        assert_eq!(guard.wrong(start, peer), 2);
+        assert_eq!(guard.wrong(start + WINDOW, peer), 0);
+        assert_eq!(guard.count(start + WINDOW, peer), 1);
+        for n in 0..5000_u32 {
+            guard.count(start, Peer(Some(IpAddr::from(n.to_be_bytes()))));
+        }
+        assert!(guard.wrong.lock().expect("not poisoned").len() <= PEERS);
+    }
+}

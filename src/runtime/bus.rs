@@ -1,0 +1,176 @@
+//! Events on their way to whoever follows them: bounded, and never waited for.
+//!
+//! One ring is shared by all readers; who falls a whole ring behind is told so and is no reader any more. The last
+//! events are kept, so that a reader who comes back misses nothing that happened in between.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::broadcast;
+
+use crate::event::{Event, EventId, What};
+use crate::pattern::Pattern;
+use crate::rights::RoomPattern;
+
+/// How many events a reader may be behind.
+const RING: usize = 1024;
+/// How many events are kept for readers who come back.
+const RECENT: usize = 512;
+
+/// Where events come from for readers, and go to from the supervisor.
+#[derive(Debug)]
+pub struct Bus {
+    live: broadcast::Sender<Arc<Event>>,
+    recent: Mutex<Recent>,
+}
+
+#[derive(Debug)]
+struct Recent {
+    /// The id that was given last.
+    last: EventId,
+    /// Later than this one all events are in `events`.
+    since: EventId,
+    events: VecDeque<Arc<Event>>,
+}
+
+/// A reader's beginning.
+#[derive(Debug)]
+pub struct Followed {
+    /// What happened after the event that was named, oldest first.
+    pub past: Vec<Arc<Event>>,
+    /// Whether that is all of it; else older events are not kept any more.
+    pub complete: bool,
+    /// What happens from then on, without a gap. `Lagged`: this reader was too slow and is to be dropped.
+    pub live: broadcast::Receiver<Arc<Event>>,
+}
+
+impl Bus {
+    /// A bus whose ids go on after `last`, the last one that was ever given.
+    #[must_use]
+    pub fn new(last: EventId) -> Arc<Self> {
+        let recent = Recent { last, since: last, events: VecDeque::new() };
+        Arc::new(Bus { live: broadcast::Sender::new(RING), recent: Mutex::new(recent) })
+    }
+
+    /// Gives what happened its id and tells all readers.
+    pub fn publish(
+        &self,
+        time: Timestamp,
+        service: &str,
+        room: Option<&str>,
+        life: Option<&str>,
+        what: What,
+    ) -> Arc<Event> {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.last = recent.last.next(time);
+        let event = Arc::new(Event::new(recent.last, time, service, room, life, what));
+        if recent.events.len() == RECENT
+            && let Some(forgotten) = recent.events.pop_front()
+        {
+            recent.since = forgotten.id;
+        }
+        recent.events.push_back(event.clone());
+        // Nobody may be reading. Under the lock, so that readers see one order.
+        let _ = self.live.send(event.clone());
+        event
+    }
+
+    /// Reads on after the event `after`; from now on where none is named.
+    #[must_use]
+    pub fn follow(&self, after: Option<EventId>) -> Followed {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = self.live.subscribe();
+        let Some(after) = after else { return Followed { past: Vec::new(), complete: true, live } };
+        let past = recent.events.iter().filter(|event| event.id > after).cloned().collect();
+        Followed { past, complete: after >= recent.since, live }
+    }
+}
+
+/// Which events a reader wants; what is not said does not narrow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Narrow {
+    /// Of rooms that fit.
+    pub room: Option<RoomPattern>,
+    /// Of this service.
+    pub service: Option<Box<str>>,
+    /// Of a kind that fits one of these; all when empty.
+    pub kinds: Vec<Pattern>,
+}
+
+impl Narrow {
+    /// Whether the reader wants it.
+    #[must_use]
+    pub fn takes(&self, event: &Event) -> bool {
+        let room = self
+            .room
+            .as_ref()
+            .is_none_or(|pattern| event.room.as_deref().is_some_and(|room| pattern.matches(&event.service, room)));
+        let service = self.service.as_ref().is_none_or(|service| *service == event.service);
+        let kind = event.what.kind().as_str();
+        room && service && (self.kinds.is_empty() || self.kinds.iter().any(|pattern| pattern.matches(kind)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publish(bus: &Bus, room: &str) -> Arc<Event> {
+        let time = "2026-03-01T10:00:00Z".parse().expect("a time");
+        bus.publish(time, "meet", Some(room), None, What::RoomHeld)
+    }
+
+    #[test]
+    fn a_reader_who_comes_back_misses_nothing_and_sees_nothing_twice() {
+        let bus = Bus::new(EventId::default());
+        let first = publish(&bus, "a");
+        let second = publish(&bus, "b");
+        let mut followed = bus.follow(Some(first.id));
+        let third = publish(&bus, "c");
+        assert_eq!((followed.past, followed.complete), (vec![second], true));
+        assert_eq!(followed.live.try_recv().ok(), Some(third));
+        assert!(bus.follow(None).past.is_empty());
+    }
+
+    #[test]
+    fn who_was_away_too_long_is_told_that_something_is_missing() {
+        let bus = Bus::new(EventId::default());
+        let first = publish(&bus, "a");
+        for _ in 0..RECENT {
+            publish(&bus, "b");
+        }
+        let followed = bus.follow(Some(first.id));
+        assert_eq!((followed.past.len(), followed.complete), (RECENT, true));
+        publish(&bus, "b");
+        assert!(!bus.follow(Some(first.id)).complete);
+        assert!(!Bus::new(first.id).follow(Some(EventId::from(1))).complete, "before this process");
+    }
+
+    #[test]
+    fn a_reader_that_is_a_ring_behind_loses_its_place_and_no_other_does() {
+        let bus = Bus::new(EventId::default());
+        let (mut slow, mut quick) = (bus.follow(None).live, bus.follow(None).live);
+        for _ in 0..=RING {
+            publish(&bus, "a");
+            assert!(quick.try_recv().is_ok());
+        }
+        assert!(matches!(slow.try_recv(), Err(broadcast::error::TryRecvError::Lagged(_))));
+    }
+
+    #[test]
+    fn a_reader_gets_what_it_asked_for() {
+        let bus = Bus::new(EventId::default());
+        let event = publish(&bus, "game-1");
+        let narrow = |room: Option<&str>, service: Option<&str>, kinds: &[&str]| Narrow {
+            room: room.map(RoomPattern::new),
+            service: service.map(Into::into),
+            kinds: kinds.iter().map(|kind| Pattern::new(kind)).collect(),
+        };
+        assert!(narrow(None, None, &[]).takes(&event));
+        assert!(narrow(Some("game-*"), Some("meet"), &["occupant.*", "room.held"]).takes(&event));
+        assert!(!narrow(Some("tavern"), None, &[]).takes(&event));
+        assert!(!narrow(None, Some("other"), &[]).takes(&event));
+        assert!(!narrow(None, None, &["occupant.*"]).takes(&event));
+    }
+}

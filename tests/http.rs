@@ -1,0 +1,541 @@
+//! The HTTP interface as its peers see it: the real binary, raw bytes.
+#![allow(clippy::disallowed_methods)]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+#[path = "support/process.rs"]
+#[allow(dead_code)]
+mod process;
+
+const SCOPES: [&str; 4] = ["read", "rooms", "moderate", "admin"];
+
+/// The token called `name`; nobody else's.
+fn token(name: &str) -> String {
+    format!("{name}-0123456789abcdef")
+}
+
+/// A daemon with an HTTP interface and a service that can not be reached.
+struct Daemon {
+    folder: TempDir,
+    child: Child,
+    listen: String,
+}
+
+impl Daemon {
+    /// With further lines of `[http]`, and a token for each scope, `all` of them, and `games` for rooms `game-*`.
+    fn start(http: &str) -> Daemon {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let listen = if http.contains("listen") { "" } else { "listen = \"127.0.0.1:0\"\n" };
+        let mut text = format!(
+            "control_socket = {:?}\nstate_dir = {:?}\n[service.meet]\nurl = \"xmpp://127.0.0.1:1\"\n\
+             domain = \"meet.jitsi\"\nmuc = \"muc.meet.jitsi\"\naccount = \"a\"\npassword_file = \"all.token\"\n\
+             [http]\n{listen}{http}\n",
+            path("control.sock"),
+            path("state")
+        );
+        let mut add = |name: &str, scopes: &[&str], rooms: &str| {
+            fs::write(path(&format!("{name}.token")), token(name)).unwrap();
+            let _ = write!(
+                text,
+                "[[http.token]]\nname = {name:?}\nfile = \"{name}.token\"\nscopes = {scopes:?}\nrooms = {rooms:?}\n"
+            );
+        };
+        for scope in SCOPES {
+            add(scope, &[scope], "*");
+        }
+        add("all", &SCOPES, "*");
+        add("games", &SCOPES, "game-*");
+        fs::write(path("innkeeper.toml"), text).unwrap();
+        let log = fs::File::create(path("log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_innkeeper"))
+            .args(["run", "--config"])
+            .arg(path("innkeeper.toml"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut daemon = Daemon { folder, child, listen: String::new() };
+        daemon.listen = process::until("an HTTP interface", Duration::from_secs(20), || {
+            let log = daemon.log();
+            let line = log.lines().find(|line| line.contains("HTTP interface open"))?;
+            Some(line.split("listen=").nth(1)?.split_whitespace().next()?.trim_matches('"').to_owned())
+        });
+        daemon
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.listen).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream
+    }
+
+    /// Sends these bytes and reads one answer.
+    fn raw(&self, request: &[u8]) -> Answer {
+        let mut stream = self.connect();
+        // The daemon may have answered and closed before all is sent.
+        let _ = stream.write_all(request);
+        answer(stream)
+    }
+
+    fn ask(&self, method: &str, path: &str, token: Option<&str>, body: Option<&str>) -> Answer {
+        self.raw(&request(method, path, token, body))
+    }
+
+    fn rooms(&self) -> Value {
+        let answer = self.ask("GET", "/v1/rooms", Some(&token("read")), None);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let rooms = answer.json()["rooms"].as_array().cloned().unwrap();
+        rooms.iter().map(|room| json!([room["name"], room["state"] == "suspended"])).collect()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        process::terminate(&mut self.child, Duration::from_secs(5));
+        if std::thread::panicking() {
+            eprintln!("--- log ---\n{}", self.log());
+        }
+    }
+}
+
+fn request(method: &str, path: &str, token: Option<&str>, body: Option<&str>) -> Vec<u8> {
+    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+    if let Some(token) = token {
+        let _ = write!(text, "Authorization: Bearer {token}\r\n");
+    }
+    if let Some(body) = body {
+        let _ = write!(text, "Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    }
+    (text + "\r\n" + body.unwrap_or_default()).into_bytes()
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// A refusal of RFC 9457 with this status and cause.
+    #[track_caller]
+    fn refuses(&self, status: u16, cause: &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert!(self.head.contains("content-type: application/problem+json"), "{self:?}");
+        let problem = self.json();
+        assert_eq!((&problem["status"], &problem["cause"]), (&json!(status), &json!(cause)));
+        assert_eq!(problem["type"], format!("urn:innkeeper:{cause}"));
+        assert!(problem["title"].is_string() && problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+    }
+}
+
+/// Reads until the end of the connection; status 0 when nothing came.
+fn answer(mut stream: impl Read) -> Answer {
+    let mut bytes = Vec::new();
+    // A connection that was closed with unread bytes is reset after the answer.
+    let _ = stream.read_to_end(&mut bytes);
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    Answer { status, head: head.to_lowercase(), body: body.to_owned() }
+}
+
+/// Every route with the scope it takes, and a body where it takes one.
+const ROUTES: &[(&str, &str, &str, Option<&str>)] = &[
+    ("GET", "/v1/rooms", "read", None),
+    ("GET", "/v1/rooms/tavern", "read", None),
+    ("GET", "/v1/rooms/meet%2Ftavern/occupants", "read", None),
+    ("GET", "/v1/rooms/tavern@muc.meet.jitsi/why", "read", None),
+    ("GET", "/v1/status", "read", None),
+    ("POST", "/v1/reload", "read", Some("{\"plan\":true}")),
+    ("PUT", "/v1/rooms/tavern", "rooms", Some("{\"reason\":\"party\"}")),
+    ("POST", "/v1/rooms/tavern/suspend", "rooms", Some("{\"for_seconds\":3600}")),
+    ("DELETE", "/v1/rooms/tavern?reason=over", "rooms", None),
+    ("POST", "/v1/reload", "admin", None),
+];
+
+#[test]
+fn every_route_takes_its_scope_and_neither_another_nor_no_token() {
+    let daemon = Daemon::start("");
+    let done = daemon.ask("PUT", "/v1/rooms/tavern", Some(&token("rooms")), None);
+    assert_eq!(done.json()["room"]["name"], "tavern", "{done:?}");
+    let before = daemon.rooms();
+    for (method, path, scope, body) in ROUTES {
+        let ask = |token: Option<&str>| daemon.ask(method, path, token, *body);
+        ask(None).refuses(401, "no-token");
+        ask(Some("")).refuses(401, "wrong-token");
+        for other in SCOPES.iter().filter(|other| *other != scope) {
+            ask(Some(&token(other))).refuses(403, "forbidden");
+        }
+        assert_eq!(daemon.rooms(), before, "{method} {path}");
+    }
+    for (method, path, scope, body) in ROUTES {
+        let answer = daemon.ask(method, path, Some(&token(scope)), *body);
+        assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
+        answer.json();
+    }
+    assert_eq!(daemon.rooms(), json!([]), "released at the end");
+    let paths = |document: &Value| {
+        let paths = document["paths"].as_object().cloned().unwrap();
+        let mut all: Vec<String> = paths
+            .iter()
+            .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{method} {path}")))
+            .collect();
+        all.sort();
+        all
+    };
+    let described = paths(&daemon.ask("GET", "/v1/openapi.json", None, None).json());
+    let open = ["get /v1/health", "get /v1/openapi.json", "get /v1/events/live"].map(str::to_owned);
+    let mut tried: Vec<String> = ROUTES
+        .iter()
+        .map(|(method, path, ..)| {
+            let path = path.split('?').next().unwrap_or_default();
+            let parts: Vec<&str> =
+                path.split('/').map(|part| if part.contains("tavern") { "{room}" } else { part }).collect();
+            format!("{} {}", method.to_lowercase(), parts.join("/"))
+        })
+        .chain(open)
+        .collect();
+    tried.sort();
+    tried.dedup();
+    assert_eq!(described, tried, "every route is in this table");
+    let log = daemon.log();
+    assert!(log.contains("token rooms") && log.contains("command carried out"), "the audit names the token");
+    assert!(!SCOPES.iter().any(|scope| log.contains(&token(scope))), "and never shows it");
+}
+
+#[test]
+fn what_is_no_good_request_gets_4xx_and_changes_nothing() {
+    let daemon = Daemon::start("");
+    let all = token("all");
+    let before = daemon.rooms();
+    let put = |headers: &str, body: &[u8]| {
+        let head = format!("PUT /v1/rooms/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {all}\r\n{headers}\r\n\r\n");
+        daemon.raw(&[head.as_bytes(), body].concat())
+    };
+    let json_type = "Connection: close\r\nContent-Type: application/json";
+    put(&format!("{json_type}\r\nContent-Length: 70000"), &[b' '; 70_000]).refuses(413, "too-large");
+    put(&format!("{json_type}\r\nTransfer-Encoding: chunked"), b"2\r\n{}\r\n0\r\n\r\n").refuses(411, "bad-request");
+    for order in ["Content-Length: 2\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 2"]
+    {
+        let smuggled = b"{}GET /v1/rooms HTTP/1.1\r\nHost: x\r\n\r\n";
+        put(&format!("{json_type}\r\n{order}"), smuggled).refuses(411, "bad-request");
+    }
+    for headers in ["Content-Length: 2\r\nContent-Length: 3", "Content-Length: +2", "Transfer-Encoding: chunked, gzip"]
+    {
+        assert_eq!(put(&format!("{json_type}\r\n{headers}"), b"{}").status / 100, 4, "{headers}");
+    }
+    put("Connection: close\r\nContent-Type: text/plain\r\nContent-Length: 2", b"{}").refuses(415, "wrong-content-type");
+    put("Connection: close\r\nContent-Length: 2", b"{}").refuses(415, "wrong-content-type");
+    for body in
+        [&b"{\"reason\":\"\xff\"}"[..], b"{\"reason\":", b"[]", b"{\"reasons\":\"x\"}", b"{\"reason\":1}", b"null"]
+    {
+        put(&format!("{json_type}\r\nContent-Length: {}", body.len()), body).refuses(400, "bad-request");
+    }
+    for path in ["/v1/rooms/%ff", "/v1/rooms/a%20b", "/v1/rooms/@", "/v1/rooms/%00"] {
+        daemon.ask("PUT", path, Some(&all), None).refuses(400, "bad-request");
+    }
+    daemon.ask("POST", "/v1/rooms/x/suspend", Some(&all), Some("{\"for_seconds\":-1}")).refuses(400, "bad-request");
+    daemon.ask("POST", "/v1/rooms/x/suspend", Some(&all), Some("{\"for_seconds\":0}")).refuses(400, "bad-request");
+    daemon.ask("GET", "/v1/rooms?state=lost", Some(&all), None).refuses(400, "bad-request");
+    daemon.ask("GET", "/v1/rooms/nowhere", Some(&all), None).refuses(404, "unknown-room");
+    daemon.ask("PUT", "/v1/rooms/else%2Fx", Some(&all), None).refuses(404, "unknown-service");
+    daemon.ask("GET", "/", None, None).refuses(404, "unknown-path");
+    daemon.ask("PATCH", "/v1/rooms", Some(&all), None).refuses(405, "unknown-method");
+    daemon.ask("GET", "/v1/events/live?kind=room.eaten", Some(&all), None).refuses(400, "bad-request");
+    let many: String = (0..100).map(|n| format!("X-{n}: y\r\n")).collect();
+    let long = format!("Cookie: {}", "a".repeat(40_000));
+    for headers in [many.trim_end(), &long] {
+        assert_eq!(put(&format!("{json_type}\r\n{headers}"), b"").status, 431);
+    }
+    for request in ["GET\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", "GET /v1/rooms HTTP/7.0\r\n\r\n"] {
+        assert!(matches!(daemon.raw(request.as_bytes()).status, 0 | 400..=499), "{request:?}");
+    }
+    assert_eq!(daemon.rooms(), before);
+}
+
+#[test]
+fn who_is_slow_is_cut_off_and_others_do_not_wait() {
+    let daemon = Daemon::start("");
+    let start = Instant::now();
+    let (mut head, mut body, silent) = (daemon.connect(), daemon.connect(), daemon.connect());
+    head.write_all(b"GET /v1/rooms HTTP/1.1\r\nHost:").unwrap();
+    let all = token("all");
+    let text = format!(
+        "PUT /v1/rooms/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {all}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{{"
+    );
+    body.write_all(text.as_bytes()).unwrap();
+    assert_eq!(daemon.rooms(), json!([]));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    answer(body).refuses(408, "timed-out");
+    assert!(matches!(answer(head).status, 0 | 408));
+    assert_eq!(answer(silent).status, 0);
+    let took = start.elapsed();
+    assert!((Duration::from_secs(9)..Duration::from_secs(16)).contains(&took), "{took:?}");
+    assert_eq!(daemon.rooms(), json!([]));
+}
+
+#[test]
+fn a_token_of_some_rooms_neither_sees_nor_touches_others() {
+    let daemon = Daemon::start("");
+    let (all, games) = (token("all"), token("games"));
+    for room in ["tavern", "game-1"] {
+        assert_eq!(daemon.ask("PUT", &format!("/v1/rooms/{room}"), Some(&all), None).status, 200);
+    }
+    let seen = daemon.ask("GET", "/v1/rooms", Some(&games), None).json();
+    assert_eq!((seen["rooms"].as_array().map(Vec::len), &seen["rooms"][0]["name"]), (Some(1), &json!("game-1")));
+    let (mut there, mut not_there) = (Vec::new(), Vec::new());
+    for (method, end, body) in [
+        ("GET", "", None),
+        ("GET", "/occupants", None),
+        ("GET", "/why", None),
+        ("PUT", "", None),
+        ("DELETE", "", None),
+        ("POST", "/suspend", Some("{}")),
+    ] {
+        let ask = |room: &str| daemon.ask(method, &format!("/v1/rooms/{room}{end}"), Some(&games), body);
+        let answer = ask("tavern");
+        answer.refuses(403, "forbidden");
+        there.push(answer.body.replace("tavern", "ROOM"));
+        not_there.push(ask("nowhere").body.replace("nowhere", "ROOM"));
+        ask("meet%2Ftavern").refuses(403, "forbidden");
+    }
+    assert_eq!(there, not_there, "nothing tells whether there is such a room");
+    daemon.ask("GET", "/v1/rooms/game-2", Some(&games), None).refuses(404, "unknown-room");
+    daemon.ask("POST", "/v1/reload", Some(&games), None).refuses(403, "forbidden");
+    assert_eq!(daemon.ask("PUT", "/v1/rooms/game-2", Some(&games), None).status, 200);
+    assert_eq!(daemon.ask("DELETE", "/v1/rooms/game-1", Some(&games), None).status, 200);
+    assert_eq!(daemon.rooms(), json!([["game-2", false], ["tavern", false]]));
+    let room = daemon.ask("GET", "/v1/rooms/game-2", Some(&all), None).json();
+    assert_eq!((&room["sources"][0]["source"], &room["sources"][0]["who"]), (&json!("http"), &json!("token games")));
+}
+
+#[test]
+fn health_needs_no_token_and_fails_when_a_room_is_not_held() {
+    let daemon = Daemon::start("");
+    let well = daemon.ask("GET", "/v1/health", None, None);
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(well.json(), json!({"status": "ok", "version": version, "rooms": {"desired": 0, "held": 0}}));
+    assert_eq!(well.status, 200);
+    assert_eq!(daemon.ask("PUT", "/v1/rooms/tavern", Some(&token("all")), None).status, 200);
+    let ill = daemon.ask("GET", "/v1/health", None, None);
+    assert_eq!(ill.json(), json!({"status": "degraded", "version": version, "rooms": {"desired": 1, "held": 0}}));
+    assert_eq!(ill.status, 503);
+}
+
+#[test]
+fn who_asks_too_often_or_guesses_is_told_to_wait() {
+    let daemon = Daemon::start("requests_per_second = 1\nconnections = 4");
+    let read = token("read");
+    let answers: Vec<Answer> = (0..15).map(|_| daemon.ask("GET", "/v1/status", Some(&read), None)).collect();
+    assert!(answers[..10].iter().all(|answer| answer.status == 200), "{answers:?}");
+    answers[14].refuses(429, "too-many-requests");
+    assert!(answers[14].head.contains("retry-after: 1"));
+    assert_eq!(daemon.ask("GET", "/v1/status", Some(&read.replace("read", "all")), None).status, 200, "another's time");
+    for n in 0..10 {
+        daemon.ask("GET", "/v1/status", Some(&format!("guess-{n}")), None).refuses(401, "wrong-token");
+    }
+    daemon.ask("GET", "/v1/status", Some("guess-11"), None).refuses(429, "too-many-requests");
+    assert_eq!(daemon.ask("GET", "/v1/status", Some(&token("all")), None).status, 200, "loopback is shared by many");
+    let log = daemon.log();
+    assert!(log.matches("wrong token").count() == 10 && !log.contains("guess-"), "{log}");
+
+    let idle: Vec<TcpStream> = (0..4).map(|_| daemon.connect()).collect();
+    let refused = || (answer(daemon.connect()).status == 0).then_some(());
+    process::until("a fifth connection is closed", Duration::from_secs(5), refused);
+    drop(idle);
+    process::until("a place comes back", Duration::from_secs(5), || {
+        (daemon.ask("GET", "/v1/health", None, None).status == 200).then_some(())
+    });
+}
+
+/// Somebody who follows events.
+struct Follower(BufReader<TcpStream>);
+
+impl Follower {
+    fn start(daemon: &Daemon, query: &str, last: Option<&str>) -> Follower {
+        let mut stream = daemon.connect();
+        let last = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
+        let name = if query.contains("games") { "games" } else { "all" };
+        let head = format!(
+            "GET /v1/events/live{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n{last}\r\n",
+            token(name)
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            reader.read_line(&mut line).unwrap();
+            assert!(!line.starts_with("HTTP/1.1 ") || line.contains(" 200 "), "{line}");
+        }
+        Follower(reader)
+    }
+
+    /// The next event: its id, its kind, its data.
+    #[track_caller]
+    fn next(&mut self) -> Option<(String, String, Value)> {
+        let (mut id, mut kind) = (String::new(), String::new());
+        let start = Instant::now();
+        loop {
+            // Comments keep the connection alive, not the test.
+            assert!(start.elapsed() < Duration::from_secs(30), "no event came");
+            let mut line = String::new();
+            if self.0.read_line(&mut line).unwrap() == 0 {
+                return None;
+            }
+            match line.trim_end().split_once(": ") {
+                Some(("id", value)) => value.clone_into(&mut id),
+                Some(("event", value)) => value.clone_into(&mut kind),
+                Some(("data", value)) => return Some((id, kind, serde_json::from_str(value).unwrap())),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn events_are_followed_filtered_and_taken_up_again() {
+    let daemon = Daemon::start("");
+    let all = token("all");
+    let put = |room: &str, end: &str| {
+        let method = if end.is_empty() { "PUT" } else { "POST" };
+        let answer = daemon.ask(method, &format!("/v1/rooms/{room}{end}"), Some(&all), None);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    let mut every = Follower::start(&daemon, "", None);
+    let mut suspended = Follower::start(&daemon, "?kind=room.suspended&room=tav*&service=meet", None);
+    let mut games = Follower::start(&daemon, "?x=games", None);
+    for room in ["tavern", "game-1"] {
+        put(room, "");
+        put(room, "/suspend");
+    }
+    let (id, kind, data) = suspended.next().unwrap();
+    assert_eq!((kind.as_str(), &data["room"], &data["service"]), ("room.suspended", &json!("tavern"), &json!("meet")));
+    assert_eq!(
+        (data["id"].to_string(), &data["kind"], &data["cause"]),
+        (id.clone(), &json!(kind), &json!("suspended"))
+    );
+    while let Some((_, _, data)) = games.next() {
+        assert_eq!(data["room"], "game-1", "its rooms and no other");
+        if data["kind"] == "room.suspended" {
+            break;
+        }
+    }
+    let mut seen = Vec::new();
+    while seen
+        .last()
+        .is_none_or(|(_, kind, data): &(_, String, Value)| kind != "room.suspended" || data["room"] != "game-1")
+    {
+        seen.push(every.next().unwrap());
+    }
+    // Comes back, and misses nothing.
+    let mut again = Follower::start(&daemon, "", Some(&seen[0].0));
+    for expected in &seen[1..] {
+        assert_eq!(again.next().as_ref(), Some(expected));
+    }
+    let (id, kind, data) = Follower::start(&daemon, "?last_event_id=1", None).next().unwrap();
+    assert_eq!((id.as_str(), kind.as_str(), &data["cause"]), ("", "gap", &json!("gap")));
+    daemon.ask("GET", "/v1/events/live", None, None).refuses(401, "no-token");
+    daemon.ask("GET", "/v1/events/live", Some(&token("rooms")), None).refuses(403, "forbidden");
+}
+
+#[test]
+fn a_reload_takes_tokens_away_at_once_and_brings_new_ones() {
+    let mut daemon = Daemon::start("");
+    let mut follower = Follower::start(&daemon, "", None);
+    assert_eq!(daemon.ask("GET", "/v1/status", Some(&token("all")), None).status, 200);
+    let text = fs::read_to_string(daemon.path("innkeeper.toml")).unwrap();
+    fs::write(
+        daemon.path("innkeeper.toml"),
+        text.replace("name = \"all\"\nfile = \"all.token\"", "name = \"all\"\nfile = \"new\""),
+    )
+    .unwrap();
+    fs::write(daemon.path("new"), "a-new-token-0123456789").unwrap();
+    process::signal(&daemon.child, Signal::HUP);
+    let refused = || (daemon.ask("GET", "/v1/status", Some(&token("all")), None).status == 401).then_some(());
+    process::until("the old token is refused", Duration::from_secs(5), refused);
+    assert_eq!(daemon.ask("GET", "/v1/status", Some("a-new-token-0123456789"), None).status, 200);
+    assert_eq!(follower.next().map(|(_, kind, _)| kind).as_deref(), Some("dropped"));
+    assert_eq!(follower.next(), None);
+    assert_eq!(process::terminate(&mut daemon.child, Duration::from_secs(5)).and_then(|status| status.code()), Some(0));
+}
+
+#[test]
+fn it_listens_on_a_unix_socket_and_removes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("http.sock");
+    let daemon = Daemon::start(&format!("listen = \"unix:{}\"", path.display()));
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(&request("GET", "/v1/status", Some(&token("read")), None)).unwrap();
+    let answer = answer(stream);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    drop(daemon);
+    assert!(!path.exists());
+}
+
+#[test]
+fn it_speaks_tls_with_its_certificate_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    fs::write(&cert, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let daemon = Daemon::start(&format!("tls_cert = {cert:?}\ntls_key = {key:?}"));
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut session = rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let mut stream = daemon.connect();
+    let mut tls = rustls::Stream::new(&mut session, &mut stream);
+    tls.write_all(&request("GET", "/v1/status", Some(&token("read")), None)).unwrap();
+    let answered = answer(tls);
+    assert_eq!(answered.status, 200, "{answered:?}");
+    let plain = daemon.ask("GET", "/v1/health", None, None);
+    assert_eq!(plain.status, 0, "{plain:?}");
+}
+
+#[test]
+fn the_description_in_the_tree_is_the_one_of_the_code() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+    let document = innkeeper::control::http::document();
+    if std::env::var_os("INNKEEPER_WRITE_OPENAPI").is_some() {
+        fs::write(&path, &document).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == document, "openapi.json is of another version; INNKEEPER_WRITE_OPENAPI=1 writes it again");
+    let parsed: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(parsed["openapi"].as_str().map(|version| &version[..4]), Some("3.1."));
+}
