@@ -17,6 +17,7 @@ use innkeeper::cause::{Cause, Word};
 use innkeeper::config::{Endpoint, HostPort, Mechanism, Secret};
 use innkeeper::runtime::handshake::{KeyCache, close, login};
 use innkeeper::runtime::transport::{Deadlines, Target, Tls, Transport, connect, memory};
+use innkeeper::session::UrlRoom;
 use innkeeper::stream::{Bound, Derive, Frame, Hash, LastLogin, Plan, Resume, Security, TokenLogin};
 use innkeeper::xml::{self, CLIENT, Element, Limits, Piece, Splitter};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
@@ -662,7 +663,7 @@ async fn a_token_and_a_room_go_into_the_url_and_into_no_words() {
     let (address, asked) = Script::default().websocket(None).await;
     let url = format!("ws://localhost:{}/xmpp-websocket", address.port());
     let mut target = target(Endpoint::WebSocket(url.parse().unwrap()), &authority.tls());
-    target.room = Some("café".into());
+    target.room = Some(UrlRoom { name: "café".into(), tenant: None });
     target.token = Some(Secret::new("a.b-c_d"));
     target.previd = Some(Secret::new("old"));
     try_login(&target, &plan()).await.unwrap();

@@ -1,6 +1,6 @@
 //! The HTTP interface, `/v1`: the same commands and words as the control socket, for programs on other machines.
 //!
-//! One file for each resource with its routes and their description; [`RESOURCES`] is the table. Adding one: the file,
+//! One file for each resource with its routes and their description; `RESOURCES` is the table. Adding one: the file,
 //! and a line there. Source: RFC 9110 "HTTP Semantics", RFC 9112 "HTTP/1.1", RFC 6750 "Bearer Token Usage".
 
 use std::sync::Arc;
