@@ -138,7 +138,12 @@ fn no_secret_of_any_kind_comes_out_of_recordings_and_trace_log() {
 
     // Everything that an occupant can say, with a secret of each kind in each place.
     let mut guest = Client::guest(prosody.c2s());
-    let own = guest.join(&room, "guest");
+    // The room is locked with the password from its file by now, or will be in a moment.
+    guest.send(&format!(
+        "<presence to='{room}/guest'><x xmlns='http://jabber.org/protocol/muc'><password>planted-room-password</password>\
+         </x></presence>"
+    ));
+    let own = guest.own_presence(&room, "guest");
     assert_ne!(own.attr("type"), "error", "{own:#?}");
     let json = format!(
         "{{&quot;type&quot;:&quot;room_metadata&quot;,&quot;metadata&quot;:{{&quot;services&quot;:[{{&quot;type&quot;:&quot;turn&quot;,\
