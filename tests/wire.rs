@@ -663,11 +663,11 @@ async fn a_token_and_a_room_go_into_the_url_and_into_no_words() {
     let (address, asked) = Script::default().websocket(None).await;
     let url = format!("ws://localhost:{}/xmpp-websocket", address.port());
     let mut target = target(Endpoint::WebSocket(url.parse().unwrap()), &authority.tls());
-    target.room = Some(UrlRoom { name: "café".into(), tenant: None });
+    target.room = Some(UrlRoom { name: "café".into(), tenant: Some("acme".into()) });
     target.token = Some(Secret::new("a.b-c_d"));
     target.previd = Some(Secret::new("old"));
     try_login(&target, &plan()).await.unwrap();
-    assert_eq!(asked.lock().unwrap()[0], "/xmpp-websocket?room=caf%C3%A9&token=a.b-c_d&previd=old");
+    assert_eq!(asked.lock().unwrap()[0], "/xmpp-websocket?room=caf%C3%A9&prefix=acme&token=a.b-c_d&previd=old");
     assert!(!format!("{target:?}").contains("a.b-c_d") && !format!("{target:?}").contains("old"));
     // Nobody is there.
     target.endpoint = Endpoint::WebSocket("ws://localhost:1/xmpp-websocket".parse().unwrap());
