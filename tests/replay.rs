@@ -7,10 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use innkeeper::capture::{self, Content, Dialogue, Direction, Message, Remark};
+use innkeeper::capture::equiv::{self, Comparison, Verdict};
+use innkeeper::capture::{self, Connection, Content, Dialogue, Direction, Message, Remark};
 use innkeeper::cause::{Cause, Word};
 use innkeeper::command::RoomState;
 use innkeeper::config::{Mechanism, Media, PaceKind, RoomKey};
+use innkeeper::jitsi::login::{AccountLogin, Wish};
 use innkeeper::room::{Rules, Settings};
 use innkeeper::service::{Logins, Output, Service};
 use innkeeper::session::{Bucket, Input, Outbox, Profile, Report, Session};
@@ -18,6 +20,7 @@ use innkeeper::stream::{Bound, LastLogin, Management};
 use innkeeper::xml::{self, Element};
 use innkeeper::xmpp::{jid, ns};
 
+const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 const RULES: Rules = Rules { self_ping: Duration::from_secs(300), after_kick: Duration::from_secs(120) };
 
 // ── the reader
@@ -111,7 +114,45 @@ struct Replay {
     states: Vec<RoomState>,
 }
 
+/// A direct login with one session.
+fn profile(domain: &str, muc: &str, focus: Option<&str>) -> Profile {
+    Profile {
+        domain: domain.into(),
+        stream_domain: domain.into(),
+        muc: Some(muc.into()),
+        focus: focus.map(Into::into),
+        machine_uid: innkeeper::config::Secret::new("0123"),
+        one_room: false,
+        websocket: false,
+        errands: false,
+        guest: false,
+        session_id: None,
+        rules: RULES,
+        media: Media::Pending,
+        pace: PaceKind::Adaptive,
+        seed: 11,
+    }
+}
+
 impl Replay {
+    fn new(profile: Profile, key: &RoomKey) -> Self {
+        let now = Instant::now();
+        let mut replay = Replay {
+            session: Session::new(profile, now),
+            service: Service::new(true, 50, 11),
+            logins: Logins::new(8),
+            joins: Bucket::per_second(200, now),
+            start: now,
+            now,
+            sent: VecDeque::new(),
+            ids: Ids::new(),
+            key: key.clone(),
+            states: Vec::new(),
+        };
+        replay.service.place(key, &mut Vec::new());
+        replay
+    }
+
     fn put(&mut self, input: Input) {
         let mut out = Outbox::default();
         self.session.handle(self.now, input, &mut self.joins, &mut out);
@@ -123,6 +164,10 @@ impl Replay {
                 Report::FocusPresent => self.service.focus_present(&mut outputs),
                 Report::NothingToAsk => self.service.nothing_to_ask(self.now, 0, &mut outputs),
                 Report::Room(_, shown) => self.states.push(shown.state),
+                // What the account's login brings is never looked into.
+                Report::WantsSessionId { .. } => {
+                    self.put(Input::SessionId(Ok(innkeeper::config::Secret::new("5a1f"))));
+                }
                 _ => {}
             }
             self.carry_out(outputs);
@@ -240,22 +285,8 @@ fn replay(text: &str) -> Result<Vec<RoomState>, String> {
         .and_then(|request| request.attr("to").map(str::to_owned));
     let muc = jid::domain(room);
     let key = RoomKey { service: "s".into(), name: jid::local(room).ok_or("a room without a name")?.into() };
-    let profile = Profile {
-        domain: muc.split_once('.').map_or(muc, |(_, domain)| domain).into(),
-        stream_domain: muc.split_once('.').map_or(muc, |(_, domain)| domain).into(),
-        muc: Some(muc.into()),
-        focus: focus.as_deref().map(Into::into),
-        machine_uid: innkeeper::config::Secret::new("0123"),
-        one_room: false,
-        websocket: false,
-        errands: false,
-        guest: false,
-        session_id: None,
-        rules: RULES,
-        media: Media::Pending,
-        pace: PaceKind::Adaptive,
-        seed: 11,
-    };
+    let domain = muc.split_once('.').map_or(muc, |(_, domain)| domain);
+    let profile = profile(domain, muc, focus.as_deref());
     let settings = Settings {
         key: key.clone(),
         jid: room.into(),
@@ -265,20 +296,7 @@ fn replay(text: &str) -> Result<Vec<RoomState>, String> {
         focus: focus.is_some(),
         moderated: None,
     };
-    let now = Instant::now();
-    let mut replay = Replay {
-        session: Session::new(profile, now),
-        service: Service::new(true, 50, 11),
-        logins: Logins::new(8),
-        joins: Bucket::per_second(200, now),
-        start: now,
-        now,
-        sent: VecDeque::new(),
-        ids: Ids::new(),
-        key: key.clone(),
-        states: Vec::new(),
-    };
-    replay.service.place(&key, &mut Vec::new());
+    let mut replay = Replay::new(profile, &key);
     replay.put(Input::Hold(Arc::new(settings)));
     replay.happens("online")?;
     let (mut before, mut shift) = (Duration::ZERO, Duration::ZERO);
@@ -298,6 +316,159 @@ fn replay(text: &str) -> Result<Vec<RoomState>, String> {
         return Err(format!("at the end we also send {}", xml::to_string(more, Some(ns::CLIENT))));
     }
     Ok(replay.states)
+}
+
+// ── recordings
+
+/// What ours says to a server that says what it said in the recording, as far as that is the session's: from the moment
+/// the stream is ready. Connections of an account that only fetches a session-id are those of [`AccountLogin`].
+fn replay_recording(connection: &Connection) -> equiv::Report {
+    let bind = |element: &Element| element.get_child("bind", BIND)?.get_child("jid", BIND).map(Element::text);
+    let position = |wanted: &dyn Fn(&Element) -> bool| {
+        connection.messages.iter().position(|message| {
+            matches!(&message.content, Content::Element(element) if message.direction == Direction::Received && wanted(element))
+        })
+    };
+    let bound = position(&|element| bind(element).is_some()).expect("a bound resource");
+    let enabled = position(&|element| element.is("enabled", ns::SM));
+    let mut recorded = connection.clone();
+    // Who we are, and what was said once the stream was ready.
+    recorded.messages.drain(bound + 1..=enabled.unwrap_or(bound));
+    recorded.messages.drain(..bound);
+    let Content::Element(first) = &recorded.messages[0].content else { unreachable!("it was looked for") };
+    let us = bind(first).expect("it was looked for");
+    let stream_domain = jid::domain(&us).to_owned();
+    let said = |wanted: &dyn Fn(&Element) -> bool| {
+        let mut all = recorded.elements().filter(|(message, _)| message.direction == Direction::Sent);
+        all.find(|(_, element)| wanted(element)).map(|(_, element)| element.clone())
+    };
+    let mut comparison = Comparison::new(&recorded);
+    comparison.heard(first);
+    let asked = said(&|element| element.has_child("conference", ns::JITSI_FOCUS));
+    let Some(join) = said(&|element| element.has_child("x", ns::MUC)) else {
+        let asked = asked.expect("a login that asks the focus");
+        let conference = asked.get_child("conference", ns::JITSI_FOCUS).expect("it was looked for");
+        let wish = Wish {
+            focus: asked.attr("to").expect("a target").into(),
+            room: conference.attr("room").expect("a room").into(),
+            machine_uid: innkeeper::config::Secret::new("0123"),
+        };
+        let (login, request) = AccountLogin::new(wish, Instant::now());
+        comparison.sent(&request);
+        let mut outcome = None;
+        for (_, element) in recorded.elements().filter(|(message, _)| message.direction == Direction::Received) {
+            let element = translated(element, &comparison);
+            comparison.heard(&element);
+            outcome = outcome.or(login.handle(&element));
+        }
+        assert!(matches!(outcome, Some(Ok(_))), "the account gets no session-id");
+        return comparison.finish();
+    };
+    let to = join.attr("to").expect("a target");
+    let (room, nick) = (jid::bare(to), jid::resource(to).expect("a nick"));
+    let domain = jid::domain(room).split_once('.').expect("a domain below another").1;
+    let focus = asked.as_ref().and_then(|asked| asked.attr("to"));
+    let key = RoomKey { service: "s".into(), name: jid::local(room).expect("a name").into() };
+    let profile = Profile {
+        stream_domain: stream_domain.as_str().into(),
+        one_room: true,
+        websocket: true,
+        guest: stream_domain != domain,
+        rules: Rules { after_kick: Duration::from_secs(2), ..RULES },
+        ..profile(domain, jid::domain(room), focus)
+    };
+    let mut ours = Replay::new(profile, &key);
+    ours.put(Input::Hold(Arc::new(Settings {
+        key: key.clone(),
+        jid: room.into(),
+        nick: nick.into(),
+        display_name: "Innkeeper".into(),
+        password: None,
+        focus: focus.is_some(),
+        moderated: None,
+    })));
+    let management = enabled.map(|_| Management { id: Some("sm-1".to_owned()), max: None });
+    let login = LastLogin { mechanism: Mechanism::ScramSha1, key_hash: None };
+    let mut outputs = Vec::new();
+    ours.service.online(ours.now, 0, &mut ours.logins, &mut outputs);
+    ours.put(Input::Online(Bound { jid: us, login, management, resumed: None, early: Vec::new() }));
+    ours.carry_out(outputs);
+    let leaves = |message: &Message| {
+        message.direction == Direction::Sent
+            && matches!(&message.content, Content::Element(element) if element.attr("type") == Some("unavailable"))
+    };
+    let end = recorded.messages.iter().rposition(leaves).expect("innkeeper leaves its room");
+    let begun = recorded.messages[0].at;
+    let mut shift = Duration::ZERO;
+    for (number, message) in recorded.messages.iter().enumerate().skip(1) {
+        let due = ours.start + (message.at - begun) + shift;
+        if number == end {
+            ours.put(Input::Close);
+            ours.compare(&mut comparison);
+        }
+        let Content::Element(element) = &message.content else { continue };
+        if message.direction == Direction::Sent || element.is("a", ns::SM) || !element.ns().starts_with("jabber:client")
+        {
+            continue;
+        }
+        ours.wait_and_compare(due, &mut comparison);
+        let give_up = ours.now + Duration::from_secs(60);
+        while !comparison.expected(number).is_empty() && ours.now < give_up {
+            // In steps, so that what comes of one thing is said before the next.
+            let next = ours.now + Duration::from_millis(50);
+            ours.wait_and_compare(next, &mut comparison);
+        }
+        shift += ours.now.saturating_duration_since(due);
+        let element = translated(element, &comparison);
+        comparison.heard(&element);
+        ours.put(Input::Element(element));
+        ours.compare(&mut comparison);
+    }
+    let mut report = comparison.finish();
+    if !ours.states.contains(&RoomState::Held) {
+        let verdict = Verdict::Different(format!("the core never holds the room: {:?}", ours.states));
+        report.lines.push(equiv::Line { place: None, what: "the room".to_owned(), verdict });
+    }
+    report
+}
+
+/// What the server said, with our ids in its answers.
+fn translated(element: &Element, comparison: &Comparison) -> Element {
+    let mut element = element.clone();
+    let answers = matches!(element.attr("type"), Some("result" | "error"));
+    if let Some(ours) = element.attr("id").filter(|_| answers).and_then(|id| comparison.id(id)).map(str::to_owned) {
+        element.set_attr(rxml::Namespace::NONE, rxml::NcName::try_from("id").expect("a name"), ours);
+    }
+    element
+}
+
+impl Replay {
+    /// Compares what was sent since, and answers what the recording has no answer to.
+    fn compare(&mut self, comparison: &mut Comparison) {
+        while let Some((_, sent)) = self.sent.pop_front() {
+            let verdict = comparison.sent(&sent);
+            let asks = sent.name() == "iq" && matches!(sent.attr("type"), Some("get" | "set"));
+            if asks && matches!(verdict, Verdict::Added(_)) {
+                let mut answer = Element::bare("iq", ns::CLIENT);
+                let attributes = [("type", Some("result")), ("id", sent.attr("id")), ("from", sent.attr("to"))];
+                for (name, value) in attributes.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+                    let name = rxml::NcName::try_from(name).expect("a name");
+                    answer.set_attr(rxml::Namespace::NONE, name, value.to_owned());
+                }
+                self.put(Input::Element(answer));
+            }
+        }
+    }
+
+    fn wait_and_compare(&mut self, end: Instant, comparison: &mut Comparison) {
+        loop {
+            self.wait(end, true);
+            if self.sent.is_empty() {
+                return;
+            }
+            self.compare(comparison);
+        }
+    }
 }
 
 fn folder() -> std::path::PathBuf {
@@ -323,6 +494,43 @@ fn every_dialogue_is_what_we_would_say() {
         }
     }
     assert!(replayed >= 7, "{replayed} dialogues");
+}
+
+#[test]
+fn every_recording_is_what_the_core_would_say() {
+    let mut replayed = 0;
+    for entry in std::fs::read_dir(folder()).expect("the folder of recordings") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "har") {
+            continue;
+        }
+        let dialogue = capture::read(&std::fs::read(&path).expect("a recording")).expect("a dialogue");
+        for connection in &dialogue.connections {
+            let report = replay_recording(connection);
+            let different = |line: &&equiv::Line| matches!(line.verdict, Verdict::Different(_));
+            let found: Vec<_> = report.lines.iter().filter(different).collect();
+            assert!(found.is_empty(), "{}: {found:#?}", path.display());
+        }
+        replayed += 1;
+    }
+    assert!(replayed >= 8, "{replayed} recordings");
+}
+
+#[test]
+fn a_recording_of_another_target_payload_or_order_is_told_from_what_the_core_says() {
+    let text = dialogue("direct.har");
+    for (from, to) in [
+        ("to='focus.meet.jitsi' type='set'", "to='focus.other.jitsi' type='set'"),
+        (
+            "<presence xmlns='jabber:client' id='join-0-1'",
+            "<presence xmlns='jabber:client' type='subscribe' id='join-0-1'",
+        ),
+        ("machine-uid='uid-1' room='tavern@", "machine-uid='uid-1' room='other@"),
+    ] {
+        assert!(text.contains(from), "{from} is not in the recording");
+        let dialogue = capture::read(text.replacen(from, to, 1).as_bytes()).expect("a dialogue");
+        assert!(replay_recording(&dialogue.connections[0]).differs(), "{from} → {to}: nobody noticed");
+    }
 }
 
 #[test]
