@@ -139,3 +139,61 @@ fn every_recording_of_ours_is_what_innkeeper_says_again() {
         assert_eq!(differences(&played(&dialogue)), Vec::<String>::new(), "{}", path.display());
     }
 }
+
+/// A dialogue that begins when the stream is ready, as the whole connections that it takes: each with a login before it.
+///
+/// What happens to the stream becomes what is said then: a loss ends the connection, and the next one begins with a
+/// resumption that succeeds or fails. A release is nobody's word on the wire; the dialogue ends there.
+fn with_logins(text: &str) -> String {
+    let begin = |line: &str| BROWSER.find(line).expect("a line of the login");
+    // Behind the header, up to the binding; the stream can be managed.
+    let open = &BROWSER[begin("> 0.00")..begin("> 0.08")];
+    let open = open.replace("<bind xmlns", "<sm xmlns='urn:xmpp:sm:3'/><bind xmlns");
+    let bind = BROWSER[begin("> 0.08")..begin("> 0.10")].replace("host@meet.jitsi/r1", "keeper@meet.jitsi/x");
+    let enable = "> 0.10 <enable xmlns='urn:xmpp:sm:3' resume='true'/>\n\
+                  < 0.11 <enabled xmlns='urn:xmpp:sm:3' id='sm-1' resume='true'/>\n";
+    let resume = "> 0.08 <resume xmlns='urn:xmpp:sm:3' previd='sm-1' h='0'/>\n";
+    let header = "== websocket wss://meet.jitsi/xmpp-websocket\n";
+    let mut out = format!("{header}{open}{bind}{enable}");
+    for line in text.lines() {
+        let words: Vec<&str> = line.splitn(3, ' ').collect();
+        match words[..] {
+            ["!", _, "release"] => break,
+            ["!", at, "lost"] => out += &format!("! {} lost\n{header}{open}{resume}", later(at)),
+            ["!", _, "online"] => {
+                out += "< 0.08 <failed xmlns='urn:xmpp:sm:3'/>\n";
+                out += &format!("{bind}{enable}");
+            }
+            ["!", _, resumed] => {
+                let count = resumed.strip_prefix("resumed ").expect("something that happens");
+                out += &format!("< 0.09 <resumed xmlns='urn:xmpp:sm:3' previd='sm-1' h='{count}'/>\n");
+            }
+            [mark @ (">" | "<"), at, rest] => out += &format!("{mark} {} {rest}\n", later(at)),
+            _ => out += &format!("{line}\n"),
+        }
+    }
+    out
+}
+
+/// A time of a dialogue, behind the login.
+fn later(at: &str) -> f64 {
+    at.parse::<f64>().expect("a time") + 1.0
+}
+
+#[test]
+fn every_dialogue_written_by_hand_is_what_innkeeper_says_over_a_socket() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("packet_captures");
+    let mut played_ones = 0;
+    for entry in fs::read_dir(folder).expect("packet_captures") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "txt") {
+            continue;
+        }
+        let text = with_logins(&fs::read_to_string(&path).expect("a dialogue"));
+        let dialogue = capture::read(text.as_bytes()).expect("a dialogue");
+        assert!(dialogue.remarks.is_empty(), "{}: {:?}", path.display(), dialogue.remarks);
+        assert_eq!(differences(&played(&dialogue)), Vec::<String>::new(), "{}", path.display());
+        played_ones += 1;
+    }
+    assert!(played_ones >= 7, "{played_ones} dialogues");
+}
