@@ -15,7 +15,6 @@ use tracing::{error, info, warn};
 use crate::cli::Exit;
 use crate::config::{self, Config, File, Files, Input, Problem};
 use crate::control::{self, Groups, Listener, http};
-use crate::event::EventId;
 use crate::runtime::bus::Bus;
 use crate::runtime::connect::connectors;
 use crate::runtime::files::Disk;
@@ -178,8 +177,7 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
     let (asked, commands) = mpsc::channel(32);
     let (told, signals) = mpsc::channel(4);
     let again = path.to_owned();
-    // Ids grow with time, so whatever an earlier process gave lies before this one.
-    let bus = Bus::new(EventId::default().next(Timestamp::now()));
+    let bus = Bus::new(database.last_event().next(Timestamp::now()), Some(database.clone()));
     let (web, told_http) = match web {
         None => (None, None),
         Some((listener, told)) => {

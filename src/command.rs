@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::action::{Action, Actor, Verb};
 use crate::rights::{Rights, Scope};
@@ -68,6 +69,8 @@ pub enum Command {
         /// `NAME`, `SERVICE/NAME` or the room JID.
         room: String,
     },
+    /// What happened.
+    Events(EventsQuery),
     /// Hear of events as they happen. What streams is answered by the surface that was asked, not by one reply.
     Follow,
     /// Read the configuration again.
@@ -86,6 +89,7 @@ impl Command {
             | Command::Status
             | Command::Rooms
             | Command::Follow
+            | Command::Events(_)
             | Command::Room { .. }
             | Command::WhyRoom { .. }
             | Command::Abilities { .. } => false,
@@ -110,6 +114,32 @@ impl Command {
             command => serde_json::to_string(command).unwrap_or_default(),
         }
     }
+}
+
+/// Which recorded events are asked for; what is not said does not narrow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventsQuery {
+    /// Of this service.
+    pub service: Option<String>,
+    /// Of this room: its name, or `SERVICE/NAME`.
+    pub room: Option<String>,
+    /// Of these kinds, with commas between: `room.held,room.lost`.
+    pub kind: Option<String>,
+    /// About whoever had this nick, display name, bare JID or occupant id.
+    pub who: Option<String>,
+    /// From then on, RFC 3339.
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Timestamp>,
+    /// Before then, RFC 3339.
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
+    /// Later than the event with this id, from the oldest on. Left out: the newest ones.
+    pub after: Option<u64>,
+    /// At most so many, and never more than 1,000; 100 when left out.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u16>,
 }
 
 /// Who asks, and what they may ask.
@@ -214,12 +244,14 @@ pub enum Reply {
         /// One row for each verb.
         abilities: Vec<AbilityRow>,
     },
+    /// To [`Command::Events`].
+    Events(EventsReply),
     /// To [`Command::Reload`].
     Reload(Plan),
     /// The command was refused.
     Refused {
         /// A stable word: `unknown-room`, `ambiguous-room`, `unknown-service`, `bad-request`, `forbidden`,
-        /// `bad-configuration`, `not-saved`, `busy`; of an action the cause's own word.
+        /// `bad-configuration`, `not-saved`, `not-readable`, `busy`; of an action the cause's own word.
         error: String,
         /// What is wrong and what to do, in one sentence.
         text: String,
@@ -244,6 +276,16 @@ pub struct HealthRooms {
     pub desired: usize,
     /// Held of these.
     pub held: usize,
+}
+
+/// Recorded events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EventsReply {
+    /// Oldest first, each as it is public.
+    #[schema(value_type = Vec<Object>)]
+    pub events: Vec<serde_json::Value>,
+    /// What `after` is to be for those that follow; as it was when there are none yet.
+    pub next: Option<u64>,
 }
 
 /// Whether something can be done in a room.

@@ -17,6 +17,7 @@ mod ask;
 mod capture;
 mod change;
 mod check;
+mod events;
 mod print;
 mod rooms;
 mod rules;
@@ -86,6 +87,8 @@ enum Verb {
     Why(Why),
     /// List who is inside a room
     Occupants(rooms::Occupants),
+    /// List what happened, or go on with what happens
+    Events(events::Events),
     /// Look into recorded dialogues, a browser's or our own; works without a daemon
     #[command(subcommand)]
     Capture(capture::Capture),
@@ -143,6 +146,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Reload(verb) => verb.go(),
         Verb::Why(Why::Room(verb)) => verb.go(),
         Verb::Occupants(verb) => verb.go(),
+        Verb::Events(verb) => verb.go(),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -10,7 +10,6 @@ use tracing::warn;
 use super::{Asked, PATIENCE};
 use crate::command::{Command, Reply, Requester, refused};
 use crate::config::RoomKey;
-use crate::event::Event;
 use crate::rights::{Rights, Scope};
 
 /// The scope that a command takes; `None`: everybody may ask.
@@ -24,7 +23,7 @@ pub fn scope(command: &Command) -> Option<Scope> {
         | Command::WhyRoom { .. }
         | Command::Abilities { .. } => Some(Scope::Read),
         Command::Act { .. } => Some(Scope::Moderate),
-        Command::Follow | Command::Reload { plan: true } => Some(Scope::Read),
+        Command::Follow | Command::Events(_) | Command::Reload { plan: true } => Some(Scope::Read),
         Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } => Some(Scope::Rooms),
         Command::Reload { plan: false } => Some(Scope::Admin),
     }
@@ -80,9 +79,9 @@ pub fn room(rights: &Rights, key: &RoomKey) -> bool {
 
 /// Whether somebody with these rights may hear of an event: of their rooms, and of sessions only where they have all.
 #[must_use]
-pub fn event(rights: &Rights, event: &Event) -> bool {
-    match &event.room {
-        Some(room) => rights.rooms.matches(&event.service, room),
+pub fn event(rights: &Rights, service: &str, room: Option<&str>) -> bool {
+    match room {
+        Some(room) => rights.rooms.matches(service, room),
         None => rights.rooms.is_all(),
     }
 }
@@ -99,6 +98,7 @@ mod tests {
         for (command, scope) in [
             (Command::Status, Scope::Read),
             (Command::Follow, Scope::Read),
+            (Command::Events(crate::command::EventsQuery::default()), Scope::Read),
             (Command::Rooms, Scope::Read),
             (Command::Room { room: room() }, Scope::Read),
             (Command::WhyRoom { room: room() }, Scope::Read),

@@ -11,14 +11,16 @@ use super::board::{Clock, rfc3339};
 use super::session::RoomView;
 use super::supervisor::{Seat, Supervisor};
 use crate::command::{
-    Command, Health, HealthRooms, OccupantRow, Plan, Reply, Requester, RoomReply, RoomRow, RoomState, ServiceRow,
-    StatusReply, Who, WhyReply, refused,
+    Command, EventsQuery, EventsReply, Health, HealthRooms, OccupantRow, Plan, Reply, Requester, RoomReply, RoomRow,
+    RoomState, ServiceRow, StatusReply, Who, WhyReply, refused,
 };
 use crate::config::{Config, Http, PaceKind, RoomKey};
 use crate::control::auth;
 use crate::desired::{Address, AddressError, Intent, Override, Says, reconcile, resolve, sources};
+use crate::event::{EventId, Kind};
 use crate::rights::Rights;
 use crate::service::{FocusState, Reach};
+use crate::store::{Filter, Order};
 use crate::telemetry::health;
 
 /// How long a session may take to say who is in its rooms.
@@ -36,6 +38,7 @@ impl Supervisor {
                 Ok(address) => return self.room_reply(&address.key, reply),
                 Err(refusal) => *refusal,
             },
+            Command::Events(query) => return self.events_reply(query, &requester.rights, reply),
             Command::Follow => {
                 refused("bad-request", "events are not followed here; ask /v1/events/live of the HTTP interface")
             }
@@ -214,6 +217,37 @@ impl Supervisor {
         Reply::Why(Box::new(WhyReply { row, history: seat.entry.history(), sources }))
     }
 
+    fn events_reply(&self, query: EventsQuery, rights: &Rights, reply: oneshot::Sender<Reply>) {
+        let filter = match filter(&query) {
+            Ok(filter) => filter,
+            Err(text) => {
+                let _ = reply.send(refused("bad-request", text));
+                return;
+            }
+        };
+        let (database, rights) = (self.database.clone(), rights.clone());
+        tokio::spawn(async move {
+            let answer = match database.events(filter).await {
+                Ok(mut records) => {
+                    records.sort_by_key(|record| record.id);
+                    let next = records.last().map(|record| record.id.number()).or(query.after);
+                    let visible =
+                        records.iter().filter(|record| auth::event(&rights, &record.service, record.room.as_deref()));
+                    Reply::Events(EventsReply {
+                        events: visible.filter_map(|record| record.json().ok()).collect(),
+                        next,
+                    })
+                }
+                Err(error) => {
+                    let text = format!("{:#}", anyhow::Error::new(error));
+                    warn!(error = %text, "recorded events could not be read");
+                    refused("not-readable", text)
+                }
+            };
+            let _ = reply.send(answer);
+        });
+    }
+
     fn health_reply(&self) -> Health {
         let held = |seat: &&Seat| {
             let wanted = seat.wanted.as_ref().is_some_and(|wanted| wanted.intent == Intent::Hold);
@@ -367,6 +401,31 @@ impl Supervisor {
     pub(super) async fn reload_on_signal(&mut self) {
         let _ = self.reload(false).await;
     }
+}
+
+/// The question as the record takes it.
+fn filter(query: &EventsQuery) -> Result<Filter, String> {
+    let mut kinds = Vec::new();
+    for name in query.kind.iter().flat_map(|kinds| kinds.split(',')).map(str::trim) {
+        kinds.push(Kind::read(name).ok_or_else(|| format!("no event is of kind {name:?}"))?);
+    }
+    let (service, room) = match query.room.as_deref().map(|room| (room.split_once('/'), room)) {
+        Some((Some((service, room)), _)) => (Some(service), Some(room)),
+        Some((None, room)) => (query.service.as_deref(), Some(room)),
+        None => (query.service.as_deref(), None),
+    };
+    Ok(Filter {
+        service: service.map(Into::into),
+        room: room.map(|room| room.to_lowercase().into()),
+        kinds,
+        who: query.who.as_deref().map(Into::into),
+        since: query.since,
+        until: query.until,
+        after: query.after.map(EventId::from),
+        order: if query.after.is_some() { Order::OldestFirst } else { Order::NewestFirst },
+        limit: Some(usize::from(query.limit.unwrap_or(100).clamp(1, 1000))),
+        ..Filter::default()
+    })
 }
 
 fn people(view: &RoomView) -> usize {

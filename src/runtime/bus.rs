@@ -1,7 +1,8 @@
 //! Events on their way to whoever follows them: bounded, and never waited for.
 //!
 //! One ring is shared by all readers; who falls a whole ring behind is told so and is no reader any more. The last
-//! events are kept, so that a reader who comes back misses nothing that happened in between.
+//! events are kept, so that a reader who comes back misses nothing that happened in between; older ones are in the
+//! record.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,17 +13,22 @@ use tokio::sync::broadcast;
 use crate::event::{Event, EventId, What};
 use crate::pattern::Pattern;
 use crate::rights::RoomPattern;
+use crate::store::{Database, DatabaseError, Filter};
 
 /// How many events a reader may be behind.
 const RING: usize = 1024;
 /// How many events are kept for readers who come back.
 const RECENT: usize = 512;
 
+/// How many recorded events are read at once.
+const PAGE: usize = 256;
+
 /// Where events come from for readers, and go to from the supervisor.
 #[derive(Debug)]
 pub struct Bus {
     live: broadcast::Sender<Arc<Event>>,
     recent: Mutex<Recent>,
+    record: Option<Database>,
 }
 
 #[derive(Debug)]
@@ -39,18 +45,19 @@ struct Recent {
 pub struct Followed {
     /// What happened after the event that was named, oldest first.
     pub past: Vec<Arc<Event>>,
-    /// Whether that is all of it; else older events are not kept any more.
-    pub complete: bool,
+    /// Where `past` begins, if that is not right behind the event that was named: those up to this one are only in the
+    /// record ([`Bus::older`]).
+    pub gap: Option<EventId>,
     /// What happens from then on, without a gap. `Lagged`: this reader was too slow and is to be dropped.
     pub live: broadcast::Receiver<Arc<Event>>,
 }
 
 impl Bus {
-    /// A bus whose ids go on after `last`, the last one that was ever given.
+    /// A bus whose ids go on after `last`, the last one that was ever given, and whose events go to `record`.
     #[must_use]
-    pub fn new(last: EventId) -> Arc<Self> {
+    pub fn new(last: EventId, record: Option<Database>) -> Arc<Self> {
         let recent = Recent { last, since: last, events: VecDeque::new() };
-        Arc::new(Bus { live: broadcast::Sender::new(RING), recent: Mutex::new(recent) })
+        Arc::new(Bus { live: broadcast::Sender::new(RING), recent: Mutex::new(recent), record })
     }
 
     /// Gives what happened its id and tells all readers.
@@ -71,6 +78,9 @@ impl Bus {
             recent.since = forgotten.id;
         }
         recent.events.push_back(event.clone());
+        if let Some(record) = &self.record {
+            record.record(&event);
+        }
         // Nobody may be reading. Under the lock, so that readers see one order.
         let _ = self.live.send(event.clone());
         event
@@ -81,9 +91,21 @@ impl Bus {
     pub fn follow(&self, after: Option<EventId>) -> Followed {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let live = self.live.subscribe();
-        let Some(after) = after else { return Followed { past: Vec::new(), complete: true, live } };
+        let Some(after) = after else { return Followed { past: Vec::new(), gap: None, live } };
         let past = recent.events.iter().filter(|event| event.id > after).cloned().collect();
-        Followed { past, complete: after >= recent.since, live }
+        Followed { past, gap: (after < recent.since).then_some(recent.since), live }
+    }
+
+    /// Recorded events after `after` and up to `last`, oldest first, some hundred at a time: none is the end.
+    ///
+    /// # Errors
+    /// The record can not be read, or there is none.
+    pub async fn older(&self, after: EventId, last: EventId) -> Result<Vec<Arc<Event>>, DatabaseError> {
+        let record = self.record.as_ref().ok_or(DatabaseError::Closed)?;
+        let filter = Filter { after: Some(after), limit: Some(PAGE), ..Filter::default() };
+        let found = record.events(filter).await?;
+        let known = found.iter().take_while(|record| record.id <= last).filter_map(|record| record.event().ok());
+        Ok(known.map(Arc::new).collect())
     }
 }
 
@@ -123,33 +145,33 @@ mod tests {
 
     #[test]
     fn a_reader_who_comes_back_misses_nothing_and_sees_nothing_twice() {
-        let bus = Bus::new(EventId::default());
+        let bus = Bus::new(EventId::default(), None);
         let first = publish(&bus, "a");
         let second = publish(&bus, "b");
         let mut followed = bus.follow(Some(first.id));
         let third = publish(&bus, "c");
-        assert_eq!((followed.past, followed.complete), (vec![second], true));
+        assert_eq!((followed.past, followed.gap), (vec![second], None));
         assert_eq!(followed.live.try_recv().ok(), Some(third));
         assert!(bus.follow(None).past.is_empty());
     }
 
     #[test]
     fn who_was_away_too_long_is_told_that_something_is_missing() {
-        let bus = Bus::new(EventId::default());
+        let bus = Bus::new(EventId::default(), None);
         let first = publish(&bus, "a");
         for _ in 0..RECENT {
             publish(&bus, "b");
         }
         let followed = bus.follow(Some(first.id));
-        assert_eq!((followed.past.len(), followed.complete), (RECENT, true));
+        assert_eq!((followed.past.len(), followed.gap), (RECENT, None));
         publish(&bus, "b");
-        assert!(!bus.follow(Some(first.id)).complete);
-        assert!(!Bus::new(first.id).follow(Some(EventId::from(1))).complete, "before this process");
+        assert!(bus.follow(Some(first.id)).gap > Some(first.id));
+        assert_eq!(Bus::new(first.id, None).follow(Some(EventId::from(1))).gap, Some(first.id), "before this process");
     }
 
     #[test]
     fn a_reader_that_is_a_ring_behind_loses_its_place_and_no_other_does() {
-        let bus = Bus::new(EventId::default());
+        let bus = Bus::new(EventId::default(), None);
         let (mut slow, mut quick) = (bus.follow(None).live, bus.follow(None).live);
         for _ in 0..=RING {
             publish(&bus, "a");
@@ -160,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_reader_gets_what_it_asked_for() {
-        let bus = Bus::new(EventId::default());
+        let bus = Bus::new(EventId::default(), None);
         let event = publish(&bus, "game-1");
         let narrow = |room: Option<&str>, service: Option<&str>, kinds: &[&str]| Narrow {
             room: room.map(RoomPattern::new),

@@ -18,7 +18,7 @@ use crate::config::HttpToken;
 use crate::rights::Rights;
 
 /// How many wrong tokens one peer may show in [`WINDOW`].
-const WRONG_TOKENS: u32 = 10;
+const WRONG_TOKENS: u32 = 20;
 /// Wrong tokens are counted over this time, and so long a peer that showed too many is not listened to.
 const WINDOW: Duration = Duration::from_secs(60);
 /// How many peers are remembered; the machine's memory must not depend on their number.

@@ -1,4 +1,4 @@
-//! `/v1/events/live`: what happens, as it happens, as server-sent events.
+//! `/v1/events`: what happened; `/v1/events/live`: what happens, as it happens, as server-sent events.
 //!
 //! Source: HTML Living Standard, §9.2 "Server-sent events".
 
@@ -6,39 +6,40 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::response::sse::{KeepAlive, Sse};
 use axum::routing::get;
+use axum::{Json, Router};
 use futures_util::Stream;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
+use tracing::warn;
 use utoipa::{IntoParams, OpenApi};
 
 use super::access::Asker;
 use super::input::Params;
 use super::problem::Problem;
 use super::{Ctx, Settings, Shared};
-use crate::command::{Command, Requester, Who};
+use crate::command::{Command, EventsQuery, EventsReply, Reply, Requester, Who};
 use crate::config::{self, HttpToken};
 use crate::control::auth;
 use crate::event::{Event, EventId, Kind};
 use crate::pattern::Pattern;
 use crate::rights::RoomPattern;
-use crate::runtime::bus::{Followed, Narrow};
+use crate::runtime::bus::{Bus, Followed, Narrow};
 
 /// How often a silent connection gets a comment, so that proxies keep it and a dead one is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
-    Router::new().route("/v1/events/live", get(live))
+    Router::new().route("/v1/events", get(list)).route("/v1/events/live", get(live))
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(live))]
+#[openapi(paths(list, live))]
 struct Api;
 
 pub(super) fn describe() -> utoipa::openapi::OpenApi {
@@ -59,10 +60,24 @@ struct Asked {
     last_event_id: Option<u64>,
 }
 
+/// What happened: the newest events, or those after one.
+#[utoipa::path(get, path = "/v1/events", tag = "events", params(EventsQuery), security(("token" = ["read"])),
+    responses((status = 200, body = EventsReply)))]
+async fn list(
+    State(shared): Ctx,
+    Asker(asker): Asker,
+    Params(query): Params<EventsQuery>,
+) -> Result<Json<EventsReply>, Problem> {
+    match shared.ask(asker, Command::Events(query)).await? {
+        Reply::Events(reply) => Ok(Json(reply)),
+        _ => Err(Problem::strange()),
+    }
+}
+
 /// What happens, as server-sent events: `id` is the event's, `event` its kind, `data` its JSON.
 ///
-/// With `Last-Event-ID` it goes on after that event; `event: gap` says that some before are not kept any more. A reader
-/// who is too slow gets `event: dropped` and the end.
+/// With `Last-Event-ID` it goes on after that event, from the record; `event: gap` says that it could not be read. A
+/// reader who is too slow gets `event: dropped` and the end.
 #[utoipa::path(get, path = "/v1/events/live", tag = "events",
     params(Asked, ("Last-Event-ID" = Option<u64>, Header, description = "the last event that was seen")),
     security(("token" = ["read"])),
@@ -92,10 +107,11 @@ async fn live(
     };
     let narrow =
         Narrow { room: asked.room.as_deref().map(RoomPattern::new), service: asked.service.map(Into::into), kinds };
-    let followed = shared.bus.follow(after.map(EventId::from));
+    let after = after.map(EventId::from);
+    let stage = Stage::of(after, shared.bus.follow(after));
     let settings = shared.settings.clone();
     let began = settings.borrow().clone();
-    let reader = Reader { settings, began, asker, narrow, stage: Stage::of(followed), _place: place };
+    let reader = Reader { settings, began, asker, narrow, bus: shared.bus.clone(), stage, _place: place };
     Ok(Sse::new(reader.stream()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
@@ -106,22 +122,30 @@ struct Reader {
     began: Arc<config::Http>,
     asker: Requester,
     narrow: Narrow,
+    bus: Arc<Bus>,
     stage: Stage,
     _place: OwnedSemaphorePermit,
 }
 
 /// How far a reader is.
 struct Stage {
-    /// Something between the event it named and these is not kept any more, and it has not been told.
-    gap: bool,
+    /// Those after the first and up to the second are to be read from the record.
+    older: Option<(EventId, EventId)>,
+    /// Of the record.
+    page: std::vec::IntoIter<Arc<Event>>,
     past: std::vec::IntoIter<Arc<Event>>,
     /// `None` after the last word.
     live: Option<tokio::sync::broadcast::Receiver<Arc<Event>>>,
 }
 
 impl Stage {
-    fn of(followed: Followed) -> Self {
-        Stage { gap: !followed.complete, past: followed.past.into_iter(), live: Some(followed.live) }
+    fn of(after: Option<EventId>, followed: Followed) -> Self {
+        Stage {
+            older: after.zip(followed.gap),
+            page: Vec::new().into_iter(),
+            past: followed.past.into_iter(),
+            live: Some(followed.live),
+        }
     }
 }
 
@@ -134,10 +158,26 @@ impl Reader {
 
     /// What is sent next; `None` is the end.
     async fn next(&mut self) -> Option<Sent> {
-        if std::mem::take(&mut self.stage.gap) {
-            return Some(word("gap", "some events between the one you named and the next are not kept any more"));
-        }
         loop {
+            if let Some(event) = self.stage.page.next() {
+                if self.takes(&event) {
+                    return Some(sent(&event));
+                }
+                continue;
+            }
+            if let Some((after, last)) = self.stage.older.take() {
+                match self.bus.older(after, last).await {
+                    Ok(page) => {
+                        self.stage.older = page.last().map(|event| (event.id, last));
+                        self.stage.page = page.into_iter();
+                    }
+                    Err(error) => {
+                        warn!(error = %format!("{:#}", anyhow::Error::new(error)), "recorded events could not be read");
+                        return Some(word("gap", "some events before the next could not be read; the log says why"));
+                    }
+                }
+                continue;
+            }
             if let Some(event) = self.stage.past.next() {
                 if self.takes(&event) {
                     return Some(sent(&event));
@@ -168,7 +208,7 @@ impl Reader {
     }
 
     fn takes(&self, event: &Event) -> bool {
-        self.narrow.takes(event) && auth::event(&self.asker.rights, event)
+        self.narrow.takes(event) && auth::event(&self.asker.rights, &event.service, event.room.as_deref())
     }
 
     /// Whether the token still says what it said at the beginning.

@@ -70,7 +70,7 @@ impl Problem {
             "forbidden" => StatusCode::FORBIDDEN,
             "unknown-room" | "unknown-service" => StatusCode::NOT_FOUND,
             "bad-configuration" => StatusCode::UNPROCESSABLE_ENTITY,
-            "busy" | "not-saved" => StatusCode::SERVICE_UNAVAILABLE,
+            "busy" | "not-saved" | "not-readable" => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::CONFLICT,
         };
         Problem::new(status, error, text)

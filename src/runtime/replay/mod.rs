@@ -138,7 +138,7 @@ async fn play_run(dialogue: &Dialogue, run: &Run) -> Result<Vec<(usize, Report)>
         load: Arc::new(|| Err(vec!["a replay has no configuration to read again".to_owned()])),
         connect: Box::new(connectors),
         recorder: Recorder::start(None)?,
-        bus: Bus::new(EventId::default()),
+        bus: Bus::new(EventId::default(), None),
         http: None,
     };
     // The supervisor's future is not to be sent to another thread, so it is polled here beside the wait.

@@ -1,0 +1,132 @@
+//! `events`: what happened, and what happens.
+
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::ask::json;
+use super::print::{self, Paint, table};
+use super::{Ask, Exit, Outcome};
+use crate::command::{Command, EventsQuery, Reply};
+use crate::control;
+use crate::telemetry::text::printable;
+
+/// How often new events are asked for.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Args)]
+pub(super) struct Events {
+    /// Of this room only: its name, or SERVICE/NAME
+    #[arg(value_name = "ROOM")]
+    room: Option<String>,
+    /// Of these kinds only, as room.lost,room.held
+    #[arg(long, value_name = "KINDS")]
+    kind: Option<String>,
+    /// About whoever had this nick, display name, account or occupant id
+    #[arg(long, value_name = "PERSON")]
+    who: Option<String>,
+    /// From then on: a time of RFC 3339, or so long ago, as 2h
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+    /// At most so many of the newest
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+    /// Go on with what happens, until interrupted; with --json one event a line
+    #[arg(long)]
+    follow: bool,
+    #[command(flatten)]
+    ask: Ask,
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let ago = humantime::parse_duration(text).map_err(|_| "a time of RFC 3339 or a duration such as 2h is expected")?;
+    let ago = jiff::SignedDuration::try_from(ago).map_err(|error| error.to_string())?;
+    Timestamp::now().checked_sub(ago).map_err(|error| error.to_string())
+}
+
+impl Events {
+    pub(super) fn go(self) -> Outcome {
+        let Events { room, kind, who, since, limit, follow, ask } = self;
+        let query = EventsQuery { room, kind, who, since, limit: Some(limit), ..EventsQuery::default() };
+        let mut next = None;
+        let exit = ask.show(&Command::Events(query.clone()), |reply, as_json| {
+            let Reply::Events(reply) = reply else { return None };
+            next = reply.next;
+            Some(match (as_json, follow) {
+                (true, false) => json(reply),
+                (true, true) => lines(&reply.events),
+                (false, _) => show(&reply.events, true),
+            })
+        })?;
+        if !follow || exit != Exit::Done {
+            return Ok(exit);
+        }
+        let mut after = next.unwrap_or_default();
+        loop {
+            std::thread::sleep(LOOK_EVERY);
+            let later = EventsQuery { after: Some(after), limit: Some(1000), ..query.clone() };
+            // A refusal, such as `busy`, passes: it is asked again.
+            if let Reply::Events(reply) = control::ask(&ask.socket, &Command::Events(later))? {
+                after = reply.next.unwrap_or(after);
+                print::out(&if ask.json { lines(&reply.events) } else { show(&reply.events, false) });
+            }
+        }
+    }
+}
+
+/// One event a line.
+fn lines(events: &[Value]) -> String {
+    events.iter().map(|event| format!("{event}\n")).collect()
+}
+
+/// A table; with its head, and aligned, only where `head` says so.
+fn show(events: &[Value], head: bool) -> String {
+    let word = |event: &Value, key: &str| printable(event[key].as_str().unwrap_or_default()).into_owned();
+    let rows: Vec<Vec<String>> = events
+        .iter()
+        .map(|event| {
+            let room = match (word(event, "service"), word(event, "room")) {
+                (service, room) if room.is_empty() => service,
+                (service, room) => format!("{service}/{room}"),
+            };
+            vec![word(event, "time"), room, word(event, "kind"), about(event)]
+        })
+        .collect();
+    if head {
+        return table(&["TIME", "ROOM", "KIND", "WHAT"], &rows, Paint::of_stdout());
+    }
+    rows.iter().map(|row| format!("{}\n", row.join("  ").trim_end())).collect()
+}
+
+/// Whom it is about and why, in a few words.
+fn about(event: &Value) -> String {
+    let person = &event["person"];
+    let parts =
+        [&person["display_name"], &person["nick"], &event["rule"], &event["setting"], &event["text"], &event["reason"]];
+    let said: Vec<_> = parts.iter().filter_map(|part| part.as_str()).filter(|part| !part.is_empty()).collect();
+    printable(&said.join(", ")).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_without_harm() {
+        let event = serde_json::json!({
+            "time": "T", "service": "meet", "room": "a", "kind": "room.lost", "text": "gone\u{1b}",
+        });
+        assert_eq!(show(&[event], false), "T  meet/a  room.lost  gone\\u{1b}\n");
+    }
+
+    #[test]
+    fn a_time_is_a_time_or_so_long_ago() {
+        assert_eq!(time("1970-01-01T00:01:00Z"), Ok(Timestamp::from_second(60).expect("near")));
+        assert!(time("2h").is_ok_and(|time| time < Timestamp::now()) && time("yesterday").is_err());
+    }
+}
