@@ -960,7 +960,6 @@ impl Room {
             self.maybe_as = None;
         }
         match &mut self.state {
-            State::Inside(inside) if resumable => inside.lost = Some(cause.clone()),
             State::Knocking(_) => self.knock_offline(cause, resumable, cx),
             State::Inside(inside) if resumable => {
                 inside.lost = Some(cause.clone());

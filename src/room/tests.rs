@@ -1047,3 +1047,16 @@ fn an_action_is_refused_while_we_are_outside_and_ends_when_we_are_thrown_out() {
     assert!(refused(&bench.thrown_out(&[307, 110])));
     assert!(refused(&bench.put(Input::Act(request("2")))));
 }
+
+#[test]
+fn an_action_whose_answer_was_lost_with_the_stream_has_an_end() {
+    let mut bench = Bench::held();
+    let action = crate::action::Action::Lock { password: None };
+    let actor = Actor::CommandLine { uid: 0 };
+    bench.put(Input::Act(Request { key: "1".into(), actor, action, real_jid: None, reason: "".into() }));
+    let cause = Cause::new(Word::Disconnected, "gone");
+    let effects = bench.put(Input::Offline { cause: &cause, resumable: true });
+    assert_eq!(bench.snapshot().cause.word, Word::Disconnected);
+    let over = |one: &Effect| matches!(one, Effect::Progress { over: true, .. });
+    assert!(effects.iter().any(over), "the form that was asked for will not come: {effects:?}");
+}
