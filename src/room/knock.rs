@@ -65,7 +65,7 @@ impl Room {
         let room = &self.settings.jid;
         if read.destroyed.is_some() {
             let cause = Cause::new(Word::Lobby, format!("the lobby of {room} was closed; the room is joined again"));
-            self.in_turn(cause, cx);
+            self.in_turn_once(cause, cx);
         } else if read.has(Status::KICKED) && !read.has(Status::ERROR) {
             let who = read.actor.as_deref().filter(|actor| !actor.is_empty());
             let who = who.map_or_else(|| "a moderator".to_owned(), str::to_owned);
@@ -92,7 +92,7 @@ impl Room {
     pub(super) fn invited(&mut self, cx: &mut Context<'_>) {
         if let State::Knocking(_) = self.state {
             self.leave_lobby(cx);
-            self.in_turn(Cause::new(Word::Lobby, "a moderator let us in; the room is joined"), cx);
+            self.in_turn_once(Cause::new(Word::Lobby, "a moderator let us in; the room is joined"), cx);
         }
     }
 

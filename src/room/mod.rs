@@ -824,6 +824,17 @@ impl Room {
         self.state = State::Outside(Outside { cause, retry_at });
     }
 
+    /// Like [`Room::in_turn`] the first time since we were last inside; then with longer and longer waits, so that
+    /// nobody who sends us round in a circle decides how often we come.
+    fn in_turn_once(&mut self, cause: Cause, cx: &mut Context<'_>) {
+        if self.soon == 0 {
+            self.soon = 1;
+            self.in_turn(cause, cx);
+        } else {
+            self.outside(cause, Retry::Soon, cx);
+        }
+    }
+
     /// Goes outside for `cause` and wants a place as soon as there is one.
     fn in_turn(&mut self, cause: Cause, cx: &mut Context<'_>) {
         self.nick_try = 0;

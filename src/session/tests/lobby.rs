@@ -93,6 +93,40 @@ fn a_lobby_that_is_closed_opens_the_room() {
     assert!(bench.session.lobbies.is_empty());
 }
 
+/// How often the room is asked for within a minute by a keeper who is sent round in a circle.
+fn rounds(turn: impl Fn(&mut Bench)) -> usize {
+    let mut bench = knocking("");
+    let mut rounds = 0;
+    for _ in 0..600 {
+        turn(&mut bench);
+        bench.hear("<r xmlns='urn:xmpp:sm:3'/>");
+        bench.acknowledge();
+        bench.pass(Duration::from_millis(100));
+        let stanzas = bench.stanzas();
+        let asked: Vec<&Element> = stanzas.iter().filter(|one| one.attr("to") == Some(FOCUS)).collect();
+        assert!(asked.len() <= 1);
+        if let [request] = asked[..] {
+            rounds += 1;
+            bench.ready(request);
+            bench.refuse(&format!("<lobbyroom xmlns='http://jitsi.org/jitmeet'>{LOBBY}</lobbyroom>"));
+        }
+    }
+    rounds
+}
+
+#[test]
+fn a_lobby_that_closes_again_and_again_is_not_knocked_at_without_a_pause() {
+    let inner = format!("<item role='none'/><destroy jid='tavern@{MUC}'/><status code='110'/>");
+    let rounds = rounds(|bench| bench.lobby(NICK, "type='unavailable'", &inner));
+    assert!((4..=12).contains(&rounds), "{rounds}");
+}
+
+#[test]
+fn invitations_that_open_no_door_are_not_followed_without_a_pause() {
+    let rounds = rounds(|bench| bench.invited_by(&format!("tavern@{MUC}")));
+    assert!((4..=12).contains(&rounds), "{rounds}");
+}
+
 #[test]
 fn a_refusal_sends_us_to_no_room_but_our_own_lobby() {
     for lobby in
