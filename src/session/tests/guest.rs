@@ -204,3 +204,19 @@ fn no_report_shows_a_session_id() {
         format!("{:?}{:?}{:?}", bench.out.reports, bench.session, Input::SessionId(Ok(Secret::new("secret-sid"))));
     assert!(!told.contains("secret-sid") && !told.contains("sm-1"), "{told}");
 }
+
+#[test]
+fn a_session_id_that_is_none_by_its_length_is_not_taken() {
+    let mut bench = guest(None);
+    bench.hold("tavern");
+    let request = bench.conference();
+    let (id, long) = (request.attr("id").expect("an id"), "x".repeat(5_000));
+    bench.hear(&format!(
+        "<iq xmlns='jabber:client' type='result' from='{FOCUS}' id='{id}'>\
+         <conference xmlns='http://jitsi.org/protocol/focus' ready='true' session-id='{long}' focusjid='{long}'>\
+         <property name='authentication' value='true'/></conference></iq>"
+    ));
+    assert!(!bench.out.reports.iter().any(|report| matches!(report, Report::SessionId(Some(_)))), "nor kept");
+    assert_eq!(bench.session.focus_facts().jid, None);
+    assert_eq!(bench.wishes(), ["tavern@muc.meet.jitsi"], "it is as good as none");
+}

@@ -40,6 +40,12 @@ pub enum Answer {
     Refused(StanzaError),
 }
 
+/// Longest session-id that is taken, in bytes; Jicofo's have 36. It goes out with each request and is kept over restarts,
+/// so that one longer than a server takes would end every stream.
+const SESSION_ID_BYTES: usize = 1024;
+/// Longest JID (RFC 7622 §3.1 "Fundamentals").
+const JID_BYTES: usize = 3071;
+
 /// What an answer carries beside `ready`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Granted {
@@ -88,8 +94,11 @@ pub fn answer(iq: &Element) -> Answer {
             .and_then(|child| child.attr("value"))
     };
     let granted = Granted {
-        focus_jid: conference.attr("focusjid").map(str::to_owned),
-        session_id: conference.attr("session-id").filter(|id| !id.is_empty()).map(Secret::new),
+        focus_jid: conference.attr("focusjid").filter(|jid| jid.len() <= JID_BYTES).map(str::to_owned),
+        session_id: conference
+            .attr("session-id")
+            .filter(|id| (1..=SESSION_ID_BYTES).contains(&id.len()))
+            .map(Secret::new),
         identity: conference.attr("identity").map(|identity| clip(identity).to_owned()),
         authentication: property("authentication").map(|value| value == "true"),
         visitor: conference.attr("vnode").is_some_and(|node| !node.is_empty()) || property("live") == Some("false"),
