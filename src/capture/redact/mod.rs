@@ -24,6 +24,9 @@ pub const MASKED: &str = "[masked]";
 
 /// Most secrets that are told apart; further ones are only masked.
 const SECRETS: usize = 20_000;
+/// Longest secret that is told apart, and most bytes of all of them: strangers make secrets up, too.
+const SECRET_BYTES: usize = 8 * 1024;
+const SECRETS_BYTES: usize = 4 * 1024 * 1024;
 /// Most secrets that are looked for inside of other texts, and their least length: shorter ones are words.
 const SOUGHT: usize = 500;
 const SOUGHT_BYTES: usize = 8;
@@ -92,6 +95,8 @@ pub struct Redactor {
     again: bool,
     /// Pseudonyms by secret.
     pseudonyms: HashMap<String, String>,
+    /// How many bytes these secrets have.
+    bytes: usize,
     /// Secrets that are looked for inside of texts.
     sought: Vec<String>,
     /// How many pseudonyms of each kind there are.
@@ -118,7 +123,14 @@ impl Redactor {
     /// For a recording. `content`: bodies, display names, e-mail addresses, avatars and statistics are kept.
     #[must_use]
     pub fn recording(content: bool) -> Self {
-        Redactor { content, again: false, pseudonyms: HashMap::new(), sought: Vec::new(), counts: HashMap::new() }
+        Redactor {
+            content,
+            again: false,
+            pseudonyms: HashMap::new(),
+            bytes: 0,
+            sought: Vec::new(),
+            counts: HashMap::new(),
+        }
     }
 
     /// For a capture that is shown, redacted before or not. `content` as in [`Redactor::recording`].
@@ -229,13 +241,15 @@ impl Redactor {
         if let Some(known) = self.pseudonyms.get(secret) {
             return known.clone();
         }
-        if self.pseudonyms.len() >= SECRETS {
+        let full = self.pseudonyms.len() >= SECRETS || self.bytes + secret.len() > SECRETS_BYTES;
+        if full || secret.len() > SECRET_BYTES {
             return MASKED.to_owned();
         }
         let count = self.counts.entry(kind).or_default();
         *count += 1;
         let pseudonym = format!("{}-{count}", kind.word());
         self.pseudonyms.insert(secret.to_owned(), pseudonym.clone());
+        self.bytes += secret.len();
         if kind.is_sought() && secret.len() >= SOUGHT_BYTES && self.sought.len() < SOUGHT {
             self.sought.push(secret.to_owned());
             // A secret that holds another one goes first.

@@ -213,3 +213,16 @@ fn a_redactor_does_not_say_what_it_knows() {
     let _ = redactor.text("token=abcdefghijkl");
     assert!(!format!("{redactor:?}").contains("abcdef"));
 }
+
+#[test]
+fn secrets_that_a_stranger_makes_up_cost_little() {
+    let mut redactor = Redactor::recording(false);
+    assert_eq!(redactor.pseudonym(&"y".repeat(200_000), Kind::Token), MASKED);
+    for n in 0..700 {
+        let made_up = redactor.pseudonym(&format!("{n}{}", "y".repeat(8_000)), Kind::Token);
+        assert!(!made_up.contains("yyy"));
+    }
+    let bytes: usize = redactor.pseudonyms.keys().map(String::len).sum();
+    assert!(bytes <= SECRETS_BYTES && redactor.bytes == bytes, "{bytes} bytes");
+    assert!(redactor.text("token=of-an-honest-length").starts_with("token=token-"));
+}
