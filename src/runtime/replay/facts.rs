@@ -148,8 +148,9 @@ impl Run {
     pub(super) fn config(&self, port: u16, state: &Path, password: &str) -> Result<Config, String> {
         let holder = &self.facts[0];
         let text = |text: &str| toml::Value::String(text.to_owned()).to_string();
-        let path =
-            holder.url.as_ref().filter(|url| url.scheme().starts_with("ws")).map_or("/xmpp-websocket", Url::path);
+        // Other schemes' paths need not begin with a slash, and would then be read as a part of the host.
+        let websocket = holder.url.as_ref().filter(|url| matches!(url.scheme(), "ws" | "wss"));
+        let path = websocket.map_or("/xmpp-websocket", Url::path);
         let mut service = format!("url = {}\n", text(&format!("ws://127.0.0.1:{port}{path}")));
         let account = |jid: Option<&str>| text(jid.and_then(jid::local).unwrap_or("account"));
         let leg = self.facts.iter().find(|facts| facts.domain != holder.domain);
@@ -249,5 +250,31 @@ impl Files for Given<'_> {
     fn read(&self, path: &Path) -> Result<Content, String> {
         let text = if path.ends_with("token") { TOKEN } else { self.0 };
         Ok(Content { bytes: text.as_bytes().to_vec(), others_may_read: false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Endpoint;
+
+    #[test]
+    fn a_capture_does_not_say_where_its_replay_connects() {
+        for url in
+            ["wsx:@evil.example/x", "wss:@evil.example/x", "wss://evil.example//evil.example/@x", "wsx:9/x", "ws"]
+        {
+            let text = format!(
+                "== websocket {url}\n\
+                 > 0.0 <open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='evil.example'/>\n\
+                 > 1.0 <presence to='r@muc.evil.example/n'><x xmlns='http://jabber.org/protocol/muc'/></presence>\n"
+            );
+            let dialogue = crate::capture::read(text.as_bytes()).expect("a dialogue");
+            let runs = runs(&dialogue);
+            let config =
+                runs[0].config(1234, Path::new("/nonexistent"), "pw").unwrap_or_else(|why| panic!("{url}: {why}"));
+            let service = &config.services[SERVICE];
+            let Endpoint::WebSocket(to) = &service.endpoint else { panic!("{url}: {:?}", service.endpoint) };
+            assert_eq!((to.host_str(), to.port()), (Some("127.0.0.1"), Some(1234)), "{url}");
+        }
     }
 }
