@@ -50,9 +50,7 @@ pub(super) fn complain(problems: &Problems, paint: Paint) -> String {
         text.push_str(&lines);
         text.push_str("\n\n");
     }
-    let count = problems.problems.len();
-    let plural = if count == 1 { "problem" } else { "problems" };
-    let last = format!("{count} {plural} in {}", problems.folder.display());
+    let last = format!("{} in {}", count(problems.problems.len(), "problem"), problems.folder.display());
     text.push_str(&paint.red(&printable(&last)));
     text.push('\n');
     text
@@ -130,7 +128,7 @@ fn show(config: &Config, paint: Paint) -> String {
             ("  rooms are at", service.muc.clone().unwrap_or_else(|| "found and verified at login".to_owned())),
             ("  focus", service.focus.clone().unwrap_or_else(|| "none, plain XMPP rooms".to_owned())),
             ("  on the wire", flow(service)),
-            ("  holds", format!("{} rooms, {} a session", rooms.len(), service.rooms_per_session)),
+            ("  holds", format!("{}, {} a session", count(rooms.len(), "room"), service.rooms_per_session)),
         ]));
         if !rooms.is_empty() {
             let rows: Vec<Vec<String>> = rooms
@@ -155,10 +153,14 @@ fn show(config: &Config, paint: Paint) -> String {
     for warning in &config.warnings {
         text.push_str(&format!("warning: {}\n", printable(warning)));
     }
-    let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
     let (rooms, services) = (count(config.rooms.len(), "room"), count(config.services.len(), "service"));
     text.push_str(&format!("fine: {rooms} on {services}\n"));
     text
+}
+
+/// `1 room`, `2 rooms`.
+fn count(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
 fn subject(room: &crate::config::Room) -> Option<&str> {

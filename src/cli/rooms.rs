@@ -117,24 +117,26 @@ fn list(rooms: &[RoomRow], now: Timestamp, paint: Paint) -> String {
     table(&["ROOM", "STATE", "SINCE", "PEOPLE", "CAUSE", "NEXT"], &rows, paint)
 }
 
-fn heading(row: &RoomRow, now: Timestamp) -> String {
-    facts(&[
+fn heading(row: &RoomRow, more: &[(&str, String)], now: Timestamp) -> String {
+    let mut rows = vec![
         ("room", format!("{}/{}", row.service, row.name)),
         ("jid", row.jid.clone()),
         ("state", state_since(row.state, &row.since, now)),
         ("cause", format!("{}: {}", row.cause, row.text)),
         ("lately", lately(row, now)),
         ("next", next(&row.next, row.next_at.as_deref(), now)),
-    ])
+    ];
+    rows.extend_from_slice(more);
+    facts(&rows)
 }
 
 fn one(room: &RoomReply, now: Timestamp, paint: Paint) -> String {
-    let mut text = heading(&room.row, now);
-    text.push_str(&facts(&[
+    let inside = [
         ("nick", room.nick.clone().unwrap_or_default()),
         ("session", room.session.clone().unwrap_or_default()),
         ("people", room.row.people.to_string()),
-    ]));
+    ];
+    let mut text = heading(&room.row, &inside, now);
     if !room.occupants.is_empty() {
         text.push('\n');
         text.push_str(&occupants(&room.occupants, now, paint));
@@ -159,7 +161,7 @@ fn occupants(occupants: &[OccupantRow], now: Timestamp, paint: Paint) -> String 
             ]
         })
         .collect();
-    table(&["NICK", "NAME", "ROLE", "AFFILIATION", "REAL JID", "SINCE", ""], &rows, paint)
+    table(&["NICK", "NAME", "ROLE", "AFFILIATION", "REAL JID", "SINCE", "KIND"], &rows, paint)
 }
 
 fn sources(sources: &[SourceRow], now: Timestamp, paint: Paint) -> String {
@@ -169,7 +171,8 @@ fn sources(sources: &[SourceRow], now: Timestamp, paint: Paint) -> String {
     let rows: Vec<Vec<String>> = sources
         .iter()
         .map(|source| {
-            let until = source.until.as_deref().map(|until| format!(" until {until}")).unwrap_or_default();
+            let until =
+                source.until.as_deref().map(|until| format!(" for {}", print::span(until, now))).unwrap_or_default();
             vec![
                 source.source.clone(),
                 format!("{}{until}", source.says),
@@ -183,7 +186,7 @@ fn sources(sources: &[SourceRow], now: Timestamp, paint: Paint) -> String {
 }
 
 fn explain(why: &WhyReply, now: Timestamp, paint: Paint) -> String {
-    let mut text = heading(&why.row, now);
+    let mut text = heading(&why.row, &[], now);
     if !why.history.is_empty() {
         let rows: Vec<Vec<String>> = why
             .history
@@ -191,7 +194,7 @@ fn explain(why: &WhyReply, now: Timestamp, paint: Paint) -> String {
             .map(|HistoryRow { time, kind, text }| vec![when(time, now), kind.clone(), text.clone()])
             .collect();
         text.push('\n');
-        text.push_str(&table(&["WHEN", "WHAT", ""], &rows, paint));
+        text.push_str(&table(&["WHEN", "WHAT", "CAUSE"], &rows, paint));
     }
     text.push('\n');
     text.push_str(&sources(&why.sources, now, paint));
