@@ -69,7 +69,7 @@ fn read_files(path: &Path, folder: &Path) -> (Vec<File>, Vec<Problem>) {
     match read_text(path) {
         Ok(text) => files.push(File { name, text }),
         Err(what) => {
-            problems.push(Problem::of_file(&path.display().to_string(), what));
+            problems.push(Problem::of_file(&path.display().to_string(), format!("{what}; --config names another")));
             return (files, problems);
         }
     }

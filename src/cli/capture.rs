@@ -14,6 +14,7 @@ use crate::capture::equiv::{self, Report, Verdict};
 use crate::capture::explain;
 use crate::capture::show::{self, Block, BlockKind};
 use crate::capture::{self, Content, Dialogue, Direction, MOST_BYTES, Unreadable};
+use crate::runtime::files::in_words;
 use crate::runtime::replay;
 use crate::telemetry::text::printable;
 use crate::xml;
@@ -96,7 +97,7 @@ impl Capture {
 
 /// Reads a capture; the error names the file.
 fn read(path: &Path) -> Result<Dialogue, String> {
-    let name = path.display();
+    let name = if path == Path::new("-") { "standard input".into() } else { path.to_string_lossy() };
     let bytes = bytes(path).map_err(|error| format!("{name}: {error}"))?;
     capture::read(&bytes).map_err(|error| format!("{name}: {error}"))
 }
@@ -108,14 +109,14 @@ fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     let read = if path == Path::new("-") {
         std::io::stdin().lock().take(most + 1).read_to_end(&mut bytes)
     } else {
-        let file = File::open(path).map_err(|error| error.to_string())?;
-        let length = file.metadata().map_err(|error| error.to_string())?.len();
+        let file = File::open(path).map_err(|error| in_words(&error))?;
+        let length = file.metadata().map_err(|error| in_words(&error))?.len();
         if length > most {
             return Err(Unreadable::TooLarge(length).to_string());
         }
         file.take(most + 1).read_to_end(&mut bytes)
     };
-    read.map_err(|error| error.to_string())?;
+    read.map_err(|error| in_words(&error))?;
     Ok(bytes)
 }
 

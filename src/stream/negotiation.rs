@@ -180,9 +180,13 @@ impl Negotiation {
         if element.is("error", ns::STREAM) {
             let cause = stream_error(&element);
             return Err(match cause.word {
-                Word::WrongDomain => {
-                    Cause::new(cause.word, format!("the server does not serve {}: {}", self.plan.domain, cause.text))
-                }
+                Word::WrongDomain => Cause::new(
+                    cause.word,
+                    format!(
+                        "{} is no domain of this server, check the service's domains: {}",
+                        self.plan.domain, cause.text
+                    ),
+                ),
                 _ => cause,
             });
         }
@@ -391,7 +395,11 @@ impl Negotiation {
             }
             _ => (Word::BadCredentials, "refuses"),
         };
-        Cause::new(word, format!("the server {what} {who} ({condition}, {}){said}", mechanism.name()))
+        let advice = match (&self.plan.account, &self.plan.token, word) {
+            (None, None, Word::BadCredentials) => "; it may want a token (login = \"token\") or an account",
+            _ => "",
+        };
+        Cause::new(word, format!("the server {what} {who} ({condition}, {}){said}{advice}", mechanism.name()))
     }
 
     fn bind(&mut self, out: &mut Vec<Output>) {

@@ -125,8 +125,8 @@ pub(super) fn relations(legs: &[Leg]) -> Vec<String> {
             (None, many) => {
                 let they = if many == 1 { format!("connection {list}") } else { format!("connections {list}") };
                 told.push(format!(
-                    "{they} carried session-id {id}, which was fetched before the recording began \
-                     (a browser keeps it, with its machine-uid, in local storage)"
+                    "{they} carried session-id {id}, which was fetched outside this recording, before it or in \
+                     another file (a browser keeps it, with its machine-uid, in local storage)"
                 ));
             }
         }
