@@ -12,7 +12,6 @@ help:
 	@echo "                   explain the captures in a folder, and compare with what is expected of them"
 	@echo "make bench         time and memory for 10, 100 and 1000 rooms, beside what the server itself needs"
 	@echo "make fuzz          fuzz the XML layer and the readers of captures, $(FUZZ_SECONDS) s for each target (needs cargo-fuzz and a nightly toolchain)"
-	@echo "make fuzz          fuzz the XML layer, $(FUZZ_SECONDS) s for each target (needs cargo-fuzz and a nightly toolchain)"
 	@echo "make captures      record packet_captures/*.har again, on a real Prosody"
 	@echo "make lint          formatting, clippy and documentation, warnings denied"
 	@echo "make install-deps  install Prosody and a C compiler with apt-get where they are missing"
