@@ -8,16 +8,16 @@ fuzz_target!(|data: &[u8]| {
     let Ok(dialogue) = capture::read(data) else {
         // What is no capture is looked through as a log.
         if let Some(told) = explain::log_line(&String::from_utf8_lossy(data)) {
-            told.sentences();
+            drop(told.sentences());
         }
         return;
     };
     let told = explain::explain(&dialogue);
-    told.sentences();
+    drop(told.sentences());
     if let Some(service) = &told.service {
         assert!(service.parse::<toml::Table>().is_ok(), "{service}");
     }
-    show::blocks(&show::redacted(&dialogue, false));
+    drop(show::blocks(&show::redacted(&dialogue, false)));
     for report in equiv::diff(&dialogue, &dialogue) {
         assert!(!report.differs(), "not what it is itself: {report:#?}");
     }

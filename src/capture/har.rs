@@ -236,11 +236,12 @@ impl Found {
         };
         // RFC 6455 §5.2 "Base Framing Protocol". Chrome writes a binary message in base64.
         let content = match opcode.unwrap_or(1.0) {
-            1.0 => match self.content(&text) {
+            2.0 if STANDARD.decode(&text).is_ok() => Content::Text { text, why: "a binary message".to_owned() },
+            // What is no base64 was not binary, whatever its row says: it is read as what it is.
+            1.0 | 2.0 => match self.content(&text) {
                 Some(content) => content,
                 None => return,
             },
-            2.0 => Content::Text { text, why: "a binary message".to_owned() },
             8.0 => Content::Event("closed".to_owned()),
             9.0 => Content::Event("WebSocket ping".to_owned()),
             10.0 => Content::Event("WebSocket pong".to_owned()),
@@ -584,6 +585,12 @@ mod tests {
         assert_eq!(connection.url.as_deref(), Some("wss://meet.example/xmpp-websocket?room=a"));
         assert_eq!(connection.opened.map(|at| at.to_string()).as_deref(), Some("1970-01-01T00:01:40.5Z"));
         assert_eq!(dialogue.remarks[0].place, "entry 2, message 5");
+    }
+
+    #[test]
+    fn a_binary_message_that_is_no_base64_is_read_as_text() {
+        let dialogue = read(&HAR.replacen("\"opcode\":1", "\"opcode\":2", 1)).expect("a dialogue");
+        assert_eq!(messages(&dialogue)[0], "entry 2, message 1 0ns Sent <open>");
     }
 
     #[test]
