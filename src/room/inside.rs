@@ -93,6 +93,10 @@ impl Inside {
             );
         }
         if settings.focus && !focus_in(&self.occupants, focus) {
+            if let Some(held_up) = &focus.held_up {
+                let text = format!("the focus is not in {room}, so people who come get no media: {}", held_up.text);
+                return joined(held_up.word, text, ask_next);
+            }
             let text =
                 format!("we are inside {room} and the focus is not: people who come get no media until it is back");
             return joined(Word::FocusAbsent, text, ask_next);

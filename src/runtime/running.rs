@@ -268,7 +268,14 @@ impl Running {
     /// A guest's session wants a session-id, for a request for `room`.
     pub fn wants_session_id(&mut self, slot: usize, room: Box<str>) {
         self.wishes.insert(slot, room);
-        self.machine.wants_session_id(Instant::now(), slot);
+        let now = Instant::now();
+        self.machine.wants_session_id(now, slot);
+        // What held the last login up holds this one up, too.
+        if let Some((until, cause)) = self.machine.fetches_again()
+            && *until > now
+        {
+            self.order(slot, Order::Input(Input::SessionId(Err(cause.clone()))));
+        }
     }
 
     /// The account's login for a session is over; every session that waits for one hears why there is none.
@@ -282,6 +289,8 @@ impl Running {
         match outcome {
             Ok(id) => self.order(slot, Order::Input(Input::SessionId(Ok(id)))),
             Err(cause) => {
+                // The one that the next login waits for.
+                let cause = self.machine.fetches_again().map_or(cause, |(_, held)| held.clone());
                 for slot in self.machine.waiting_for_session_id() {
                     self.order(slot, Order::Input(Input::SessionId(Err(cause.clone()))));
                 }
@@ -496,8 +505,8 @@ impl Running {
         match (waits, self.machine.focus()) {
             (Some(Some(at)), _) => ("connects again".to_owned(), Some(clock.wall(at))),
             (Some(None), _) => ("is being connected".to_owned(), None),
-            (None, _) if self.machine.fetches_again().is_some_and(|at| at > clock.monotonic()) => {
-                let at = self.machine.fetches_again().map(|at| clock.wall(at));
+            (None, _) if self.machine.fetches_again().is_some_and(|(at, _)| *at > clock.monotonic()) => {
+                let at = self.machine.fetches_again().map(|(at, _)| clock.wall(*at));
                 ("logs the account in again".to_owned(), at)
             }
             (None, FocusState::Absent { next_at, .. }) => {

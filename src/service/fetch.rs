@@ -19,8 +19,8 @@ pub(super) struct Fetches {
     wishes: BTreeMap<usize, Wish>,
     /// When each session last got one, and how often that was in vain.
     last: BTreeMap<usize, (Instant, Ladder)>,
-    /// No login before this: the last one failed.
-    not_before: Option<Instant>,
+    /// No login before this: one failed, for this cause.
+    held: Option<(Instant, Cause)>,
     ladder: Ladder,
     /// Whether the last login worked: until then they go out alone.
     proven: bool,
@@ -53,8 +53,17 @@ impl Fetches {
         self.wishes.keys().copied()
     }
 
-    pub(super) fn held_until(&self) -> Option<Instant> {
-        self.not_before
+    pub(super) fn held(&self) -> Option<&(Instant, Cause)> {
+        self.held.as_ref()
+    }
+
+    fn held_until(&self) -> Option<Instant> {
+        self.held.as_ref().map(|(until, _)| *until)
+    }
+
+    /// Whether the account was refused and is held back for it: nothing but time ends that.
+    fn refused(&self, now: Instant) -> bool {
+        self.held.as_ref().is_some_and(|(until, cause)| *until > now && class(cause.word) == Class::Credentials)
     }
 
     pub(super) fn fetched(
@@ -74,7 +83,10 @@ impl Fetches {
             self.wishes.remove(&id);
             self.last.entry(id).or_insert_with(|| (now, Ladder::default())).0 = now;
             self.ladder.reset();
-            (self.proven, self.not_before) = (true, None);
+            // A login that was on its way when another was refused proves nothing for the next.
+            if !self.refused(now) {
+                (self.proven, self.held) = (true, None);
+            }
             return;
         };
         self.wishes.insert(id, Wish::Open(now));
@@ -89,9 +101,10 @@ impl Fetches {
             Class::Setup | Class::Evicted => self.ladder.next(PROBE_LOOPBACK, LAST, rng),
             Class::Credentials => jitter(CREDENTIALS, rng),
         };
-        // Others that were on their way fail, too; they do not put the next attempt off.
-        if self.not_before.is_none_or(|at| at <= now) {
-            self.not_before = Some(now + wait);
+        // Others that were on their way fail, too; they do not put the next attempt off. A refusal of the account does.
+        let held = self.held_until().is_some_and(|until| until > now);
+        if !held || class == Class::Credentials && !self.refused(now) {
+            self.held = Some((now + wait, cause.clone()));
         }
     }
 
@@ -117,7 +130,7 @@ impl Fetches {
             Wish::OnItsWay => None,
         });
         let earliest = open.min()?;
-        Some([self.not_before, gentle].into_iter().flatten().fold(earliest, Instant::max))
+        Some([self.held_until(), gentle].into_iter().flatten().fold(earliest, Instant::max))
     }
 
     pub(super) fn poll(
@@ -128,7 +141,7 @@ impl Fetches {
         out: &mut Vec<Output>,
     ) {
         self.starved = false;
-        if self.not_before.is_some_and(|at| at > now) {
+        if self.held_until().is_some_and(|until| until > now) {
             return;
         }
         let mut alone = !self.proven && self.wishes.values().any(|wish| *wish == Wish::OnItsWay);

@@ -336,15 +336,22 @@ impl Service {
 
     /// The session could not connect or log in.
     pub fn failed(&mut self, now: Instant, id: usize, cause: &Cause, logins: &mut Logins) {
+        let refused = self.refused(now);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if session.link == Link::Connecting {
             logins.give_back();
         }
         session.link = Link::Idle;
-        let wait = match class(cause.word) {
+        let class = class(cause.word);
+        // What the others on their way come to does not end the hold-back of a refused password.
+        let wait = match class {
+            Class::Network | Class::Setup | Class::Credentials if refused => return,
             Class::Evicted => {
                 session.not_before = Some(now + session.ladder.next(EVICTED, LAST, &mut self.rng));
                 // Whoever throws us out can be reached; the others need not wait, and this one must.
+                if refused {
+                    return;
+                }
                 self.reach = Reach::Up;
                 self.reach_ladder.reset();
                 return;
@@ -358,10 +365,16 @@ impl Service {
         };
         let next_at = match &self.reach {
             // Others that were on their way fail, too; they do not put the next attempt off.
-            Reach::Down { next_at, .. } if *next_at > now => *next_at,
+            Reach::Down { next_at, .. } if *next_at > now && class != Class::Credentials => *next_at,
             _ => now + wait,
         };
         self.reach = Reach::Down { cause: cause.clone(), next_at };
+    }
+
+    /// Whether the account was refused and is held back for it.
+    fn refused(&self, now: Instant) -> bool {
+        let refused = |next_at: Instant, cause: &Cause| next_at > now && class(cause.word) == Class::Credentials;
+        matches!(&self.reach, Reach::Down { cause, next_at } if refused(*next_at, cause))
     }
 
     /// The session's stream is lost.
@@ -416,10 +429,10 @@ impl Service {
         self.fetches.wanted()
     }
 
-    /// When the account logs in again for a session-id, where that is held back.
+    /// When the account logs in again for a session-id and why not before, where a failed login was the last.
     #[must_use]
-    pub fn fetches_again(&self) -> Option<Instant> {
-        self.fetches.held_until()
+    pub fn fetches_again(&self) -> Option<&(Instant, Cause)> {
+        self.fetches.held()
     }
 
     /// A session heard that nobody is behind the focus address.

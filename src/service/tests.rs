@@ -389,3 +389,52 @@ fn a_session_that_is_stopped_or_replaced_gives_its_fetch_back() {
     service.fetched(now, 1, Ok(()), &mut logins, &mut out);
     assert!(!logins.take());
 }
+
+#[test]
+fn a_refused_guests_login_is_held_back_whatever_the_others_on_their_way_come_to() {
+    let unreachable = Cause::new(Word::Unreachable, "x");
+    let refused = Cause::new(Word::BadCredentials, "x");
+    for (others_first, other) in [(true, Err(&unreachable)), (false, Err(&unreachable)), (false, Ok(()))] {
+        let (mut service, mut logins, now) = guests();
+        let mut out = Vec::new();
+        service.poll(now, &mut logins, &mut out);
+        service.fetched(now, 0, Ok(()), &mut logins, &mut out);
+        service.poll(now, &mut logins, &mut out);
+        let mut outcomes = [(1, other), (2, Err(&refused))];
+        if !others_first {
+            outcomes.reverse();
+        }
+        for (id, outcome) in outcomes {
+            service.fetched(now, id, outcome, &mut logins, &mut out);
+        }
+        let (until, cause) = service.fetches_again().expect("held back");
+        assert!(*until >= now + CREDENTIALS / 2, "held back for long after {other:?}");
+        assert_eq!(cause.word, Word::BadCredentials, "{other:?}");
+        out.clear();
+        service.poll(now + CREDENTIALS / 2, &mut logins, &mut out);
+        assert!(fetches(&out).is_empty(), "{other:?}");
+    }
+}
+
+#[test]
+fn a_refused_login_is_held_back_whatever_the_others_on_their_way_come_to() {
+    let refused = Cause::new(Word::BadCredentials, "x");
+    for (others_first, word) in [(true, Word::Unreachable), (false, Word::Unreachable), (false, Word::PolicyViolation)]
+    {
+        let (mut service, mut logins, mut out) = service(10);
+        let now = Instant::now();
+        service.online(now, 0, &mut logins, &mut out);
+        service.poll(now, &mut logins, &mut out);
+        let other = Cause::new(word, "x");
+        let mut failures = [(1, &other), (2, &refused)];
+        if !others_first {
+            failures.reverse();
+        }
+        for (id, cause) in failures {
+            service.failed(now, id, cause, &mut logins);
+        }
+        let Reach::Down { cause, next_at } = service.reach() else { panic!("held back") };
+        assert!(*next_at >= now + CREDENTIALS / 2, "held back for long after {word:?}");
+        assert_eq!(cause.word, Word::BadCredentials, "{word:?}");
+    }
+}

@@ -146,7 +146,9 @@ fn a_session_that_ended_after_a_day_costs_no_room() {
     bench.focus_says(&request, "not-authorized");
     assert_eq!(bench.wishes(), ["tavern@muc.meet.jitsi"]);
     bench.put(Input::SessionId(Err(Cause::new(Word::BadCredentials, "refused"))));
-    assert_eq!(bench.state("tavern"), RoomState::Joined, "it stays inside whatever becomes of the login");
+    let shown = bench.snapshot("tavern");
+    assert_eq!(shown.state, RoomState::Joined, "it stays inside whatever becomes of the login");
+    assert_eq!(shown.cause.word, Word::BadCredentials, "the focus is not what is missing: {}", shown.cause);
     bench.put(Input::SessionId(Ok(Secret::new("new"))));
     let request = bench.conference();
     assert_eq!(session_id_of(&request), Some("new"));
