@@ -528,6 +528,17 @@ fn a_token_is_given_or_made_and_travels_in_a_websockets_url() {
 }
 
 #[test]
+fn the_default_nick_sorts_before_every_browsers_so_that_none_offers_a_direct_connection() {
+    let config = accepted(&(service("muc = \"muc.meet.jitsi\"") + "[[room]]\nservice = \"meet\"\nname = \"tavern\"\n"));
+    let nick = &config.rooms[&RoomKey::new("meet", "tavern")].nick;
+    // A browser's is eight hexadecimal digits at random, and of two the one that sorts first offers. All zeros sorts
+    // before ours; its offer is declined, as the session's tests show.
+    for browser in ["00000001", "0000abcd", "ffffffff"] {
+        assert!(**nick < *browser, "{nick} {browser}");
+    }
+}
+
+#[test]
 fn a_tenants_room_is_one_room_whichever_way_it_is_written() {
     let room = |name: &str| format!("[[room]]\nservice = \"meet\"\nname = \"{name}\"\n");
     let with = |rooms: &str| service("muc = \"muc.meet.jitsi\"") + rooms;

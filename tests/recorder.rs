@@ -193,6 +193,16 @@ fn no_secret_of_any_kind_comes_out_of_recordings_and_trace_log() {
         "{log}"
     );
     outputs.insert("the log".to_owned(), log);
+    for name in recordings(&folder).into_keys() {
+        let file = folder.join(&name).display().to_string();
+        for arguments in
+            [&["show"][..], &["show", "--json"], &["show", "--content"], &["explain"], &["explain", "--json"]]
+        {
+            let ran = daemon.cli([&["capture"], arguments, &[&*file]].concat());
+            assert_eq!(ran.code, Some(0), "{arguments:?} {name}: {}", ran.stderr);
+            outputs.insert(format!("{arguments:?} of {name}"), ran.stdout);
+        }
+    }
     for (name, output) in &outputs {
         for secret in [PASSWORD, "planted", "eyJ", &uid, "biws", "Yz1iaXdz"] {
             if let Some(at) = output.find(secret) {

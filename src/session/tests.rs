@@ -524,6 +524,29 @@ fn questions_of_others_are_answered_exactly_once_and_nothing_else_is() {
 }
 
 #[test]
+fn a_browser_that_offers_a_direct_connection_is_declined_at_once_on_whichever_side_of_us_it_sorts() {
+    let mut bench = Bench::holding("tavern");
+    for nick in ["00000000", "ffffffff"] {
+        let from = format!("tavern@{MUC}/{nick}");
+        bench.hear(&format!(
+            "<iq xmlns='jabber:client' type='set' from='{from}' to='{OWN}' id='offer'>\
+             <jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' sid='p2p'/></iq>"
+        ));
+        let sent = bench.stanzas();
+        let [result, decline] = &sent[..] else { panic!("{nick}: {sent:?}") };
+        assert_eq!((result.attr("type"), result.attr("id")), (Some("result"), Some("offer")), "{nick}");
+        assert_eq!(decline.attr("to"), Some(&*from));
+        let jingle = decline.get_child("jingle", ns::JINGLE).expect("a Jingle action");
+        assert_eq!((jingle.attr("action"), jingle.attr("sid")), (Some("session-terminate"), Some("p2p")));
+        assert!(jingle.children().any(|reason| reason.children().any(|why| why.name() == "decline")), "{jingle:?}");
+        bench.hear(&format!(
+            "<iq xmlns='jabber:client' type='result' from='{from}' id='{}'/>",
+            decline.attr("id").unwrap()
+        ));
+    }
+}
+
+#[test]
 fn a_stranger_who_asks_without_end_is_not_answered_without_end_and_the_focus_is() {
     let mut bench = Bench::holding("tavern");
     let question = |who: &str| {

@@ -21,7 +21,10 @@ fn who_comes_first_is_owner_and_who_is_not_says_so() {
     let daemon = Daemon::start(setup);
     let keeper = wait_keeper(&focus, &daemon, &jids[..1], seconds(15));
     assert_eq!(domain(&keeper.jid), DOMAIN);
-    wait_state(&daemon, "market", "joined", "auth-off-other-owner", seconds(15));
+    let shown = wait_state(&daemon, "market", "joined", "auth-off-other-owner", seconds(15));
+    let text = shown["text"].as_str().unwrap_or_default();
+    assert!(text.contains("authentication off and somebody else was first in market@"), "{text}");
+    assert!(text.contains("make us moderator"), "what to do: {text}");
     let there = focus.rooms()[&jids[1]].members[NICK].clone();
     assert_eq!((there.role.as_str(), there.affiliation.as_str()), ("participant", "none"));
     // the owner leaves, and the focus elects the keeper

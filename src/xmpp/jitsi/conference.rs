@@ -134,6 +134,17 @@ mod tests {
     }
 
     #[test]
+    fn a_visitor_node_or_a_room_that_is_not_live_makes_us_a_visitor() {
+        for (attributes, live) in [("vnode='v1'", ""), ("", "<property name='live' value='false'/>")] {
+            let read = read(&format!(
+                "<iq xmlns='jabber:client' type='result' from='focus.meet.jitsi' id='c1'>\
+                 <conference xmlns='http://jitsi.org/protocol/focus' ready='false' {attributes}>{live}</conference></iq>"
+            ));
+            assert!(matches!(&read, Answer::NotReady(granted) if granted.visitor), "{attributes}{live}: {read:?}");
+        }
+    }
+
+    #[test]
     fn each_way_of_not_being_there_means_the_focus_is_absent() {
         for condition in ["service-unavailable", "remote-server-timeout", "recipient-unavailable"] {
             let text = format!(
