@@ -286,6 +286,19 @@ impl Action {
         }
     }
 
+    /// The nick of the person whom it is about, in the room or in its lobby, where it is about one.
+    pub fn nick_mut(&mut self) -> Option<&mut Box<str>> {
+        match self {
+            Action::Kick { nick }
+            | Action::Voice { nick, .. }
+            | Action::Approve { nick, .. }
+            | Action::Admit { nick }
+            | Action::Deny { nick } => Some(nick),
+            Action::Say { nick, .. } | Action::Mute { nick, .. } => nick.as_mut(),
+            _ => None,
+        }
+    }
+
     /// The occupant of the room who must still be there for it to be sent.
     #[must_use]
     pub fn occupant(&self) -> Option<&str> {
@@ -400,16 +413,16 @@ impl Progress {
 }
 
 /// A password on its way over the control socket.
-mod exposed {
+pub(crate) mod exposed {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use crate::config::Secret;
 
-    pub(super) fn serialize<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
         secret.as_ref().map(Secret::expose).serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
         Ok(Option::<String>::deserialize(from)?.map(Secret::new))
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::action::{Action, Actor, Verb};
+use crate::config::Secret;
 use crate::rights::{Rights, Scope};
 
 /// A request on the control socket: one line of JSON.
@@ -73,6 +74,51 @@ pub enum Command {
     Events(EventsQuery),
     /// Hear of events as they happen. What streams is answered by the surface that was asked, not by one reply.
     Follow,
+    /// Who could put us out of a room, and through what.
+    WhoCan {
+        /// `NAME`, `SERVICE/NAME` or the room JID.
+        room: String,
+    },
+    /// Why newcomers of a room have to wait.
+    WhyLobby {
+        /// `NAME`, `SERVICE/NAME` or the room JID.
+        room: String,
+    },
+    /// Why somebody is moderator of a room, or is not.
+    WhyModerator {
+        /// `NAME`, `SERVICE/NAME` or the room JID.
+        room: String,
+        /// Their nick, display name or JID.
+        who: String,
+    },
+    /// Why somebody is no longer in a room.
+    WhyRemoved {
+        /// `NAME`, `SERVICE/NAME` or the room JID.
+        room: String,
+        /// Their nick, display name or JID.
+        who: String,
+    },
+    /// Take back an action.
+    Undo {
+        /// Its id.
+        id: String,
+        /// Why, for the record.
+        reason: Option<String>,
+    },
+    /// Get a room back in hand: everybody but a list is demoted, password and lobby come on, a list is thrown out.
+    Recover {
+        /// `NAME`, `SERVICE/NAME` or the room JID.
+        room: String,
+        /// Who stays moderator: nicks, display names or JIDs.
+        keep: Vec<String>,
+        /// Who is thrown out: nicks or display names.
+        out: Vec<String>,
+        /// The password that is set; none is set where there is none.
+        #[serde(default, with = "crate::action::exposed")]
+        password: Option<Secret>,
+        /// Why: shown to those concerned, and kept.
+        reason: Option<String>,
+    },
     /// Read the configuration again.
     Reload {
         /// Only say what would change.
@@ -92,9 +138,14 @@ impl Command {
             | Command::Events(_)
             | Command::Room { .. }
             | Command::WhyRoom { .. }
-            | Command::Abilities { .. } => false,
+            | Command::Abilities { .. }
+            | Command::WhoCan { .. }
+            | Command::WhyLobby { .. }
+            | Command::WhyModerator { .. }
+            | Command::WhyRemoved { .. } => false,
             Command::Reload { plan } => !plan,
             Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } | Command::Act { .. } => true,
+            Command::Undo { .. } | Command::Recover { .. } => true,
         }
     }
 
@@ -110,6 +161,10 @@ impl Command {
                     }
                 }
                 record
+            }
+            Command::Recover { room, keep, out, reason, .. } => {
+                let reason = reason.as_deref().unwrap_or_default();
+                format!("recover {room} keep {keep:?} out {out:?} {reason:?}")
             }
             command => serde_json::to_string(command).unwrap_or_default(),
         }
@@ -238,6 +293,20 @@ pub enum Reply {
         progress: String,
         /// What was done, in one sentence.
         text: String,
+        /// Whether [`Command::Undo`] with that key takes it back.
+        #[serde(default)]
+        undoable: bool,
+    },
+    /// To [`Command::WhoCan`].
+    WhoCan(Box<WhoCanReply>),
+    /// To [`Command::WhyLobby`], [`Command::WhyModerator`] and [`Command::WhyRemoved`].
+    Explained(Box<Explanation>),
+    /// To [`Command::Recover`].
+    Recovered {
+        /// The room: `service/name`.
+        room: String,
+        /// What was done, and what was not, one by one.
+        steps: Vec<StepRow>,
     },
     /// To [`Command::Abilities`].
     Abilities {
@@ -298,6 +367,54 @@ pub struct AbilityRow {
     /// The cause's word where it cannot.
     pub cause: String,
     /// Why not, in one sentence.
+    pub text: String,
+}
+
+/// Everybody who could put us out of a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WhoCanReply {
+    /// The room: `service/name`.
+    pub room: String,
+    /// Those who are inside.
+    pub powers: Vec<PowerRow>,
+    /// Who else could come to it, in sentences.
+    pub hints: Vec<String>,
+}
+
+/// Somebody who could put us out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PowerRow {
+    /// Their nick.
+    pub nick: String,
+    /// Their display name, chosen by themselves.
+    pub display_name: Option<String>,
+    /// Their real JID, where the room shows it.
+    pub real_jid: Option<String>,
+    /// What they could do to us: `kick`, `ban`, `demote`, `destroy`.
+    pub can: Vec<String>,
+    /// Through what.
+    pub through: String,
+}
+
+/// Why something is as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Explanation {
+    /// The room: `service/name`.
+    pub room: String,
+    /// The answer, in one sentence.
+    pub text: String,
+    /// What it rests on, each with a stable word.
+    pub because: Vec<HistoryRow>,
+}
+
+/// One step of several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StepRow {
+    /// What.
+    pub what: String,
+    /// Whether it was done.
+    pub done: bool,
+    /// What came of it, in one sentence.
     pub text: String,
 }
 
@@ -404,6 +521,12 @@ pub struct RoomReply {
     pub nick: Option<String>,
     /// Who is inside, ourselves and the focus included, by nick.
     pub occupants: Vec<OccupantRow>,
+    /// Who waits in the room's lobby, where we see that.
+    #[serde(default)]
+    pub waiting: Vec<OccupantRow>,
+    /// What can be done in the room now, and what not.
+    #[serde(default)]
+    pub abilities: Vec<AbilityRow>,
     /// Who wants the room and who does not: configuration, command line.
     pub sources: Vec<SourceRow>,
 }

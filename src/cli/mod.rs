@@ -13,11 +13,13 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::control::ClientError;
 use crate::telemetry::text::printable;
 
+mod act;
 mod ask;
 mod capture;
 mod change;
 mod check;
 mod events;
+mod explain;
 mod print;
 mod rooms;
 mod rules;
@@ -85,10 +87,50 @@ enum Verb {
     /// Say why something is as it is
     #[command(subcommand)]
     Why(Why),
-    /// List who is inside a room
+    /// List who is inside a room, and who waits in its lobby
     Occupants(rooms::Occupants),
     /// List what happened, or go on with what happens
     Events(events::Events),
+    /// Put somebody out of a room; they may come back
+    Kick(act::Person),
+    /// Have the focus mute somebody, or everybody; they may unmute themselves
+    Mute(act::Mute),
+    /// Say something in a room, or to one who is there
+    Say(act::Say),
+    /// Lock a room with a password, read from a file or standard input
+    Lock(act::Lock),
+    /// Take a room's password away
+    Unlock(act::Plain),
+    /// Set a room's subject, or take it away
+    Subject(act::Subject),
+    /// Make somebody moderator or member of a room
+    Grant(act::Rank),
+    /// Take that away again
+    Revoke(act::Rank),
+    /// Let somebody speak in a moderated room, or no longer
+    Voice(act::Voice),
+    /// Switch a room's lobby on or off
+    Lobby(act::Lobby),
+    /// Let somebody in who waits in the lobby
+    Admit(act::Person),
+    /// Send somebody away who waits in the lobby
+    Deny(act::Person),
+    /// End the meeting for everybody
+    End(act::Plain),
+    /// Destroy a room
+    Destroy(act::Plain),
+    /// Retract somebody's message, where the room offers that
+    Retract(act::Retract),
+    /// Moderate who may unmute themselves
+    Avmod(act::Avmod),
+    /// Say whether newcomers begin muted
+    StartMuted(act::StartMuted),
+    /// Say who could put us out of a room, and through what
+    WhoCan(explain::OfRoom),
+    /// Take an action back, where that has a meaning
+    Undo(act::Undo),
+    /// Get a room back in hand: demote all but a list, password and lobby on, throw out by list
+    Recover(act::Recover),
     /// Look into recorded dialogues, a browser's or our own; works without a daemon
     #[command(subcommand)]
     Capture(capture::Capture),
@@ -100,6 +142,12 @@ enum Verb {
 enum Why {
     /// Why a room is in its state, and the last things that happened to it
     Room(rooms::WhyRoom),
+    /// Why newcomers of a room have to wait
+    Lobby(explain::OfRoom),
+    /// Why somebody is moderator, or is not
+    Moderator(explain::OfPerson),
+    /// Why somebody is no longer inside
+    Removed(explain::OfPerson),
 }
 
 /// How the daemon is asked.
@@ -145,8 +193,31 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Suspend(verb) => verb.go(),
         Verb::Reload(verb) => verb.go(),
         Verb::Why(Why::Room(verb)) => verb.go(),
+        Verb::Why(Why::Lobby(verb)) => verb.lobby(),
+        Verb::Why(Why::Moderator(verb)) => verb.moderator(),
+        Verb::Why(Why::Removed(verb)) => verb.removed(),
         Verb::Occupants(verb) => verb.go(),
         Verb::Events(verb) => verb.go(),
+        Verb::Kick(verb) => verb.kick(),
+        Verb::Mute(verb) => verb.go(),
+        Verb::Say(verb) => verb.go(),
+        Verb::Lock(verb) => verb.go(),
+        Verb::Unlock(verb) => verb.unlock(),
+        Verb::Subject(verb) => verb.go(),
+        Verb::Grant(verb) => verb.grant(),
+        Verb::Revoke(verb) => verb.revoke(),
+        Verb::Voice(verb) => verb.go(),
+        Verb::Lobby(verb) => verb.go(),
+        Verb::Admit(verb) => verb.admit(),
+        Verb::Deny(verb) => verb.deny(),
+        Verb::End(verb) => verb.end(),
+        Verb::Destroy(verb) => verb.destroy(),
+        Verb::Retract(verb) => verb.go(),
+        Verb::Avmod(verb) => verb.go(),
+        Verb::StartMuted(verb) => verb.go(),
+        Verb::WhoCan(verb) => verb.who_can(),
+        Verb::Undo(verb) => verb.go(),
+        Verb::Recover(verb) => verb.go(),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -13,6 +13,11 @@ pub(super) fn out(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// Says on standard error what is wrong.
+pub(super) fn err(text: &str) {
+    eprintln!("{text}");
+}
+
 /// Paints for standard output, or does not.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Paint(bool);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::ask::json;
 use super::print::{self, Paint, facts, next, state_since, table, when};
 use super::{Ask, Outcome};
-use crate::command::{Command, HistoryRow, OccupantRow, Reply, RoomReply, RoomRow, SourceRow, WhyReply};
+use crate::command::{AbilityRow, Command, HistoryRow, OccupantRow, Reply, RoomReply, RoomRow, SourceRow, WhyReply};
 
 #[derive(Debug, Args)]
 pub(super) struct Rooms {
@@ -64,9 +64,11 @@ impl Room {
 impl Occupants {
     pub(super) fn go(self) -> Outcome {
         self.ask.show(&Command::Room { room: self.room }, |reply, as_json| match reply {
-            Reply::Room(room) if as_json => Some(json(&serde_json::json!({ "occupants": room.occupants }))),
+            Reply::Room(room) if as_json => {
+                Some(json(&serde_json::json!({ "occupants": room.occupants, "waiting": room.waiting })))
+            }
             Reply::Room(room) if room.occupants.is_empty() => Some("nobody is known to be inside\n".to_owned()),
-            Reply::Room(room) => Some(occupants(&room.occupants, Timestamp::now(), Paint::of_stdout())),
+            Reply::Room(room) => Some(everybody(room, Timestamp::now(), Paint::of_stdout())),
             _ => None,
         })
     }
@@ -139,10 +141,37 @@ fn one(room: &RoomReply, now: Timestamp, paint: Paint) -> String {
     let mut text = heading(&room.row, &inside, now);
     if !room.occupants.is_empty() {
         text.push('\n');
-        text.push_str(&occupants(&room.occupants, now, paint));
+        text.push_str(&everybody(room, now, paint));
     }
     text.push('\n');
+    text.push_str(&abilities(&room.abilities, paint));
     text.push_str(&sources(&room.sources, now, paint));
+    text
+}
+
+/// Who is inside, and who waits in the lobby.
+fn everybody(room: &RoomReply, now: Timestamp, paint: Paint) -> String {
+    let waits = |one: &OccupantRow| OccupantRow { kind: Some("waits in the lobby".to_owned()), ..one.clone() };
+    let all: Vec<_> = room.occupants.iter().cloned().chain(room.waiting.iter().map(waits)).collect();
+    occupants(&all, now, paint)
+}
+
+/// What can be done there in one line, and what not with the reason.
+fn abilities(abilities: &[AbilityRow], paint: Paint) -> String {
+    if abilities.is_empty() {
+        return String::new();
+    }
+    let names: Vec<_> = abilities.iter().filter(|one| one.possible).map(|one| one.verb.as_str()).collect();
+    let mut text = facts(&[("can", if names.is_empty() { "nothing".to_owned() } else { names.join(", ") })]);
+    let rows: Vec<_> = abilities
+        .iter()
+        .filter(|one| !one.possible)
+        .map(|one| vec![one.verb.to_string(), format!("{}: {}", one.cause, one.text)])
+        .collect();
+    if !rows.is_empty() {
+        text.push_str(&table(&["CANNOT", "BECAUSE"], &rows, paint));
+    }
+    text.push('\n');
     text
 }
 

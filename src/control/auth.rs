@@ -21,8 +21,12 @@ pub fn scope(command: &Command) -> Option<Scope> {
         | Command::Rooms
         | Command::Room { .. }
         | Command::WhyRoom { .. }
-        | Command::Abilities { .. } => Some(Scope::Read),
-        Command::Act { .. } => Some(Scope::Moderate),
+        | Command::Abilities { .. }
+        | Command::WhoCan { .. }
+        | Command::WhyLobby { .. }
+        | Command::WhyModerator { .. }
+        | Command::WhyRemoved { .. } => Some(Scope::Read),
+        Command::Act { .. } | Command::Undo { .. } | Command::Recover { .. } => Some(Scope::Moderate),
         Command::Follow | Command::Events(_) | Command::Reload { plan: true } => Some(Scope::Read),
         Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } => Some(Scope::Rooms),
         Command::Reload { plan: false } => Some(Scope::Admin),

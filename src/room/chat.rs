@@ -193,20 +193,9 @@ fn with_target(
     Ok(Outcome::Do { action: action(nick), real_jid, reason: clip(reason).into() })
 }
 
-/// Who is meant: the exact nick, else the only one with that display name.
 fn target(name: &str, here: &Occupants) -> Result<(Box<str>, Option<Box<str>>), String> {
-    if let Some(occupant) = here.by_nick(name) {
-        return Ok((name.into(), occupant.real_jid.clone()));
-    }
-    let named: Vec<_> = here.iter().filter(|(_, occupant)| occupant.display_name.as_deref() == Some(name)).collect();
-    match named.as_slice() {
-        [] => Err(format!("not done: nobody here is called {}", clip(name))),
-        [(nick, occupant)] => Ok(((*nick).into(), occupant.real_jid.clone())),
-        several => {
-            let nicks: Vec<&str> = several.iter().map(|(nick, _)| clip(nick)).take(8).collect();
-            Err(format!("not done: {} are called {}: say one of {}", several.len(), clip(name), nicks.join(", ")))
-        }
-    }
+    let (nick, occupant) = super::target::target(name, here, "here").map_err(|text| format!("not done: {text}"))?;
+    Ok((nick.into(), occupant.real_jid.clone()))
 }
 
 /// The first word, or what stands between quotes, and the rest.

@@ -33,12 +33,7 @@ impl Knocking {
 /// The lobby that a refusal names, where it can be this room's: the same local part on another domain. Whoever may
 /// write the refusal does not send us anywhere else.
 fn lobby_of<'e>(error: &'e StanzaError, room: &str) -> Option<&'e str> {
-    use crate::xmpp::jid::{bare, domain, local};
-    let lobby = error.lobby.as_deref()?.trim();
-    let same = lobby == bare(lobby)
-        && local(lobby).zip(local(room)).is_some_and(|(lobby, room)| lobby.to_lowercase() == room.to_lowercase())
-        && domain(lobby) != domain(room);
-    same.then_some(lobby)
+    super::lobby::of_room(error.lobby.as_deref()?, room)
 }
 
 impl Room {

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::action::{Actor, Progress, Request};
+use crate::action::{Action, Actor, Progress, Request};
 use crate::backoff::{Ladder, jitter};
 use crate::cause::{Cause, Word};
 use crate::command::RoomState;
@@ -26,17 +26,20 @@ use crate::xmpp::room_form::RoomForm;
 use crate::xmpp::room_info::RoomInfo;
 use crate::xmpp::stanza::StanzaError;
 
-pub use moderation::{Moderated, Surroundings};
+pub use moderation::{LobbyOrigin, Moderated, Surroundings};
 pub use occupant::{Occupant, Occupants};
 
 pub mod chat;
 mod inside;
 pub mod join;
 mod knock;
+mod lobby;
 mod moderation;
 mod occupant;
 pub mod pending;
+pub mod recent;
 pub mod settings;
+pub mod target;
 
 use inside::{focus_cause, focus_in};
 use join::{FIRST, Retry, SLOW};
@@ -143,7 +146,7 @@ pub enum Effect {
         /// The nick we have.
         nick: Box<str>,
     },
-    /// Knock at this lobby; what it says comes as [`Input::Lobby`] and [`Input::LobbyRefused`].
+    /// Knock at this lobby, or enter it as moderator; what it says comes as [`Input::Lobby`] and [`Input::LobbyRefused`].
     Knock {
         /// The lobby's room JID.
         lobby: Box<str>,
@@ -177,6 +180,13 @@ pub enum Effect {
     LockForm,
     /// Ask the room what it is; [`Input::Info`] is the answer.
     AskInfo,
+    /// An action that was done is taken back by another one.
+    Undo {
+        /// The key of the one.
+        key: Box<str>,
+        /// The other.
+        action: Box<Action>,
+    },
     /// An action came this far.
     Progress {
         /// Which.
@@ -213,7 +223,7 @@ pub enum Input<'a> {
         /// The presence, as far as it could be read.
         read: &'a RoomPresence,
     },
-    /// The same from the lobby that we knocked at.
+    /// The same from the lobby that we knocked at, or are in as moderator.
     Lobby {
         /// The occupant's nick there.
         nick: &'a str,
@@ -326,6 +336,8 @@ pub struct Room {
     nick_try: u8,
     /// What is done beyond holding it; nothing in most rooms.
     moderation: Option<Box<Moderation>>,
+    /// What lately befell the people inside; nothing in a room where nothing did.
+    memory: Option<Box<recent::Memory>>,
     /// The nick of a join whose answer is not known, so that the room may have us inside although we think outside.
     maybe_as: Option<Box<str>>,
 }
@@ -415,6 +427,7 @@ impl Room {
             nick_try: 0,
             maybe_as: None,
             moderation: None,
+            memory: None,
         }
     }
 
@@ -441,6 +454,11 @@ impl Room {
             State::Inside(inside) => Some((&inside.nick, &inside.occupants)),
             _ => None,
         }
+    }
+
+    /// What lately befell the people inside, oldest first.
+    pub fn recent(&self) -> impl Iterator<Item = &recent::Recent> {
+        self.memory.iter().flat_map(|memory| memory.iter())
     }
 
     /// Whether a place of the paced queue is in use.
@@ -587,7 +605,13 @@ impl Room {
         match input {
             Input::Go => self.go(cx),
             Input::Presence { nick, read } => self.presence(nick, read, cx),
+            Input::Lobby { nick, read } if matches!(self.state, State::Inside(_)) => {
+                self.moderate(Happening::Lobby { nick, read }, cx);
+            }
             Input::Lobby { nick, read } => self.lobby_presence(nick, read, cx),
+            Input::LobbyRefused(error) if matches!(self.state, State::Inside(_)) => {
+                self.moderate(Happening::LobbyRefused(error), cx);
+            }
             Input::LobbyRefused(error) => self.lobby_refused(error, cx),
             Input::Invited => self.invited(cx),
             Input::Act(request) => self.moderate(Happening::Act(request), cx),
@@ -705,6 +729,11 @@ impl Room {
             }
             State::Inside(inside) => {
                 let own = read.has(Status::SELF) || nick == &*inside.nick;
+                // Every room makes us moderator once, and the focus, and nobody asks why.
+                if !own && nick != "focus" && inside.occupants.by_nick(nick).is_some() {
+                    let memory = self.memory.get_or_insert_default();
+                    memory.presence(cx.now, nick, read, available, &inside.occupants);
+                }
                 if available {
                     inside.occupants.enter(cx.now, nick, read);
                     if own {
@@ -785,6 +814,13 @@ impl Room {
         let State::Joining(joining) = &self.state else { return };
         self.maybe_as = None;
         let (cause, retry) = join::refused(error, &self.settings.jid, &joining.nick);
+        let seen = self.password() != self.settings.password.as_ref();
+        if cause.word == Word::WrongPassword && seen {
+            // The written one may be right again.
+            self.forget_password();
+            return self.outside(cause, Retry::Soon, cx);
+        }
+        let State::Joining(joining) = &self.state else { return };
         if joining.said == self.settings {
             if !self.knock(error, &cause, cx) {
                 self.outside(cause, retry, cx);

@@ -5,16 +5,19 @@
 use std::sync::Arc;
 
 use super::chat::{self, Chat, Line, Outcome};
+use super::lobby::{self, Attendance, Move};
 use super::pending::{self, Answer, Components, Facts, Pending, Step};
 use super::settings::{self, Keeper, Locked, OnDrift, Setting};
-use super::{Context, Effect, Inside, Room, State};
-use crate::action::{Action, Actor, Progress, Request, Verb};
+use super::target::target;
+use super::{Context, Effect, Inside, Occupant, Occupants, Room, State};
+use crate::action::{Action, Actor, Progress, Request, Standing, Verb};
 use crate::cause::{Cause, Word};
-use crate::config::Media;
+use crate::config::{Media, Secret};
+use crate::xmpp::jid;
 use crate::xmpp::jitsi::json_message::Push;
 use crate::xmpp::message::Said;
-use crate::xmpp::muc::RoomPresence;
-use crate::xmpp::room_form::RoomForm;
+use crate::xmpp::muc::{Affiliation, Role, RoomPresence, clip};
+use crate::xmpp::room_form::{self, RoomForm};
 use crate::xmpp::room_info::RoomInfo;
 use crate::xmpp::stanza::StanzaError;
 
@@ -57,8 +60,26 @@ pub(super) struct Moderation {
     life: Option<Box<str>>,
     /// Actions of the locked settings, by key.
     ours: Vec<(Box<str>, Setting)>,
-    next_key: u64,
     moderator: bool,
+    lobby: Attendance,
+    origin: Option<LobbyOrigin>,
+    /// Who was last said to have switched the lobby on, before the room showed it.
+    switched_by: Option<Box<str>>,
+    /// What takes back each action that was asked for and is not over.
+    undo: Vec<(Box<str>, Action)>,
+    /// The room's password as its form last showed it to us.
+    password: Option<Secret>,
+}
+
+/// Where a room's lobby comes from, as far as we have seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LobbyOrigin {
+    /// It was on when we came in.
+    Before,
+    /// It came on while we were inside, by the word of the occupant with this nick.
+    By(Box<str>),
+    /// It came on while we were inside, and nobody said who did it.
+    Unsaid,
 }
 
 /// What happened, as far as moderation is concerned.
@@ -78,6 +99,10 @@ pub(super) enum Happening<'a> {
     Stepped { number: u32, answer: Answer<'a> },
     /// The form that the locked settings wanted came, or not.
     Form(Result<&'a RoomForm, &'a StanzaError>),
+    /// A presence came from the room's lobby.
+    Lobby { nick: &'a str, read: &'a RoomPresence },
+    /// The room's lobby did not let us in.
+    LobbyRefused(&'a StanzaError),
     /// The room said what it is.
     Info(&'a RoomInfo),
     /// A component said something about the room.
@@ -96,7 +121,7 @@ pub(super) enum Happening<'a> {
 
 impl Moderation {
     pub(super) fn deadline(&self) -> Option<std::time::Instant> {
-        self.pending.deadline().into_iter().chain(self.keeper.deadline()).min()
+        self.pending.deadline().into_iter().chain(self.keeper.deadline()).chain(self.lobby.deadline()).min()
     }
 }
 
@@ -108,8 +133,46 @@ impl Room {
             return Verb::ALL.into_iter().map(|verb| (verb, Err(cause.clone()))).collect();
         };
         let info = self.moderation.as_ref().and_then(|moderation| moderation.info.as_ref());
-        let facts = facts(&self.settings.jid, self.settings.focus, inside, info, cx);
+        let waiting = self.moderation.as_ref().and_then(|moderation| moderation.lobby.occupants());
+        let facts = facts(&self.settings.jid, self.settings.focus, inside, info, waiting, cx);
         Verb::ALL.into_iter().map(|verb| (verb, pending::possible(verb, &facts))).collect()
+    }
+
+    /// The lobby that we are in as a moderator of the room, or on the way into.
+    #[must_use]
+    pub fn lobby(&self) -> Option<&str> {
+        self.moderation.as_ref().and_then(|moderation| moderation.lobby.address())
+    }
+
+    /// Who waits in the room's lobby, as far as we see it.
+    pub fn waiting(&self) -> impl Iterator<Item = (&str, &Occupant)> {
+        self.moderation.iter().flat_map(|moderation| moderation.lobby.waiting())
+    }
+
+    /// What the room last said of itself, where it was asked.
+    #[must_use]
+    pub fn info(&self) -> Option<&RoomInfo> {
+        self.moderation.as_ref().and_then(|moderation| moderation.info.as_ref())
+    }
+
+    /// Where the room's lobby comes from, while it has one.
+    #[must_use]
+    pub fn lobby_origin(&self) -> Option<&LobbyOrigin> {
+        self.moderation.as_ref().and_then(|moderation| moderation.origin.as_ref())
+    }
+
+    /// The password to come in with: the last that we saw the room have, else the one that is written down.
+    #[must_use]
+    pub fn password(&self) -> Option<&Secret> {
+        let seen = self.moderation.as_ref().and_then(|moderation| moderation.password.as_ref());
+        seen.or(self.settings.password.as_ref())
+    }
+
+    /// The password that we last saw is wrong by now.
+    pub(super) fn forget_password(&mut self) {
+        if let Some(moderation) = &mut self.moderation {
+            moderation.password = None;
+        }
     }
 
     fn not_inside(&self) -> Cause {
@@ -120,12 +183,14 @@ impl Room {
     /// Tells moderation what happened, and carries out what comes of it.
     pub(super) fn moderate(&mut self, happening: Happening<'_>, cx: &mut Context<'_>) {
         if self.moderation.is_none() {
-            let wanted = self.settings.moderated.is_some() || matches!(happening, Happening::Act(_));
+            // A room whose configuration changes may have a lobby from now on.
+            let changed = matches!(&happening, Happening::Message { nick: None, said } if said.statuses.contains(&CONFIGURATION_CHANGED));
+            let wanted = changed || self.settings.moderated.is_some() || matches!(happening, Happening::Act(_));
             if !wanted {
                 return;
             }
             self.moderation = Some(Box::default());
-            if matches!(self.state, State::Inside(_)) {
+            if matches!(self.state, State::Inside(_)) && !changed && !matches!(happening, Happening::Entered) {
                 cx.effects.push(Effect::AskInfo);
             }
         }
@@ -152,7 +217,11 @@ impl Moderation {
                 self.moderator = false;
                 self.pending.outside(destroyed, cause, &mut out);
                 self.ours.clear();
-                self.info = None;
+                self.undo.clear();
+                (self.info, self.origin, self.switched_by) = (None, None, None);
+                let mut moves = Vec::new();
+                self.lobby.leave(&mut moves);
+                carry_out(moves, cx);
                 let mut said = Vec::new();
                 self.keeper.handle(cx.now, settings::Input::Outside, &moderated.locked, &mut said);
             }
@@ -180,13 +249,28 @@ struct Desk<'d, 'c> {
     cx: &'d mut Context<'c>,
 }
 
-fn facts<'a>(room: &'a str, focus: bool, inside: &'a Inside, info: Option<&RoomInfo>, cx: &Context<'_>) -> Facts<'a> {
+fn carry_out(moves: Vec<Move>, cx: &mut Context<'_>) {
+    cx.effects.extend(moves.into_iter().map(|one| match one {
+        Move::Enter { lobby, nick } => Effect::Knock { lobby, nick },
+        Move::Leave { lobby, nick } => Effect::LeaveLobby { lobby, nick },
+        Move::Left { lobby } => Effect::LobbyLeft { lobby },
+    }));
+}
+
+fn facts<'a>(
+    room: &'a str,
+    focus: bool,
+    inside: &'a Inside,
+    info: Option<&RoomInfo>,
+    lobby: Option<&'a Occupants>,
+    cx: &Context<'_>,
+) -> Facts<'a> {
     let around = cx.around;
     Facts {
         room,
         occupants: &inside.occupants,
         own: &inside.nick,
-        lobby: None,
+        lobby,
         focus: focus && super::inside::focus_in(&inside.occupants, cx.focus),
         media_refused: around.media == Media::Refuse,
         components: around.components,
@@ -205,24 +289,36 @@ impl Desk<'_, '_> {
             Happening::Presence { nick, read, left } => {
                 self.pending(|pending, _, out| pending.presence(nick, read, left, out));
                 self.judged();
+                self.attend();
             }
             Happening::Outside { .. } => {}
             Happening::Act(request) => self.act(request),
             Happening::Message { nick, said } => self.message(nick, said),
             Happening::Stepped { number, answer } => {
                 if let Answer::Form(form) = answer {
+                    self.remember(number, form);
                     self.keep(settings::Input::Form(form));
                 }
                 self.pending(|pending, facts, out| pending.answered(now, number, answer, facts, out));
             }
             Happening::Form(Ok(form)) => {
+                self.moderation.password = secret(form);
                 self.pending(|pending, _, out| pending.form(form, out));
                 self.keep(settings::Input::Form(form));
             }
             Happening::Form(Err(_)) => self.keep(settings::Input::NoForm),
+            Happening::Lobby { nick, read } => self.lobby(nick, read),
+            Happening::LobbyRefused(error) => {
+                let mut moves = Vec::new();
+                self.moderation.lobby.refused(now, error.condition == "conflict", &mut moves);
+                carry_out(moves, self.cx);
+                self.attend();
+            }
             Happening::Info(info) => {
+                self.story(info);
                 self.moderation.info = Some(info.clone());
                 self.judged();
+                self.attend();
             }
             Happening::Push(Push::AvModeration { medium, on, .. }) => {
                 self.pending(|pending, _, out| pending.av_moderation(*medium, *on, out));
@@ -247,6 +343,7 @@ impl Desk<'_, '_> {
                 let room = self.room;
                 self.pending(|pending, _, out| pending.timeout(now, room, out));
                 self.keep(settings::Input::Timeout);
+                self.attend();
             }
         }
     }
@@ -270,7 +367,155 @@ impl Desk<'_, '_> {
         self.keep(settings::Input::Moderator { new });
     }
 
+    /// Is in the lobby exactly while the room has one and we moderate it.
+    fn attend(&mut self) {
+        let mut moves = Vec::new();
+        let Moderation { info, lobby, .. } = &mut *self.moderation;
+        let named = info.as_ref().and_then(|info| info.lobby.as_deref()).filter(|_| self.inside.moderator);
+        let named = named.and_then(|named| lobby::of_room(named, self.room));
+        lobby.follow(self.cx.now, named, &self.inside.nick, &mut moves);
+        carry_out(moves, self.cx);
+    }
+
+    fn lobby(&mut self, nick: &str, read: &RoomPresence) {
+        let mut moves = Vec::new();
+        let left = self.moderation.lobby.presence(self.cx.now, nick, read, &mut moves);
+        if !moves.is_empty() {
+            // Whether there is a lobby now only the room knows.
+            if let (true, Some(info)) = (read.destroyed.is_some(), &mut self.moderation.info) {
+                info.lobby = None;
+            }
+            self.cx.effects.push(Effect::AskInfo);
+        }
+        carry_out(moves, self.cx);
+        if let Some(nick) = left {
+            self.pending(|pending, _, out| pending.left_lobby(&nick, out));
+        }
+    }
+
+    /// Keeps where the lobby comes from.
+    fn story(&mut self, info: &RoomInfo) {
+        let on = |info: &RoomInfo| info.lobby.is_some() || info.members_only;
+        let moderation = &mut *self.moderation;
+        match (moderation.info.as_ref().map(on), on(info)) {
+            (_, false) => moderation.origin = None,
+            (None, true) => {
+                moderation.origin = Some(moderation.switched_by.take().map_or(LobbyOrigin::Before, LobbyOrigin::By))
+            }
+            (Some(false), true) => {
+                moderation.origin = Some(moderation.switched_by.take().map_or(LobbyOrigin::Unsaid, LobbyOrigin::By));
+            }
+            (Some(true), true) => {}
+        }
+    }
+
+    /// What the form shows before an action changes it, so that the action can be taken back.
+    fn remember(&mut self, number: u32, form: &RoomForm) {
+        self.moderation.password = secret(form);
+        let Some(request) = self.moderation.pending.preparing(number) else { return };
+        let undo = match &request.action {
+            Action::Lock { .. } => Some(Action::Lock { password: secret(form) }),
+            Action::Lobby { .. } => form.members_only().map(|on| Action::Lobby { on }),
+            Action::Configure { fields } => {
+                let was = |var: &str| {
+                    form.field(var).map(|field| field.values.iter().map(|value| value.as_str().into()).collect())
+                };
+                fields
+                    .iter()
+                    .map(|(var, _)| Some((var.clone(), was(var)?)))
+                    .collect::<Option<_>>()
+                    .map(|fields| Action::Configure { fields })
+            }
+            _ => None,
+        };
+        let key = request.key.clone();
+        self.moderation.undo.extend(undo.map(|undo| (key, undo)));
+    }
+
+    /// What takes an action back, as far as that is known before it is sent.
+    fn reverse(&self, action: &Action) -> Option<Action> {
+        let keeper = &self.moderation.keeper;
+        Some(match action {
+            Action::Subject { .. } => Action::Subject { text: keeper.subject()?.into() },
+            Action::Voice { nick, .. } => {
+                let role = self.inside.occupants.by_nick(nick)?.role.as_ref()?;
+                Action::Voice { nick: nick.clone(), on: *role != Role::Visitor }
+            }
+            Action::Affiliate { jid, .. } => {
+                let has = |one: &Occupant| one.real_jid.as_deref().map(jid::bare) == Some(jid);
+                let known = self
+                    .inside
+                    .occupants
+                    .iter()
+                    .find(|(_, one)| has(one))
+                    .and_then(|(_, one)| one.affiliation.as_ref());
+                let to = match known {
+                    Some(Affiliation::Owner) => Standing::Owner,
+                    Some(Affiliation::Admin) => Standing::Admin,
+                    Some(Affiliation::Member) => Standing::Member,
+                    _ => Standing::None,
+                };
+                Action::Affiliate { jid: jid.clone(), to }
+            }
+            Action::AvModeration { medium, .. } => {
+                Action::AvModeration { medium: *medium, on: keeper.av_moderation(*medium) }
+            }
+            Action::Approve { nick, medium, on } => Action::Approve { nick: nick.clone(), medium: *medium, on: !on },
+            Action::StartMuted { .. } => {
+                let (audio, video) = keeper.start_muted();
+                Action::StartMuted { audio, video }
+            }
+            _ => return None,
+        })
+    }
+
+    /// Finds whom a person means who may have written a display name.
+    fn aim(&self, request: &mut Request) -> Result<(), Cause> {
+        let cause = |text: String| Cause::new(Word::OccupantGone, format!("{}: {text}", self.room));
+        if let Action::Affiliate { jid, to } = &mut request.action {
+            // What is written like an address is one, whatever somebody inside calls themselves.
+            if jid.contains('@') {
+                return Ok(());
+            }
+            match target(jid, &self.inside.occupants, "inside") {
+                Ok((_, one)) => {
+                    let real = one.real_jid.as_deref().map(jid::bare);
+                    *jid = real
+                        .ok_or_else(|| cause(format!("the room does not show the account of {}", clip(jid))))?
+                        .into();
+                    return Ok(());
+                }
+                // A domain stands for all its accounts.
+                Err(_) if *to == Standing::Outcast && jid.contains('.') => return Ok(()),
+                Err(text) => return Err(cause(text)),
+            }
+        }
+        let waits = matches!(request.action, Action::Admit { .. } | Action::Deny { .. });
+        let (here, place) = match (waits, self.moderation.lobby.occupants()) {
+            // That there is no lobby is said with what would have to change.
+            (true, None) => return Ok(()),
+            (true, Some(lobby)) => (lobby, "waiting"),
+            (false, _) => (&self.inside.occupants, "inside"),
+        };
+        let Some(name) = request.action.nick_mut() else { return Ok(()) };
+        let (nick, one) = target(name, here, place).map_err(cause)?;
+        *name = nick.into();
+        if request.real_jid.is_none() {
+            request.real_jid.clone_from(&one.real_jid);
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, request: Request, cause: Cause) {
+        self.progress(Box::new(request), Progress::Refused(cause), true);
+    }
+
     fn act(&mut self, mut request: Request) {
+        if let Actor::CommandLine { .. } | Actor::Token { .. } | Actor::Chat { .. } = request.actor
+            && let Err(cause) = self.aim(&mut request)
+        {
+            return self.refuse(request, cause);
+        }
         if let Action::Lock { .. } | Action::Lobby { .. } | Action::Configure { .. } | Action::Subject { .. } =
             request.action
             && request.actor != Actor::Settings
@@ -280,14 +525,16 @@ impl Desk<'_, '_> {
                 "{setting} of {} is locked by the configuration and would be restored at once: change it there",
                 self.room
             );
-            let progress = Progress::Refused(Cause::new(Word::ActionRefused, text));
-            self.cx.effects.push(Effect::Progress { request: Box::new(request), progress, over: true });
-            return;
+            return self.refuse(request, Cause::new(Word::ActionRefused, text));
         }
         if request.key.is_empty() {
-            request.key = self.moderation.key().into();
+            request.key = self.key();
+        }
+        if let Some(undo) = self.reverse(&request.action) {
+            self.moderation.undo.push((request.key.clone(), undo));
         }
         let now = self.cx.now;
+        self.moderation.pending.direct = self.cx.around.url_room;
         self.pending(|pending, facts, out| pending.request(now, request, facts, out));
     }
 
@@ -304,6 +551,15 @@ impl Desk<'_, '_> {
             self.pending(|pending, _, out| pending.subject(text, out));
             self.keep(settings::Input::Subject { text, by });
         }
+        if let (Some(nick), Some(true)) = (nick, said.lobby) {
+            let moderator = |one: &Occupant| one.role == Some(Role::Moderator);
+            if self.inside.occupants.by_nick(nick).is_some_and(moderator) {
+                match &mut self.moderation.origin {
+                    Some(origin @ LobbyOrigin::Unsaid) => *origin = LobbyOrigin::By(nick.into()),
+                    _ => self.moderation.switched_by = Some(nick.into()),
+                }
+            }
+        }
         let (Some(nick), Some(body), false) = (nick, &said.body, said.delayed || said.error) else { return };
         if *nick == *self.inside.nick {
             self.pending(|pending, _, out| pending.said(body, out));
@@ -319,7 +575,7 @@ impl Desk<'_, '_> {
         };
         match outcome {
             Outcome::Do { action, real_jid, reason } => {
-                let key = self.moderation.key().into();
+                let key = self.key();
                 self.act(Request { key, actor, action, real_jid, reason });
             }
             Outcome::Ban { nick, period, reason } => {
@@ -327,6 +583,11 @@ impl Desk<'_, '_> {
             }
             Outcome::Answer(text) => self.whisper(nick, text),
         }
+    }
+
+    /// A key for a request of our own, which people may name to take it back.
+    fn key(&mut self) -> Box<str> {
+        format!("own-{:012x}", self.cx.rng.u64(..1 << 48)).into()
     }
 
     fn whisper(&mut self, nick: &str, text: Box<str>) {
@@ -337,8 +598,10 @@ impl Desk<'_, '_> {
     fn pending(&mut self, act: impl FnOnce(&mut Pending, &Facts<'_>, &mut Vec<pending::Output>)) {
         let mut out = Vec::new();
         let info = self.moderation.info.clone();
-        let facts = facts(self.room, self.focus, self.inside, info.as_ref(), self.cx);
-        act(&mut self.moderation.pending, &facts, &mut out);
+        let Moderation { pending, lobby, .. } = &mut *self.moderation;
+        let facts = facts(self.room, self.focus, self.inside, info.as_ref(), lobby.occupants(), self.cx);
+        act(pending, &facts, &mut out);
+        pending.advance(self.cx.now, &facts, &mut out);
         for one in out {
             match one {
                 pending::Output::Send { number, step, reason } => {
@@ -356,6 +619,12 @@ impl Desk<'_, '_> {
         let ours = self.moderation.ours.iter().position(|(key, _)| over && *key == request.key);
         let unsupported =
             progress.cause().filter(|cause| cause.word == Word::Unsupported).map(|cause| cause.text.clone());
+        if let Some(at) = self.moderation.undo.iter().position(|(key, _)| over && *key == request.key) {
+            let (key, undo) = self.moderation.undo.remove(at);
+            if progress.cause().is_none() && undo != request.action {
+                self.cx.effects.push(Effect::Undo { key, action: Box::new(undo) });
+            }
+        }
         self.cx.effects.push(Effect::Progress { request, progress, over });
         if let Some(at) = ours {
             let (_, setting) = self.moderation.ours.remove(at);
@@ -370,7 +639,7 @@ impl Desk<'_, '_> {
             match one {
                 settings::Output::AskForm => self.cx.effects.push(Effect::LockForm),
                 settings::Output::Do(setting, action) => {
-                    let key: Box<str> = self.moderation.key().into();
+                    let key = self.key();
                     self.moderation.ours.push((key.clone(), setting));
                     self.act(Request { key, actor: Actor::Settings, action, real_jid: None, reason: "".into() });
                 }
@@ -380,12 +649,10 @@ impl Desk<'_, '_> {
     }
 }
 
-impl Moderation {
-    /// A key for a request of our own.
-    fn key(&mut self) -> String {
-        self.next_key += 1;
-        format!("own-{}", self.next_key)
-    }
+/// The password that a form shows.
+fn secret(form: &RoomForm) -> Option<Secret> {
+    let field = form.field(room_form::ROOM_SECRET)?;
+    (!field.value().is_empty()).then(|| Secret::new(field.value()))
 }
 
 /// The locked setting that an action would change, where it would change one.
@@ -401,7 +668,7 @@ fn locks(locked: &Locked, action: &Action) -> Option<Setting> {
         Action::Lobby { on } => locked.lobby.filter(|locked| locked != on).map(|_| Setting::Lobby),
         Action::Lock { password } => {
             let other = locked.password.is_some() && locked.password != *password;
-            other.then(|| field(crate::xmpp::room_form::ROOM_SECRET))
+            other.then(|| field(room_form::ROOM_SECRET))
         }
         Action::Configure { fields } => {
             let locked_field = |var: &str| locked.fields.contains_key(var);

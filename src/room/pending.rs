@@ -4,7 +4,8 @@
 //!  requested ──► (preparing: form asked, people made members) ──► sent ──► answered ──► seen
 //!      └──────────────────────┴──────────────────────────────────┴────────────┴─► refused, timed out
 //! ```
-//! Several steps of one action go one after the other: a Jitsi room throws out everybody who is no member when its lobby
+//! Two forms on their way at once would each carry the `membersonly` of before the other, so the second waits for the
+//! first. Several steps of one action go one after the other: a Jitsi room throws out everybody who is no member when its lobby
 //! is switched on, and a form that does not repeat `membersonly` destroys the lobby, so both are looked at first.
 //! Source: XEP-0045 §8-10; jitsi-meet's `mod_muc_lobby_rooms`, Jicofo's `MuteIqHandler`.
 
@@ -191,6 +192,8 @@ pub enum Output {
 #[derive(Debug, Default)]
 pub struct Pending {
     next: u32,
+    /// Components are spoken to by this connection, which hears nothing of what they do; an errand reports back.
+    pub direct: bool,
     items: Vec<Item>,
     settled: VecDeque<(Box<str>, Progress)>,
 }
@@ -209,6 +212,8 @@ struct Item {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    /// It waits until another action is done with the form.
+    Queued,
     /// A step before the deciding one is on its way.
     Preparing,
     /// The deciding step is on its way.
@@ -295,7 +300,7 @@ impl Pending {
         }
         if let Some(known) = self.items.iter().find(|item| item.request.key == request.key) {
             let progress = match known.stage {
-                Stage::Preparing => Progress::Requested,
+                Stage::Queued | Stage::Preparing => Progress::Requested,
                 Stage::Sent => Progress::Sent,
                 Stage::Answered => Progress::Answered,
             };
@@ -319,25 +324,64 @@ impl Pending {
             let text = format!("{MOST} actions are already on their way in {}", facts.room);
             return Err(Cause::new(Word::ActionRefused, text));
         }
-        if let Some(nick) = request.action.occupant() {
-            present(nick, request.real_jid.as_deref(), facts)?;
-        }
-        let mut left: VecDeque<Step> = steps(&request.action, facts)?.into();
-        let Some(first) = left.pop_front() else { return Err(Cause::new(Word::OccupantGone, "nobody is there")) };
+        let queued = by_form(&request.action) && self.form_busy();
+        let left = if queued { VecDeque::new() } else { plan(request, facts)? };
         let number = self.next;
         self.next = self.next.wrapping_add(1);
         out.push(on_the_way(request, Progress::Requested));
         self.items.push(Item {
             number,
             request: Box::new(request.clone()),
-            stage: Stage::Preparing,
+            stage: Stage::Queued,
             left,
             unanswered: 0,
             give_up_at: None,
         });
-        let at = self.items.len() - 1;
-        self.send(now, at, first, out);
+        if !queued {
+            self.begin(now, self.items.len() - 1, out);
+        }
         Ok(())
+    }
+
+    /// Whether an action is between asking for the form and having its own accepted.
+    fn form_busy(&self) -> bool {
+        let busy = |item: &Item| {
+            by_form(&item.request.action) && matches!(item.stage, Stage::Queued | Stage::Preparing | Stage::Sent)
+        };
+        self.items.iter().any(busy)
+    }
+
+    /// Starts the action that has waited longest for the form, where the form is free.
+    pub fn advance(&mut self, now: Instant, facts: &Facts<'_>, out: &mut Vec<Output>) {
+        while let Some(at) = self.items.iter().position(|item| item.stage == Stage::Queued) {
+            let busy =
+                |item: &Item| by_form(&item.request.action) && matches!(item.stage, Stage::Preparing | Stage::Sent);
+            if self.items.iter().any(busy) {
+                return;
+            }
+            let ready = possible(self.items[at].request.action.verb(), facts);
+            match ready.and_then(|()| plan(&self.items[at].request, facts)) {
+                Ok(left) => {
+                    self.items[at].left = left;
+                    self.begin(now, at, out);
+                }
+                Err(cause) => self.finish(at, Progress::Refused(cause), out),
+            }
+        }
+    }
+
+    fn begin(&mut self, now: Instant, at: usize, out: &mut Vec<Output>) {
+        self.items[at].stage = Stage::Preparing;
+        if let Some(first) = self.items[at].left.pop_front() {
+            self.send(now, at, first, out);
+        }
+    }
+
+    /// The action whose form was asked for by that number and is not submitted yet.
+    #[must_use]
+    pub fn preparing(&self, number: u32) -> Option<&Request> {
+        let item = self.items.iter().find(|item| item.number == number)?;
+        (item.stage == Stage::Preparing).then_some(&*item.request)
     }
 
     /// Sends a step, and those of its kind with it: several mutes need not wait for each other.
@@ -349,7 +393,7 @@ impl Pending {
         }
         let deciding = item.left.is_empty();
         item.unanswered = burst.len();
-        let message = !answers(&burst[0]);
+        let message = !answers(&burst[0], self.direct);
         for step in burst {
             out.push(Output::Send { number: item.number, step, reason: item.request.reason.clone() });
         }
@@ -383,6 +427,23 @@ impl Pending {
     ) {
         let Some(at) = self.items.iter().position(|item| item.number == number) else { return };
         let item = &mut self.items[at];
+        if item.stage == Stage::Answered {
+            // Its form was accepted, and was looked at again.
+            if let Answer::Form(form) = answer {
+                let seen = in_form(&item.request.action, form);
+                let text = || {
+                    format!(
+                        "{} said yes to {} and its form shows something else",
+                        facts.room,
+                        item.request.action.verb()
+                    )
+                };
+                let progress =
+                    if seen { Progress::Seen } else { Progress::TimedOut(Cause::new(Word::ActionTimedOut, text())) };
+                self.finish(at, progress, out);
+            }
+            return;
+        }
         match answer {
             Answer::Refused(error) => {
                 let cause = refusal(&item.request.action, error, facts.room);
@@ -425,11 +486,23 @@ impl Pending {
         } else {
             item.give_up_at = Some(now + EFFECT);
             out.push(on_the_way(&item.request, Progress::Answered));
+            if by_form(&item.request.action) {
+                // A form that changes nothing is accepted without a word to the room.
+                out.push(Output::Send { number: item.number, step: Step::Form, reason: "".into() });
+            }
         }
     }
 
     /// A presence of an occupant came, and was taken into the list of occupants.
     pub fn presence(&mut self, nick: &str, read: &RoomPresence, left: bool, out: &mut Vec<Output>) {
+        let came = read.real_jid.as_deref().filter(|_| !left);
+        // Whoever was let in from the lobby comes under a nick of their own choice.
+        while let Some(at) = self.items.iter().position(|item| {
+            let admitted = matches!(item.request.action, Action::Admit { .. }) && item.stage != Stage::Preparing;
+            admitted && came.is_some() && item.request.real_jid.as_deref() == came
+        }) {
+            self.finish(at, Progress::Seen, out);
+        }
         self.seen(out, |action| match action {
             Action::Kick { nick: kicked } => left && **kicked == *nick && !read.has(Status::RENAMED),
             Action::Voice { nick: meant, on } => {
@@ -500,7 +573,7 @@ impl Pending {
 
     /// The stream is lost and may be resumed: answers to what is on its way will not be heard, effects may yet show.
     pub fn interrupted(&mut self, now: Instant, cause: &Cause, out: &mut Vec<Output>) {
-        while let Some(at) = self.items.iter().position(|item| item.stage == Stage::Preparing) {
+        while let Some(at) = self.items.iter().position(|item| matches!(item.stage, Stage::Queued | Stage::Preparing)) {
             self.finish(at, Progress::Refused(cause.clone()), out);
         }
         for item in &mut self.items {
@@ -522,8 +595,10 @@ impl Pending {
     }
 
     fn seen(&mut self, out: &mut Vec<Output>, happened: impl Fn(&Action) -> bool) {
-        while let Some(at) =
-            self.items.iter().position(|item| item.stage != Stage::Preparing && happened(&item.request.action))
+        while let Some(at) = self
+            .items
+            .iter()
+            .position(|item| matches!(item.stage, Stage::Sent | Stage::Answered) && happened(&item.request.action))
         {
             self.finish(at, Progress::Seen, out);
         }
@@ -560,6 +635,23 @@ fn present(nick: &str, real_jid: Option<&str>, facts: &Facts<'_>) -> Result<(), 
         }
         _ => Ok(()),
     }
+}
+
+/// What has to be said for a request whose room is as the facts say.
+fn plan(request: &Request, facts: &Facts<'_>) -> Result<VecDeque<Step>, Cause> {
+    if let Some(nick) = request.action.occupant() {
+        present(nick, request.real_jid.as_deref(), facts)?;
+    }
+    let steps = steps(&request.action, facts)?;
+    if steps.is_empty() {
+        return Err(Cause::new(Word::OccupantGone, format!("nobody else is in {}", facts.room)));
+    }
+    Ok(steps.into())
+}
+
+/// Whether an action is done by the configuration form.
+fn by_form(action: &Action) -> bool {
+    matches!(action, Action::Lock { .. } | Action::Lobby { .. } | Action::Configure { .. })
 }
 
 /// What has to be said for an action, in order.
@@ -682,17 +774,13 @@ fn prepare(
     Ok(members_only)
 }
 
-/// Whether anything answers a step; messages are not answered.
-fn answers(step: &Step) -> bool {
-    !matches!(
-        step,
-        Step::Subject(_)
-            | Step::Groupchat(_)
-            | Step::Private { .. }
-            | Step::Invite(_)
-            | Step::Metadata { .. }
-            | Step::Bound(_)
-    )
+/// Whether anything answers a step; messages are not answered, but an errand that says one comes back.
+fn answers(step: &Step, direct: bool) -> bool {
+    match step {
+        Step::Subject(_) | Step::Groupchat(_) | Step::Private { .. } | Step::Invite(_) => false,
+        Step::Metadata { .. } | Step::Bound(_) => !direct,
+        _ => true,
+    }
 }
 
 /// Whether the room shows an action's effect to us.

@@ -286,6 +286,24 @@ impl Keeper {
         waiting.chain(self.form_at).min()
     }
 
+    /// The subject, once the room has told it.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// Whether AV moderation is on; a room where nobody switched it on says nothing.
+    #[must_use]
+    pub fn av_moderation(&self, medium: Medium) -> bool {
+        self.av_moderation.get(&medium).copied().unwrap_or_default()
+    }
+
+    /// Who begins muted: microphone and camera.
+    #[must_use]
+    pub fn start_muted(&self) -> (bool, bool) {
+        self.start_muted.unwrap_or_default()
+    }
+
     /// The settings that are not as they should be, as far as is known.
     pub fn drifting(&self) -> impl Iterator<Item = &Setting> {
         let differs = |slot: &Slot| !matches!(slot.state, State::Fine { .. } | State::Unknown | State::Unsupported);

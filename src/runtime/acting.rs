@@ -5,9 +5,13 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
+use super::board::Clock;
+use super::explain::{self, About};
+use super::ledger;
+use super::session::Abilities;
 use super::supervisor::Supervisor;
 use crate::action::{Action, Progress, Request};
-use crate::command::{AbilityRow, Reply, Requester, refused};
+use crate::command::{AbilityRow, Command, Reply, Requester, RoomState, refused};
 use crate::config::RoomKey;
 use crate::room::settings;
 
@@ -52,20 +56,69 @@ impl Supervisor {
                 None => None,
             };
             let answer = match answer {
-                Some(abilities) => {
-                    let row = |(verb, result): (_, Result<(), crate::cause::Cause>)| match result {
-                        Ok(()) => AbilityRow { verb, possible: true, cause: String::new(), text: String::new() },
-                        Err(cause) => {
-                            let (word, text) = (cause.word.as_str(), cause.text.to_string());
-                            AbilityRow { verb, possible: false, cause: word, text }
-                        }
-                    };
-                    Reply::Abilities { abilities: abilities.into_iter().map(row).collect() }
-                }
+                Some(abilities) => Reply::Abilities { abilities: rows(abilities) },
                 None => refused("not-in-room", format!("{room} is not held now")),
             };
             let _ = reply.send(answer);
         });
+    }
+
+    /// Answers a question about a room from what its session sees and what was done there.
+    pub(super) fn explain(&self, room: &RoomKey, question: Command, reply: oneshot::Sender<Reply>) {
+        let running = self.services.get(&room.service);
+        let asked = running.and_then(|running| running.ask_room(room));
+        let clock = Clock::read();
+        let shown = self.rooms.get(room).map(|seat| seat.entry.snapshot());
+        let outside = shown.filter(|shown| !matches!(shown.state, RoomState::Held | RoomState::Joined));
+        let outside = outside.map(|shown| (shown.cause.word.as_str(), shown.cause.text.to_string()));
+        let login = running.map(|running| running.config.login.clone());
+        let done: Vec<ledger::Done> = self.ledger.of(room).cloned().collect();
+        let room = room.clone();
+        tokio::spawn(async move {
+            let view = match asked {
+                Some(answer) => tokio::time::timeout(VIEW_TIMEOUT, answer).await.ok().and_then(Result::ok).flatten(),
+                None => None,
+            };
+            let view = view.unwrap_or_default();
+            let about = About { room: &room, login: login.as_ref(), done: done.iter().collect(), clock };
+            let outside = outside.as_ref().map(|(word, text)| (word.as_str(), text.as_str()));
+            let answer = match &question {
+                Command::WhoCan { .. } => Reply::WhoCan(Box::new(explain::who_can(&about, &view))),
+                Command::WhyModerator { who, .. } => Reply::Explained(Box::new(explain::moderator(&about, &view, who))),
+                Command::WhyRemoved { who, .. } => Reply::Explained(Box::new(explain::removed(&about, &view, who))),
+                _ => Reply::Explained(Box::new(explain::lobby(&about, &view, outside))),
+            };
+            // Whoever asked may be gone; then nobody misses the answer.
+            let _ = reply.send(answer);
+        });
+    }
+
+    /// Takes an action back.
+    pub(super) fn undo(
+        &mut self,
+        id: &str,
+        reason: Option<String>,
+        requester: &Requester,
+        reply: oneshot::Sender<Reply>,
+    ) {
+        let known = self.ledger.find(id).filter(|done| crate::control::auth::room(&requester.rights, &done.room));
+        let answer = match known {
+            None => {
+                let text = format!("no action {id:?} is remembered: what was done before the start is not");
+                refused("unknown-action", text)
+            }
+            Some(done) => match done.undo.clone() {
+                Some(action) => {
+                    let (room, key) = (done.room.clone(), format!("undo-{id}"));
+                    return self.act(&room, action, reason, Some(key), requester, reply);
+                }
+                None => {
+                    let text = format!("{} cannot be taken back: {}", done.verb, ledger::for_good(done.verb));
+                    refused("not-undoable", text)
+                }
+            },
+        };
+        let _ = reply.send(answer);
     }
 
     /// An action came this far.
@@ -75,12 +128,15 @@ impl Supervisor {
         let reason = &request.reason;
         match progress.cause() {
             Some(cause) => warn!(%service, room = %name, %action, target, %actor, %reason, %cause, "action failed"),
-            None if over => info!(%service, room = %name, %action, target, %actor, %reason, "action taken"),
+            None if over => {
+                info!(%service, room = %name, %action, target, %actor, %reason, id = %request.key, "action taken");
+            }
             None => debug!(%service, room = %name, %action, target, %actor, progress = progress.as_str(), "action"),
         }
         if !over {
             return;
         }
+        let undoable = progress.cause().is_none() && self.ledger.done(room, request);
         let Some(replies) = self.asking.remove(&(room.clone(), request.key.clone())) else { return };
         for reply in replies {
             let answer = match progress.cause() {
@@ -90,6 +146,7 @@ impl Supervisor {
                     key: request.key.to_string(),
                     progress: progress.as_str().to_owned(),
                     text: told(room, request, progress),
+                    undoable,
                 },
             };
             // Whoever asked may be gone; then nobody misses the answer.
@@ -122,6 +179,15 @@ impl Supervisor {
             settings::Output::AskForm | settings::Output::Do(..) => {}
         }
     }
+}
+
+/// What can be done, as it is answered.
+pub(super) fn rows(abilities: Abilities) -> Vec<AbilityRow> {
+    let row = |(verb, result): (_, Result<(), crate::cause::Cause>)| match result {
+        Ok(()) => AbilityRow { verb, possible: true, cause: String::new(), text: String::new() },
+        Err(cause) => AbilityRow { verb, possible: false, cause: cause.word.as_str(), text: cause.text.to_string() },
+    };
+    abilities.into_iter().map(row).collect()
 }
 
 /// What was done, in one sentence.

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::board::{Clock, rfc3339};
+use super::recover::Wish;
 use super::session::RoomView;
 use super::supervisor::{Seat, Supervisor};
 use crate::command::{
@@ -19,6 +20,7 @@ use crate::control::auth;
 use crate::desired::{Address, AddressError, Intent, Override, Says, reconcile, resolve, sources};
 use crate::event::{EventId, Kind};
 use crate::rights::Rights;
+use crate::room::Occupant;
 use crate::service::{FocusState, Reach};
 use crate::store::{Filter, Order};
 use crate::telemetry::health;
@@ -61,6 +63,21 @@ impl Supervisor {
             },
             Command::Abilities { room } => match self.resolve(&room, false, requester) {
                 Ok(address) => return self.abilities(&address.key, reply),
+                Err(refusal) => *refusal,
+            },
+            Command::WhoCan { ref room }
+            | Command::WhyLobby { ref room }
+            | Command::WhyModerator { ref room, .. }
+            | Command::WhyRemoved { ref room, .. } => match self.resolve(room, false, requester) {
+                Ok(address) => return self.explain(&address.key, command, reply),
+                Err(refusal) => *refusal,
+            },
+            Command::Undo { id, reason } => return self.undo(&id, reason, requester, reply),
+            Command::Recover { room, keep, out, password, reason } => match self.resolve(&room, false, requester) {
+                Ok(address) => {
+                    let wish = Wish { keep, out, password, reason };
+                    return self.recover(&address.key, wish, requester, reply);
+                }
                 Err(refusal) => *refusal,
             },
             Command::Reload { plan } => self.reload(plan).await,
@@ -197,10 +214,20 @@ impl Supervisor {
                 Some(answer) => tokio::time::timeout(VIEW_TIMEOUT, answer).await.ok().and_then(Result::ok).flatten(),
                 None => None,
             };
-            let mut answer = RoomReply { row, session: None, nick: None, occupants: Vec::new(), sources };
-            if let Some(view) = view {
+            let mut answer = RoomReply {
+                row,
+                session: None,
+                nick: None,
+                occupants: Vec::new(),
+                waiting: Vec::new(),
+                abilities: Vec::new(),
+                sources,
+            };
+            if let Some(mut view) = view {
                 answer.row.people = people(&view);
                 answer.occupants = occupants(&view, clock);
+                answer.waiting = view.waiting.iter().map(|(nick, one)| occupant(nick, one, None, clock)).collect();
+                answer.abilities = super::acting::rows(std::mem::take(&mut view.abilities));
                 answer.session = view.jid;
                 answer.nick = view.nick;
             }
@@ -434,24 +461,29 @@ fn people(view: &RoomView) -> usize {
 }
 
 fn occupants(view: &RoomView, clock: Clock) -> Vec<OccupantRow> {
+    let row = |(nick, one, focus): &(String, Occupant, bool)| {
+        let kind = match (view.nick.as_deref() == Some(nick), focus) {
+            (true, _) => Some("ourselves"),
+            (_, true) => Some("focus"),
+            _ if view.ghosts.contains(nick) => Some("a lost session of ours"),
+            _ => None,
+        };
+        occupant(nick, one, kind, clock)
+    };
+    view.occupants.iter().map(row).collect()
+}
+
+fn occupant(nick: &str, one: &Occupant, kind: Option<&str>, clock: Clock) -> OccupantRow {
     let unknown = || "unknown".to_owned();
-    view.occupants
-        .iter()
-        .map(|(nick, occupant, focus)| OccupantRow {
-            nick: nick.clone(),
-            real_jid: occupant.real_jid.as_deref().map(str::to_owned),
-            role: occupant.role.as_ref().map_or_else(unknown, |role| role.as_str().to_owned()),
-            affiliation: occupant.affiliation.as_ref().map_or_else(unknown, |known| known.as_str().to_owned()),
-            display_name: occupant.display_name.as_deref().map(str::to_owned),
-            kind: match (view.nick.as_deref() == Some(nick), focus) {
-                (true, _) => Some("ourselves".to_owned()),
-                (_, true) => Some("focus".to_owned()),
-                _ if view.ghosts.contains(nick) => Some("a lost session of ours".to_owned()),
-                _ => None,
-            },
-            since: rfc3339(clock.wall(occupant.since)),
-        })
-        .collect()
+    OccupantRow {
+        nick: nick.to_owned(),
+        real_jid: one.real_jid.as_deref().map(str::to_owned),
+        role: one.role.as_ref().map_or_else(unknown, |role| role.as_str().to_owned()),
+        affiliation: one.affiliation.as_ref().map_or_else(unknown, |known| known.as_str().to_owned()),
+        display_name: one.display_name.as_deref().map(str::to_owned),
+        kind: kind.map(str::to_owned),
+        since: rfc3339(clock.wall(one.since)),
+    }
 }
 
 /// Whether something of the HTTP interface changes that only a start can change.

@@ -17,9 +17,11 @@ use super::transport::{Deadlines, Transport};
 use crate::action::Verb;
 use crate::cause::{Cause, Word};
 use crate::config::{RoomKey, Secret};
-use crate::room::Occupant;
+use crate::room::recent::Recent;
+use crate::room::{LobbyOrigin, Occupant};
 use crate::session::{Bucket, Input, Outbox, Report, Session, UrlRoom};
 use crate::stream::{Bound, Frame, LastLogin, Resume};
+use crate::xmpp::room_info::RoomInfo;
 
 /// How long the close of a stream that is given up may take; a dead link is not waited for.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -83,7 +85,7 @@ pub enum Order {
 }
 
 /// A room as its session sees it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RoomView {
     /// The session's full JID while online.
     pub jid: Option<String>,
@@ -93,6 +95,20 @@ pub struct RoomView {
     pub ghosts: Vec<String>,
     /// Everybody inside, by nick; the flag marks the focus.
     pub occupants: Vec<(String, Occupant, bool)>,
+    /// Who waits in the lobby, by nick.
+    pub waiting: Vec<(String, Occupant)>,
+    /// What lately befell people there.
+    pub recent: Vec<Recent>,
+    /// What the room last said of itself.
+    pub info: Option<RoomInfo>,
+    /// Where its lobby comes from.
+    pub origin: Option<LobbyOrigin>,
+    /// Whether its lobby is locked, and how.
+    pub locked_lobby: Option<bool>,
+    /// Whether the focus authenticates; `None` while it has not said.
+    pub authentication: Option<bool>,
+    /// What can be done there.
+    pub abilities: Abilities,
 }
 
 /// What a session tells.
@@ -245,7 +261,7 @@ impl<S: Clone + Send> Driver<S> {
             }
             // Whoever asked may be gone; then nobody misses the answer.
             Order::Room(key, reply) => {
-                let _ = reply.send(self.view(&key));
+                let _ = reply.send(self.view(now, &key));
             }
             Order::Abilities(key, reply) => {
                 let _ = reply.send(self.session.abilities(now, &key));
@@ -256,7 +272,8 @@ impl<S: Clone + Send> Driver<S> {
         }
     }
 
-    fn view(&self, key: &RoomKey) -> Option<RoomView> {
+    fn view(&mut self, now: Instant, key: &RoomKey) -> Option<RoomView> {
+        let abilities = self.session.abilities(now, key);
         let room = self.session.room(key)?;
         let facts = self.session.focus_facts();
         let mut view = RoomView {
@@ -264,6 +281,13 @@ impl<S: Clone + Send> Driver<S> {
             nick: None,
             ghosts: Vec::new(),
             occupants: Vec::new(),
+            waiting: room.waiting().map(|(nick, one)| (nick.to_owned(), one.clone())).collect(),
+            recent: room.recent().cloned().collect(),
+            info: room.info().cloned(),
+            origin: room.lobby_origin().cloned(),
+            locked_lobby: room.settings().moderated.as_ref().and_then(|moderated| moderated.locked.lobby),
+            authentication: facts.authentication,
+            abilities,
         };
         if let Some((nick, occupants)) = room.inside() {
             view.nick = Some(nick.to_owned());

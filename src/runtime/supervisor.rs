@@ -14,6 +14,7 @@ use tracing::{debug, error, info, warn};
 
 use super::board::{Clock, Entry};
 use super::bus::Bus;
+use super::ledger::Ledger;
 use super::recorder::Recorder;
 use super::running::{Ground, Name, NewsSender, Running};
 use super::session::{Connectors, News};
@@ -97,6 +98,10 @@ pub struct Supervisor {
     pub(super) ready: bool,
     status: String,
     status_due: Option<Instant>,
+    /// Commands that carry out a greater one.
+    pub(super) own: mpsc::UnboundedSender<Asked>,
+    /// What was lately done in rooms.
+    pub(super) ledger: Ledger,
     /// Who waits for the outcome of an action, by its key.
     pub(super) asking: HashMap<(RoomKey, Box<str>), Vec<oneshot::Sender<Reply>>>,
 }
@@ -112,6 +117,7 @@ pub struct Seat {
 /// Runs until told to stop.
 pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals: mpsc::Receiver<Signal>) {
     let (news, mut heard) = mpsc::channel(256);
+    let (own, mut own_commands) = mpsc::unbounded_channel();
     let clock = Clock::read();
     let mut supervisor = Supervisor {
         configuration: format!("read at {}", super::board::rfc3339(clock.now())),
@@ -136,6 +142,8 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         ready: false,
         status: String::new(),
         status_due: None,
+        own,
+        ledger: Ledger::default(),
         asking: HashMap::new(),
     };
     let started = Instant::now();
@@ -169,6 +177,9 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
                 }
             }
             Some((command, requester, reply)) = commands.recv() => {
+                supervisor.command(command, &requester, reply).await;
+            }
+            Some((command, requester, reply)) = own_commands.recv() => {
                 supervisor.command(command, &requester, reply).await;
             }
             Some(signal) = signals.recv() => match signal {
@@ -470,6 +481,7 @@ impl Supervisor {
                 running.limit();
             }
             Report::Progress { room, request, progress, over } => self.progressed(&room, &request, &progress, over),
+            Report::Undo { room, key, action } => self.ledger.can_undo(room, key, *action),
             Report::Setting(room, told) => self.setting(&room, &told),
             Report::Errand(errand) => running.errand(slot, *errand, &mut ground),
             Report::Ban { room, who: (nick, _), actor, .. } => {

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::action::{Actor, Progress, Request};
+use crate::action::{Action, Actor, Progress, Request};
 use crate::cause::{Cause, Word};
 use crate::config::{Media, PaceKind, RoomKey, Secret};
 use crate::jitsi::focus::{Focus, Gate, Verdict};
@@ -177,6 +177,15 @@ pub enum Report {
         /// Whether nothing more will come of it.
         over: bool,
     },
+    /// An action that was done is taken back by another one.
+    Undo {
+        /// In which room.
+        room: RoomKey,
+        /// The key of the one.
+        key: Box<str>,
+        /// The other.
+        action: Box<Action>,
+    },
     /// Something is to be known about a locked setting.
     Setting(RoomKey, settings::Output),
     /// Somebody is to be banned for a while, on a moderator's word in chat.
@@ -257,7 +266,7 @@ pub struct Session {
     rooms: HashMap<u32, Box<Held>>,
     by_jid: HashMap<Box<str>, u32>,
     by_key: HashMap<RoomKey, u32>,
-    /// The lobbies that we wait in, by their JID.
+    /// The lobbies that we wait in, or are in as moderator, by their JID.
     lobbies: HashMap<Box<str>, u32>,
     next_room: u32,
     queue: VecDeque<u32>,
@@ -636,7 +645,8 @@ impl Session {
             Effect::Join { nick } => {
                 held.join += 1;
                 let join = held.join;
-                out.send.push(self.join(&settings, &nick, &join_id(id, join)));
+                let password = held.room.password().cloned();
+                out.send.push(self.join(&settings, password.as_ref(), &nick, &join_id(id, join)));
             }
             Effect::Update { nick } => {
                 let to = format!("{room}/{nick}");
@@ -691,6 +701,9 @@ impl Session {
             Effect::Progress { request, progress, over } => {
                 out.reports.push(Report::Progress { room: settings.key.clone(), request, progress, over });
             }
+            Effect::Undo { key, action } => {
+                out.reports.push(Report::Undo { room: settings.key.clone(), key, action });
+            }
             Effect::Setting(told) => out.reports.push(Report::Setting(settings.key.clone(), told)),
             Effect::Ban { nick, period, reason, actor } => {
                 let inside = held.room.inside();
@@ -715,11 +728,11 @@ impl Session {
     }
 
     /// The presence that joins a room.
-    fn join(&self, settings: &Settings, nick: &str, id: &str) -> Element {
+    fn join(&self, settings: &Settings, password: Option<&Secret>, nick: &str, id: &str) -> Element {
         muc::join(muc::Join {
             to: &format!("{}/{nick}", settings.jid),
             id,
-            password: settings.password.as_ref().map(Secret::expose),
+            password: password.map(Secret::expose),
             display_name: &settings.display_name,
             caps: self.capabilities.presence_child(),
         })

@@ -73,7 +73,10 @@ impl Session {
         let mut ask = |peer: &str| self.questions.ask(peer, About::Step { room: id, number, form }, now, IQ_TIMEOUT);
         let element = match step {
             Step::Role { lobby: false, nick, role } => moderate::set_role(&room, &ask(&room), nick, role, reason),
-            Step::Role { lobby: true, .. } => return,
+            Step::Role { lobby: true, nick, role } => {
+                let Some(lobby) = held.room.lobby().map(Box::<str>::from) else { return };
+                moderate::set_role(&lobby, &ask(&lobby), nick, role, reason)
+            }
             Step::Affiliate { jids, to } => {
                 let item = |jid| AffiliationItem { jid, affiliation: to, reason };
                 let items: Vec<_> = jids.iter().map(|jid| item(&**jid)).collect();
@@ -130,7 +133,7 @@ impl Session {
             out.send.push(element);
         } else {
             let (key, nick): (_, Box<str>) = (held.room.settings().key.clone(), nick.into());
-            let enter = self.join(held.room.settings(), &nick, "errand");
+            let enter = self.join(held.room.settings(), held.room.password(), &nick, "errand");
             out.reports.push(Report::Errand(Box::new(Errand { key, number, room, nick, enter, say: vec![element] })));
         }
     }
@@ -143,10 +146,13 @@ impl Session {
         result: Result<(), Cause>,
         out: &mut Outbox,
     ) {
-        let (Some(&id), Err(cause)) = (self.by_key.get(key), result) else { return };
-        let error =
-            StanzaError { condition: cause.word.as_str(), text: Some(cause.text.into()), ..StanzaError::default() };
-        let answer = Answer::Refused(&error);
+        let Some(&id) = self.by_key.get(key) else { return };
+        let error = result.err().map(|cause| StanzaError {
+            condition: cause.word.as_str(),
+            text: Some(cause.text.into()),
+            ..StanzaError::default()
+        });
+        let answer = error.as_ref().map_or(Answer::Done, Answer::Refused);
         self.room_input(now, id, room::Input::Stepped { number, answer }, out);
     }
 

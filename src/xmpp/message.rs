@@ -113,6 +113,8 @@ pub struct Said {
     pub occupant_id: Option<String>,
     /// The status codes of the room's own messages: 104 is a change of configuration (XEP-0045 §10.2.1).
     pub statuses: Vec<u16>,
+    /// The lobby was switched on or off, as the service says in the name of who did it; anybody can say the same.
+    pub lobby: Option<bool>,
 }
 
 impl Said {
@@ -145,6 +147,9 @@ impl Said {
                 }
                 ("stanza-id", ns::STANZA_ID) if child.attr("by") == Some(room) => {
                     said.stanza_id = child.attr("id").map(|id| super::muc::clip(id).to_owned());
+                }
+                ("json-message", ns::JITMEET) if said.groupchat => {
+                    said.lobby = super::jitsi::json_message::lobby_switched(&child.text());
                 }
                 ("x", ns::MUC_USER) => {
                     let codes = child.children().filter(|status| status.name() == "status");

@@ -58,6 +58,24 @@ struct Json {
     medium: Option<String>,
 }
 
+/// Whether a `lobby-notify` says that the lobby was switched, and how. Source: `mod_muc_lobby_rooms`.
+#[must_use]
+pub fn lobby_switched(text: &str) -> Option<bool> {
+    #[derive(Deserialize)]
+    struct Notice {
+        #[serde(rename = "type")]
+        kind: String,
+        event: String,
+        value: Value,
+    }
+    if text.len() > 4096 {
+        return None;
+    }
+    let notice: Notice = serde_json::from_str(text).ok()?;
+    let about = notice.kind == "lobby-notify" && notice.event == "LOBBY-ENABLED";
+    notice.value.as_bool().filter(|_| about)
+}
+
 /// Reads a message of a component; the caller has checked that `from` is the component's address.
 #[must_use]
 pub fn read(message: &Element) -> Option<Push> {
