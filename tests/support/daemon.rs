@@ -38,6 +38,8 @@ pub struct Setup {
     pub rooms: Vec<String>,
     /// Further lines of the service, as `rooms_per_session = 1000`.
     pub service: String,
+    /// Further lines of every room, as `subject = "…"`.
+    pub room: String,
     /// Further lines at the end of the main file, as a whole service.
     pub more: String,
     /// Arguments of `run` behind the configuration.
@@ -60,6 +62,7 @@ impl Setup {
             ca_file: None,
             rooms: Vec::new(),
             service: String::new(),
+            room: String::new(),
             more: String::new(),
             args: Vec::new(),
             env: Vec::new(),
@@ -118,6 +121,14 @@ impl Setup {
     pub fn with(mut self, lines: &str) -> Setup {
         self.service.push_str(lines);
         self.service.push('\n');
+        self
+    }
+
+    /// With further lines in every room.
+    #[must_use]
+    pub fn each(mut self, lines: &str) -> Setup {
+        self.room.push_str(lines);
+        self.room.push('\n');
         self
     }
 
@@ -228,7 +239,7 @@ impl Daemon {
         fs::write(self.config_file(), text).expect("the configuration");
         let mut rooms = String::new();
         for room in &setup.rooms {
-            let _ = writeln!(rooms, "[[room]]\nservice = \"meet\"\nname = {room:?}");
+            let _ = writeln!(rooms, "[[room]]\nservice = \"meet\"\nname = {room:?}\n{}", setup.room);
         }
         fs::write(self.path("rooms.d/rooms.toml"), rooms).expect("the rooms");
     }

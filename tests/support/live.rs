@@ -83,3 +83,62 @@ pub fn wait_state(daemon: &Daemon, name: &str, state: &str, cause: &str, limit: 
         panic!("not {state}/{cause} within {limit:?}, but {:#}; log:\n{}", row(daemon, name), daemon.log_tail())
     })
 }
+
+/// A guest in `room`, whom the focus has taken into the conference.
+#[track_caller]
+pub fn guest(prosody: &Prosody, room: &str, nick: &str) -> Client {
+    let mut guest = Client::guest(prosody.c2s());
+    let own = guest.join(room, nick);
+    assert_eq!(own.attr("type"), "", "{nick} does not get into {room}: {own:#?}");
+    take_part(&mut guest, room);
+    guest
+}
+
+/// Answers what the focus asks of a newcomer.
+#[track_caller]
+pub fn take_part(client: &mut Client, room: &str) {
+    client.answer_disco(room);
+    let invited = client.expect("the focus invites", seconds(10), |node| {
+        node.name == "iq" && node.child("jingle").is_some_and(|jingle| jingle.attr("action") == "session-initiate")
+    });
+    client.send(&format!("<iq type='result' to='{}' id='{}'/>", invited.attr("from"), invited.attr("id")));
+}
+
+/// Runs a verb that must succeed; returns its JSON.
+#[track_caller]
+pub fn done(daemon: &Daemon, args: &[&str]) -> Value {
+    daemon.json(args)
+}
+
+/// Runs a verb that must be refused; returns what it says.
+#[track_caller]
+pub fn refused(daemon: &Daemon, args: &[&str]) -> String {
+    let ran = daemon.cli(args.iter().copied());
+    assert_eq!(ran.code, Some(1), "{args:?}: {ran:?}");
+    ran.stderr
+}
+
+/// Whether a stanza is a message with this text from this occupant.
+pub fn says(node: &super::xml::Node, from: &str, text: &str) -> bool {
+    node.name == "message" && node.attr("from") == from && node.child("body").is_some_and(|body| body.text == text)
+}
+
+/// Whether a stanza sets this subject.
+pub fn sets_subject(node: &super::xml::Node, text: &str) -> bool {
+    node.name == "message" && node.child("body").is_none() && node.child("subject").is_some_and(|one| one.text == text)
+}
+
+/// The JSON that a component says in a stanza.
+pub fn pushed(node: &super::xml::Node, from: &str) -> Option<Value> {
+    let json = node.child("json-message").filter(|_| node.attr("from") == from)?;
+    serde_json::from_str(&json.text).ok()
+}
+
+/// The value of a field of a room's form, as an owner reads it.
+#[track_caller]
+pub fn field(owner: &mut Client, room: &str, var: &str) -> String {
+    let form = owner.iq("get", room, "<query xmlns='http://jabber.org/protocol/muc#owner'/>");
+    let x = form.child("query").and_then(|query| query.child("x")).unwrap_or_else(|| panic!("no form: {form:#?}"));
+    let field = x.children.iter().find(|field| field.name == "field" && field.attr("var") == var);
+    field.and_then(|field| field.child("value")).map(|value| value.text.clone()).unwrap_or_default()
+}
