@@ -148,7 +148,7 @@ impl Standing {
 }
 
 /// The name of an action, the same on every surface: what a room can do is listed by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verb {
     /// [`Action::Kick`]

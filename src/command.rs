@@ -358,7 +358,7 @@ pub struct EventsReply {
 }
 
 /// Whether something can be done in a room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AbilityRow {
     /// What.
     pub verb: Verb,

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use support::client::Client;
 use support::daemon::{Daemon, Setup};
 use support::focus::Focus;
-use support::live::{BARE, NICK, alice, done, field, guest, pushed, refused, row, says, seconds, sets_subject, take_part, world};
+use support::live::{
+    BARE, NICK, done, field, guest, pushed, refused, row, says, seconds, sets_subject, take_part, world,
+};
 use support::process::{until, wait_for};
 use support::prosody::{AV_MODERATION, METADATA, Options, Prosody};
 use support::xml::Node;
@@ -41,11 +43,23 @@ fn scene(setup: impl FnOnce(&Prosody) -> Setup) -> Scene {
     focus.wait_held(&jids, BARE, seconds(15));
     daemon.wait_all_held(seconds(5));
     let room = jids[0].clone();
-    let mut alice = alice(&prosody, &room);
+    let mut alice = owner(&prosody, &room);
     let invited = |node: &Node| node.name == "iq" && node.child("jingle").is_some();
     let invited = alice.expect("the focus invites", seconds(10), invited);
     alice.send(&format!("<iq type='result' to='{}' id='{}'/>", invited.attr("from"), invited.attr("id")));
     Scene { prosody, focus, daemon, room, alice }
+}
+
+/// Alice as another owner of `room`, whose password she knows where it has one.
+fn owner(prosody: &Prosody, room: &str) -> Client {
+    let mut alice = Client::account(prosody.c2s(), "alice", "wonderland");
+    alice.conference("focus.meet.jitsi", room, "alices-machine", "");
+    alice.send(&format!(
+        "<presence to='{room}/a11ce000'><x xmlns='http://jabber.org/protocol/muc'><password>sesame</password></x></presence>"
+    ));
+    alice.answer_disco(room);
+    assert!(alice.becomes_moderator(room, "a11ce000", seconds(10)), "alice is no moderator of {room}");
+    alice
 }
 
 impl Scene {
@@ -149,12 +163,17 @@ fn each_action_is_seen_by_others_in_the_room() {
     let kicked = bob.expect("bob is kicked", seconds(5), left(&room, BOB, 307));
     assert!(format!("{kicked:?}").contains("closing time"), "{kicked:#?}");
     let why = done(&scene.daemon, &["why", "removed", "tavern", BOB]);
-    assert!(why["text"].as_str().is_some_and(|text| text.contains("was kicked") && text.contains("closing time")), "{why:#}");
+    assert!(
+        why["text"].as_str().is_some_and(|text| text.contains("was kicked") && text.contains("closing time")),
+        "{why:#}"
+    );
     assert!(refused(&scene.daemon, &["kick", "tavern", BOB]).contains("nobody inside is called"));
     assert!(refused(&scene.daemon, &["retract", "tavern", "x"]).contains("XEP-0425"));
     assert!(refused(&scene.daemon, &["undo", "nonsense"]).contains("no action"));
     let here = row(&scene.daemon, "tavern");
-    let can = |verb: &str| here["abilities"].as_array().into_iter().flatten().any(|one| one["verb"] == verb && one["possible"] == true);
+    let can = |verb: &str| {
+        here["abilities"].as_array().into_iter().flatten().any(|one| one["verb"] == verb && one["possible"] == true)
+    };
     assert!(can("kick") && can("mute") && !can("retract") && !can("admit"), "{here:#}");
 
     done(&scene.daemon, &["destroy", "tavern", "--reason", "closed"]);
@@ -200,11 +219,15 @@ fn components_of_one_room(setup: impl FnOnce(&Prosody) -> Setup) {
     let on = done(&scene.daemon, &["avmod", "tavern", "on"]);
     bob.expect("moderation is on", seconds(10), switched(&room, true));
     done(&scene.daemon, &["avmod", "tavern", "approve", BOB]);
-    bob.expect("bob may speak", seconds(5), |node| pushed(node, AV_MODERATION).is_some_and(|said| said["approved"] == true));
+    bob.expect("bob may speak", seconds(5), |node| {
+        pushed(node, AV_MODERATION).is_some_and(|said| said["approved"] == true)
+    });
     done(&scene.daemon, &["undo", on["id"].as_str().expect("an id")]);
     bob.expect("moderation is off", seconds(10), switched(&room, false));
     // nobody saw the keeper come or go, and the other room heard of nothing
-    let moved = |node: &Node| node.name == "presence" && node.attr("from") == format!("{room}/{NICK}") && node.attr("type") == "unavailable";
+    let moved = |node: &Node| {
+        node.name == "presence" && node.attr("from") == format!("{room}/{NICK}") && node.attr("type") == "unavailable"
+    };
     assert!(bob.find(seconds(0), moved).expect("a live stream").is_none(), "the keeper was seen to leave");
     assert!(eve.find(seconds(1), |node| pushed(node, AV_MODERATION).is_some()).expect("a live stream").is_none());
     let mark = scene.focus.mark();
@@ -231,17 +254,27 @@ fn components_act_on_the_room_that_is_meant_where_each_room_has_its_connection()
 #[test]
 fn what_a_second_owner_changes_is_restored_within_a_second() {
     let mut scene = scene(|prosody| {
-        Setup::websocket(prosody).rooms(["tavern"]).with_secret("room", "sesame").each(
-            "subject = \"Welcome\"\npassword_file = \"room\"\nmoderated = false\nav_moderation = [\"audio\"]",
-        )
+        Setup::websocket(prosody)
+            .rooms(["tavern"])
+            .with_secret("room", "sesame")
+            .each("subject = \"Welcome\"\npassword_file = \"room\"\nmoderated = true\nav_moderation = [\"audio\"]")
     });
     let room = scene.room.clone();
     scene.wait_field(SECRET, "sesame", seconds(5));
+    scene.wait_field("muc#roomconfig_moderatedroom", "1", seconds(5));
+    while scene.alice.try_next(Duration::from_millis(100)).is_ok_and(|node| node.is_some()) {}
     scene.subject("mine");
     let since = Instant::now();
     scene.alice.expect("the subject is restored", seconds(1), |node| sets_subject(node, "Welcome"));
+    let said = |what: &str| {
+        scene.daemon.log().matches(&format!("settings {what} service=meet room=tavern setting=subject")).count()
+    };
+    until("it is said to be restored", seconds(2), || (said("restored") == 1).then_some(()));
+    assert_eq!(said("drifted"), 1, "it drifted once:\n{}", scene.daemon.log());
     eprintln!("subject restored after {:?}", since.elapsed());
-    for (var, value, should) in [(SECRET, "mine", "sesame"), (SECRET, "", "sesame"), ("muc#roomconfig_moderatedroom", "1", "0")] {
+    for (var, value, should) in
+        [(SECRET, "mine", "sesame"), (SECRET, "", "sesame"), ("muc#roomconfig_moderatedroom", "0", "1")]
+    {
         assert_eq!(scene.alice.configure(&room, &[(var, value)]).attr("type"), "result");
         let took = scene.wait_field(var, should, seconds(1));
         eprintln!("{var} restored after {took:?}");
@@ -258,7 +291,10 @@ fn what_a_second_owner_changes_is_restored_within_a_second() {
 #[test]
 fn a_locked_lobby_comes_on_and_back_without_throwing_anybody_out() {
     let mut scene = scene(|prosody| {
-        Setup::websocket(prosody).rooms(["tavern"]).with_secret("room", "sesame").each("lobby = true\npassword_file = \"room\"")
+        Setup::websocket(prosody)
+            .rooms(["tavern"])
+            .with_secret("room", "sesame")
+            .each("lobby = true\npassword_file = \"room\"")
     });
     let room = scene.room.clone();
     scene.wait_field(MEMBERS_ONLY, "1", seconds(5));
@@ -270,7 +306,13 @@ fn a_locked_lobby_comes_on_and_back_without_throwing_anybody_out() {
         let took = scene.wait_field(MEMBERS_ONLY, "1", seconds(1));
         eprintln!("lobby restored after {took:?}");
     }
-    assert!(scene.alice.find(seconds(0), |node| node.attr("type") == "unavailable" && node.attr("from").starts_with(&room)).expect("a live stream").is_none());
+    assert!(
+        scene
+            .alice
+            .find(seconds(0), |node| node.attr("type") == "unavailable" && node.attr("from").starts_with(&room))
+            .expect("a live stream")
+            .is_none()
+    );
     assert!(!support::live::gone(&scene.focus, &room, mark));
     let why = done(&scene.daemon, &["why", "lobby", "tavern"]);
     assert_eq!(why["because"][0]["kind"], "locked", "{why:#}");
@@ -296,7 +338,7 @@ fn two_who_fight_over_a_setting_are_damped() {
     let mut restored = 0;
     let until = Instant::now() + seconds(4);
     while Instant::now() < until {
-        scene.subject("mine");
+        scene.alice.send(&format!("<message type='groupchat' to='{}'><subject>mine</subject></message>", scene.room));
         while let Ok(Some(node)) = scene.alice.try_next(Duration::from_millis(100)) {
             restored += usize::from(sets_subject(&node, "Welcome"));
         }
@@ -317,7 +359,6 @@ fn everything_locked_is_back_after_the_server_was_restarted() {
     scene.prosody.stop();
     scene.prosody.run();
     scene.focus.wait_held(&[&room], BARE, seconds(30));
-    scene.alice = Client::account(scene.prosody.c2s(), "alice", "wonderland");
     let mut again = Client::guest(scene.prosody.c2s());
     // the room is made anew, and locked again at once
     let locked = wait_for(seconds(5), || {
@@ -325,9 +366,7 @@ fn everything_locked_is_back_after_the_server_was_restarted() {
         (own.condition() == "registration-required").then_some(())
     });
     assert!(locked.is_some(), "the lobby is back");
-    scene.alice.send(&format!(
-        "<presence to='{room}/a11ce000'><x xmlns='http://jabber.org/protocol/muc'><password>sesame</password></x></presence>"
-    ));
+    scene.alice = owner(&scene.prosody, &room);
     scene.alice.expect("the subject is back", seconds(5), |node| sets_subject(node, "Welcome"));
 }
 
@@ -379,7 +418,11 @@ fn the_keeper_lists_who_waits_lets_in_and_sends_away() {
     assert_eq!(scene.alice.configure(&room, &[(MEMBERS_ONLY, "1")]).attr("type"), "result");
     let by_alice = || {
         let why = scene.daemon.try_json(&["why", "lobby", "tavern"])?;
-        why["because"].as_array()?.iter().any(|one| one["text"].as_str().is_some_and(|text| text.contains("a11ce000"))).then_some(())
+        why["because"]
+            .as_array()?
+            .iter()
+            .any(|one| one["text"].as_str().is_some_and(|text| text.contains("a11ce000")))
+            .then_some(())
     };
     until("alice switched it on", seconds(5), by_alice);
 }
@@ -417,7 +460,11 @@ fn a_moderator_is_obeyed_in_chat_and_nobody_else() {
     scene.alice.expect("alice is obeyed", seconds(5), |node| sets_subject(node, "alice's"));
     let others = |node: &Node| sets_subject(node, "bob's") || sets_subject(node, "the keeper's own");
     assert!(scene.alice.find(seconds(0), others).expect("a live stream").is_none());
-    assert!(bob.find(seconds(0), |node| node.attr("from") == keeper && node.attr("type") == "chat").expect("live").is_none());
+    assert!(
+        bob.find(seconds(0), |node| node.attr("from") == keeper && node.attr("type") == "chat")
+            .expect("live")
+            .is_none()
+    );
     scene.alice.say(&room, &format!("!kick {BOB} enough"));
     bob.expect("bob is kicked", seconds(5), left(&room, BOB, 307));
 }
@@ -434,7 +481,8 @@ fn a_room_is_recovered_by_one_command_and_who_could_evict_the_keeper_is_listed()
     assert_eq!(listed, ["a11ce000", BOB, "focus"], "{who:#}");
     let file = scene.daemon.dir().join("new");
     let file = file.to_str().expect("a path");
-    let told = done(&scene.daemon, &["recover", "tavern", "--keep", "alice@meet.jitsi", "--out", "ca410000", "--file", file]);
+    let told =
+        done(&scene.daemon, &["recover", "tavern", "--keep", "alice@meet.jitsi", "--out", "ca410000", "--file", file]);
     bob.expect("bob is demoted", seconds(5), shown(&room, BOB, "participant", "member"));
     carl.expect("carl is out", seconds(5), left(&room, "ca410000", 307));
     assert_eq!(field(&mut scene.alice, &room, SECRET), "sesame");

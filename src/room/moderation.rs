@@ -65,6 +65,8 @@ pub(super) struct Moderation {
     origin: Option<LobbyOrigin>,
     /// Who was last said to have switched the lobby on, before the room showed it.
     switched_by: Option<Box<str>>,
+    /// Requests that wait until it is known what the room and the deployment offer.
+    early: Vec<Request>,
     /// What takes back each action that was asked for and is not over.
     undo: Vec<(Box<str>, Action)>,
     /// The room's password as its form last showed it to us.
@@ -218,6 +220,10 @@ impl Moderation {
                 self.pending.outside(destroyed, cause, &mut out);
                 self.ours.clear();
                 self.undo.clear();
+                for request in self.early.drain(..) {
+                    let progress = Progress::Refused(cause.clone());
+                    out.push(pending::Output::Progress { request: Box::new(request), progress, over: true });
+                }
                 (self.info, self.origin, self.switched_by) = (None, None, None);
                 let mut moves = Vec::new();
                 self.lobby.leave(&mut moves);
@@ -303,8 +309,8 @@ impl Desk<'_, '_> {
             }
             Happening::Form(Ok(form)) => {
                 self.moderation.password = secret(form);
-                self.pending(|pending, _, out| pending.form(form, out));
                 self.keep(settings::Input::Form(form));
+                self.pending(|pending, _, out| pending.form(form, out));
             }
             Happening::Form(Err(_)) => self.keep(settings::Input::NoForm),
             Happening::Lobby { nick, read } => self.lobby(nick, read),
@@ -319,18 +325,23 @@ impl Desk<'_, '_> {
                 self.moderation.info = Some(info.clone());
                 self.judged();
                 self.attend();
+                self.early();
             }
             Happening::Push(Push::AvModeration { medium, on, .. }) => {
-                self.pending(|pending, _, out| pending.av_moderation(*medium, *on, out));
+                // The settings know what is before they hear that an action of theirs is over.
                 self.keep(settings::Input::AvModeration(*medium, *on));
+                self.pending(|pending, _, out| pending.av_moderation(*medium, *on, out));
             }
             Happening::Push(Push::Metadata(metadata)) => {
                 let on = |medium: &str| metadata.start_muted.get(medium).copied().unwrap_or_default();
                 let (audio, video) = (on("audio"), on("video"));
-                self.pending(|pending, _, out| pending.start_muted(audio, video, out));
                 self.keep(settings::Input::StartMuted(audio, video));
+                self.pending(|pending, _, out| pending.start_muted(audio, video, out));
             }
-            Happening::Components => self.judged(),
+            Happening::Components => {
+                self.judged();
+                self.early();
+            }
             Happening::Interrupted(cause) => self.pending(|pending, _, out| pending.interrupted(now, cause, out)),
             Happening::Resumed => {
                 if self.moderation.info.is_none() {
@@ -436,7 +447,7 @@ impl Desk<'_, '_> {
     fn reverse(&self, action: &Action) -> Option<Action> {
         let keeper = &self.moderation.keeper;
         Some(match action {
-            Action::Subject { .. } => Action::Subject { text: keeper.subject()?.into() },
+            Action::Subject { .. } => Action::Subject { text: keeper.subject().unwrap_or_default().into() },
             Action::Voice { nick, .. } => {
                 let role = self.inside.occupants.by_nick(nick)?.role.as_ref()?;
                 Action::Voice { nick: nick.clone(), on: *role != Role::Visitor }
@@ -506,11 +517,30 @@ impl Desk<'_, '_> {
         Ok(())
     }
 
+    /// Whether it is known what the room and the deployment offer.
+    fn informed(&self) -> bool {
+        self.moderation.info.is_some() && (self.cx.around.components_known || !self.focus)
+    }
+
+    /// Carries out what was asked for too early.
+    fn early(&mut self) {
+        if self.informed() {
+            for request in std::mem::take(&mut self.moderation.early) {
+                self.act(request);
+            }
+        }
+    }
+
     fn refuse(&mut self, request: Request, cause: Cause) {
         self.progress(Box::new(request), Progress::Refused(cause), true);
     }
 
     fn act(&mut self, mut request: Request) {
+        // What is not known yet must not be taken for missing.
+        if asks_what_is_offered(request.action.verb()) && !self.informed() && self.moderation.early.len() < MOST_EARLY {
+            self.moderation.early.push(request);
+            return;
+        }
         if let Actor::CommandLine { .. } | Actor::Token { .. } | Actor::Chat { .. } = request.actor
             && let Err(cause) = self.aim(&mut request)
         {
@@ -548,8 +578,8 @@ impl Desk<'_, '_> {
         if let Some(text) = &said.subject {
             // The subject as it was at our join names whoever set it, which is no change.
             let by = nick.filter(|_| !said.delayed);
-            self.pending(|pending, _, out| pending.subject(text, out));
             self.keep(settings::Input::Subject { text, by });
+            self.pending(|pending, _, out| pending.subject(text, out));
         }
         if let (Some(nick), Some(true)) = (nick, said.lobby) {
             let moderator = |one: &Occupant| one.role == Some(Role::Moderator);
@@ -647,6 +677,14 @@ impl Desk<'_, '_> {
             }
         }
     }
+}
+
+/// So many requests wait until it is known what the room offers; the answers come within one round trip.
+const MOST_EARLY: usize = 64;
+
+/// Whether it depends on more than the room itself whether an action can be done.
+fn asks_what_is_offered(verb: Verb) -> bool {
+    matches!(verb, Verb::Avmod | Verb::StartMuted | Verb::End | Verb::Retract | Verb::Lobby | Verb::Admit | Verb::Deny)
 }
 
 /// The password that a form shows.
