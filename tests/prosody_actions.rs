@@ -241,7 +241,7 @@ fn components_of_one_room(setup: impl FnOnce(&Prosody) -> Setup) {
 
 #[test]
 fn components_act_on_the_room_that_is_meant_through_a_connection_of_its_own() {
-    components_of_one_room(|prosody| Setup::websocket(prosody));
+    components_of_one_room(Setup::websocket);
 }
 
 #[test]

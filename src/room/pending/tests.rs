@@ -258,3 +258,25 @@ fn what_was_sent_before_the_stream_was_lost_may_yet_be_seen() {
     assert!(scene.pending.deadline().is_some());
     assert_eq!(words(&scene.leaves("ann", &RoomPresence::default())), ["seen"]);
 }
+
+#[test]
+fn a_second_form_waits_for_the_first_so_that_it_keeps_the_lobby_which_that_brought() {
+    let mut scene = Scene::new();
+    scene.here.leave("ann", None);
+    assert_eq!(sent(&scene.ask("lobby", Action::Lobby { on: true })), [Step::Form]);
+    let second = scene.ask("lock", Action::Lock { password: Some(Secret::new("sesame")) });
+    assert_eq!((sent(&second), words(&second)), (vec![], vec!["requested"]));
+    let mut form = RoomForm::default();
+    form.fields.insert(room_form::MEMBERS_ONLY.into(), Field { values: vec!["0".into()], ..Field::default() });
+    form.fields.insert(room_form::ROOM_SECRET.into(), Field::default());
+    scene.answer(0, Answer::Form(&form));
+    let advance = |scene: &mut Scene| scene.with(|pending, now, facts, out| pending.advance(now, facts, out));
+    assert_eq!(advance(&mut scene), []);
+    // accepted: its own form is looked at again, and the second may begin
+    assert_eq!(sent(&scene.answer(0, Answer::Done)), [Step::Form]);
+    assert_eq!(sent(&advance(&mut scene)), [Step::Form]);
+    form.fields.insert(room_form::MEMBERS_ONLY.into(), Field { values: vec!["1".into()], ..Field::default() });
+    assert_eq!(words(&scene.answer(0, Answer::Form(&form))), ["seen"]);
+    let out = scene.answer(1, Answer::Form(&form));
+    assert!(matches!(sent(&out)[..], [Step::Submit { members_only: true, .. }]), "{out:?}");
+}
