@@ -473,7 +473,11 @@ impl World {
             Report::Room(key, shown) => self.say(|| format!("{key} {:?} {}", shown.state, shown.cause)),
             Report::WantsSessionId { room } => self.wants_session_id(slot, room),
             Report::SessionId(id) => self.keep_session_id(slot, id),
-            Report::Progress { .. } | Report::Setting(..) | Report::Ban { .. } | Report::Errand(_) => {
+            Report::Progress { .. }
+            | Report::Undo { .. }
+            | Report::Setting(..)
+            | Report::Ban { .. }
+            | Report::Errand(_) => {
                 unreachable!("nobody moderates here")
             }
             Report::MucFound(_) | Report::MucNotFound(_) | Report::Bad { .. } | Report::Odd(_) => {}
