@@ -95,6 +95,9 @@ fn plan(service: &Service, request: &Request) -> Plan {
     }
 }
 
+/// How long the file of a token may take to be read: one on a dead network file system takes for ever.
+const TOKEN_READ: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// A token for this connection alone. It is nowhere kept: the next connection, a resumption included, gets another.
 async fn fresh(token: &Token, room: Option<&str>) -> Result<Secret, Cause> {
     let no_token = |text: String| Cause::new(Word::NoToken, text);
@@ -102,8 +105,11 @@ async fn fresh(token: &Token, room: Option<&str>) -> Result<Secret, Cause> {
         Token::File { path, .. } => {
             let path = path.clone();
             let shown = path.display().to_string();
-            let read = tokio::task::spawn_blocking(move || Disk.read(&path).and_then(config::token)).await;
-            let read = read.unwrap_or_else(|_| Err("the read was cancelled".to_owned()));
+            let read = tokio::task::spawn_blocking(move || Disk.read(&path).and_then(config::token));
+            let read = match tokio::time::timeout(TOKEN_READ, read).await {
+                Ok(read) => read.unwrap_or_else(|_| Err("the read was cancelled".to_owned())),
+                Err(_) => Err(format!("it could not be read within {} s", TOKEN_READ.as_secs())),
+            };
             read.map_err(|what| no_token(format!("there is no token to log in with: {shown}: {what}")))
         }
         Token::Minted { key, claims, one_room } => {

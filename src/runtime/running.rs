@@ -59,6 +59,7 @@ pub struct Running {
     joins: Arc<Mutex<Bucket>>,
     /// What sessions want said by connections of their own; the first is on its way.
     errands: VecDeque<(usize, Errand)>,
+    errand_task: Option<tokio::task::Id>,
     given: HashMap<RoomKey, Arc<Settings>>,
     /// Rooms that were told to go and are not gone yet.
     leaving: HashSet<RoomKey>,
@@ -115,6 +116,7 @@ impl Running {
             connectors,
             joins: Arc::new(Mutex::new(Bucket::per_second(config.joins_per_second, Instant::now()))),
             errands: VecDeque::new(),
+            errand_task: None,
             given: HashMap::new(),
             leaving: HashSet::new(),
             wishes: BTreeMap::new(),
@@ -348,11 +350,20 @@ impl Running {
         let (connector, last, errand) = ((self.connectors)(*slot), self.login.clone(), errand.clone());
         let name = Name { service: self.name.clone(), slot: *slot, instance: handle.instance };
         let news = ground.news.clone();
-        ground.tasks.spawn(async move {
+        let task = ground.tasks.spawn(async move {
             let result = super::errand::run(connector, last, &errand).await;
             // Without the supervisor nobody waits for it any more.
             let _ = news.send((name, News::Errand { room: errand.key, number: errand.number, result })).await;
         });
+        self.errand_task = Some(task.id());
+    }
+
+    /// If the errand on its way ran in that task, which broke: it is over, and the next one goes.
+    pub fn errand_broke(&mut self, task: tokio::task::Id, cause: &Cause, ground: &mut Ground<'_>) -> bool {
+        let (Some((slot, errand)), true) = (self.errands.front(), self.errand_task == Some(task)) else { return false };
+        let (slot, room, number) = (*slot, errand.key.clone(), errand.number);
+        self.errand_done(slot, room, number, Err(cause.clone()), ground);
+        true
     }
 
     /// The slot whose account login ran in that task.
@@ -409,17 +420,22 @@ impl Running {
         Rules { self_ping: self.config.self_ping, after_kick: self.config.after_kick }
     }
 
+    /// Whose session-ids these are; nobody's where no guest needs one.
+    fn session_owner(&self) -> Option<String> {
+        let Login::Guest { account, .. } = &self.config.login else { return None };
+        let focus = self.config.focus.as_deref().unwrap_or_default();
+        Some(format!("{account}@{} at {focus} on {}", self.config.domain, self.host))
+    }
+
     fn start(&mut self, slot: usize, ground: &mut Ground<'_>) {
         *ground.instances += 1;
         let instance = *ground.instances;
+        *ground.keep |= own_session_ids(ground.kept, self.session_owner());
         let machine_uid = ground.kept.machine_uids.entry(slot).or_insert_with(|| {
             *ground.keep = true;
             super::random_hex(16)
         });
         let guest = matches!(self.config.login, Login::Guest { .. });
-        if !guest && ground.kept.session_ids.remove(&slot).is_some() {
-            *ground.keep = true;
-        }
         let profile = Profile {
             domain: self.config.domain.as_str().into(),
             stream_domain: self.config.stream_domain().into(),
@@ -517,6 +533,42 @@ impl Running {
     }
 }
 
+/// Drops kept session-ids that are another's: an id is as good as a login, and is shown to no other server, nor used for
+/// another account. Says whether anything changed.
+fn own_session_ids(kept: &mut ServiceState, owner: Option<String>) -> bool {
+    if kept.session_owner == owner {
+        return false;
+    }
+    // One that was kept before owners were written down is taken for ours.
+    if owner.is_none() || kept.session_owner.is_some() {
+        kept.session_ids.clear();
+    }
+    kept.session_owner = owner;
+    true
+}
+
 fn logins<'a>(all: &'a mut HashMap<String, Logins>, host: &str) -> &'a mut Logins {
     all.entry(host.to_owned()).or_insert_with(|| Logins::new(LOGINS_AT_ONCE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_id_is_kept_for_its_own_account_and_focus_alone() {
+        let kept = || ServiceState {
+            session_ids: BTreeMap::from([(0, "sid".to_owned())]),
+            session_owner: Some("a@d at f on h".to_owned()),
+            ..ServiceState::default()
+        };
+        let mut same = kept();
+        assert!(!own_session_ids(&mut same, Some("a@d at f on h".to_owned())));
+        assert_eq!(same, kept());
+        for other in [Some("b@d at f on h".to_owned()), None] {
+            let mut state = kept();
+            assert!(own_session_ids(&mut state, other.clone()));
+            assert_eq!((state.session_ids.len(), state.session_owner), (0, other));
+        }
+    }
 }

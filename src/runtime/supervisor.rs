@@ -532,6 +532,11 @@ impl Supervisor {
                 running.fetched(slot, Err(Cause::new(Word::Disconnected, text)), &mut ground);
                 return;
             }
+            let text = "a second connection broke inside innkeeper; please report this";
+            if running.errand_broke(error.id(), &Cause::new(Word::Disconnected, text), &mut ground) {
+                error!(service = %name, %error, "an errand broke; please report this");
+                return;
+            }
             let Some(slot) = running.slot_of_task(error.id()) else { continue };
             error!(service = %name, session = slot, %error, "a session broke; please report this. It is started again");
             let cause = Cause::new(Word::Disconnected, "the session broke inside innkeeper and is started again");

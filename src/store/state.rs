@@ -50,6 +50,9 @@ pub struct ServiceState {
     /// not log in again. Not for logs. Never one of `login = "token"`: those live for a minute.
     #[serde(default)]
     pub session_ids: BTreeMap<usize, String>,
+    /// For which account, on which host, at which focus those session-ids are; with another they are dropped.
+    #[serde(default)]
+    pub session_owner: Option<String>,
     /// Jitsi's machine-uid of each session slot: the focus knows a session again by it. Not for logs.
     #[serde(default)]
     pub machine_uids: BTreeMap<usize, String>,
@@ -61,6 +64,7 @@ impl fmt::Debug for ServiceState {
             .field("last_login", &self.last_login)
             .field("last_account_login", &self.last_account_login)
             .field("session_ids", &format_args!("[{} secrets]", self.session_ids.len()))
+            .field("session_owner", &self.session_owner)
             .field("machine_uids", &format_args!("[{} secrets]", self.machine_uids.len()))
             .finish()
     }
