@@ -160,6 +160,14 @@ pub enum Word {
     /// The join was refused for another reason; the text names it.
     JoinRefused,
 
+    // ── a rule or a person closed it
+    /// It is outside its hours, or its time was over.
+    ClosedBySchedule,
+    /// Nobody used it.
+    ClosedIdle,
+    /// We ended it on a person's word.
+    EndedByUs,
+
     // ── a person said so
     /// An admin suspended the room.
     Suspended,

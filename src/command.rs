@@ -72,6 +72,50 @@ pub enum Command {
     },
     /// What happened.
     Events(EventsQuery),
+    /// Keep somebody out.
+    Ban {
+        /// `NAME`, `SERVICE/NAME` or the room JID: where they are, and from where they are kept out unless more is said.
+        room: String,
+        /// Their nick or the only equal display name, else a bare JID, a domain, or a key as `name:somebody`.
+        who: String,
+        /// Seconds after which they may come back; never when absent.
+        for_seconds: Option<u64>,
+        /// What they are told.
+        reason: Option<String>,
+        /// What only admins read.
+        note: Option<String>,
+        /// From all rooms of all services.
+        #[serde(default)]
+        everywhere: bool,
+        /// From the rooms of the service that fit this pattern.
+        rooms: Option<String>,
+    },
+    /// Take bans back.
+    Unban {
+        /// A ban's number, or whom it matches as the list writes it: `account:ann@meet.jitsi`.
+        who: String,
+    },
+    /// All bans, and who is exempt.
+    Bans,
+    /// Add bans, one JSON object a line.
+    ImportBans {
+        /// The lines.
+        lines: String,
+    },
+    /// Never ban or judge an account, or do so again.
+    Exempt {
+        /// A bare JID, a pattern such as `*@staff.example`, or `token:USER`.
+        who: String,
+        /// Whether they are exempt.
+        on: bool,
+    },
+    /// Why somebody is banned from a room, or is not.
+    WhyBan {
+        /// `NAME`, `SERVICE/NAME` or the room JID.
+        room: String,
+        /// As for [`Command::Ban`].
+        who: String,
+    },
     /// Hear of events as they happen. What streams is answered by the surface that was asked, not by one reply.
     Follow,
     /// Who could put us out of a room, and through what.
@@ -142,7 +186,10 @@ impl Command {
             | Command::WhoCan { .. }
             | Command::WhyLobby { .. }
             | Command::WhyModerator { .. }
-            | Command::WhyRemoved { .. } => false,
+            | Command::WhyRemoved { .. }
+            | Command::Bans
+            | Command::WhyBan { .. } => false,
+            Command::Ban { .. } | Command::Unban { .. } | Command::ImportBans { .. } | Command::Exempt { .. } => true,
             Command::Reload { plan } => !plan,
             Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } | Command::Act { .. } => true,
             Command::Undo { .. } | Command::Recover { .. } => true,
@@ -166,6 +213,7 @@ impl Command {
                 let reason = reason.as_deref().unwrap_or_default();
                 format!("recover {room} keep {keep:?} out {out:?} {reason:?}")
             }
+            Command::ImportBans { lines } => format!("import {} lines of bans", lines.lines().count()),
             command => serde_json::to_string(command).unwrap_or_default(),
         }
     }
@@ -315,6 +363,27 @@ pub enum Reply {
     },
     /// To [`Command::Events`].
     Events(EventsReply),
+    /// To [`Command::Ban`], [`Command::Unban`], [`Command::ImportBans`] and [`Command::Exempt`].
+    Banned {
+        /// What was done, in one sentence.
+        text: String,
+        /// The bans that it is about.
+        bans: Vec<BanRow>,
+    },
+    /// To [`Command::Bans`].
+    Bans {
+        /// One row each, by number.
+        bans: Vec<BanRow>,
+        /// Who is exempt by command.
+        exempt: Vec<String>,
+    },
+    /// To [`Command::WhyBan`].
+    WhyBan {
+        /// One sentence.
+        text: String,
+        /// The ban, if there is one.
+        ban: Option<BanRow>,
+    },
     /// To [`Command::Reload`].
     Reload(Plan),
     /// The command was refused.
@@ -325,6 +394,19 @@ pub enum Reply {
         /// What is wrong and what to do, in one sentence.
         text: String,
     },
+}
+
+/// One ban in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanRow {
+    /// Its number, which `unban` takes; none of an entry of somebody else's list.
+    pub id: Option<i64>,
+    /// Whom it matches: `account:ann@meet.jitsi`, `accounts:*@spam.example`, `sha256:…`.
+    pub who: String,
+    /// How long that holds: `survives reconnect`, `until they reload`, `name only`.
+    pub strength: String,
+    /// The ban itself, as `bans export` writes it.
+    pub ban: crate::policy::bans::Ban,
 }
 
 /// Whether all is well.

@@ -230,7 +230,7 @@ pub struct Deed {
 }
 
 /// What happened, by kind. The names of the variants' fields are public.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
 #[allow(missing_docs)] // each variant is described at its namesake in [`Kind`]
 pub enum What {

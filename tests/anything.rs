@@ -191,6 +191,7 @@ fn settings(rng: &mut Rng) -> Settings {
         password: rng.bool().then(|| Secret::new("secret")),
         focus: true,
         moderated: None,
+        plans: None,
     }
 }
 

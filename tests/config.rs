@@ -145,6 +145,7 @@ fn the_example_is_right_and_shows_the_defaults_where_it_is_commented_out() {
         "form",
         "on_drift",
         "chat_",
+        "store_text",
     ];
     let text: String = whole_example()
         .lines()
@@ -330,7 +331,7 @@ fn every_single_mistake_has_its_line_key_and_words() {
         ),
         (
             "[defaults]\nservice = \"meet\"",
-            "innkeeper.toml:6: defaults.service: unknown key; expected one of nick, display_name, password_file, subject, lobby, members_only, moderated, persistent, max_occupants, av_moderation, start_muted, form, on_drift, chat_commands, chat_accounts",
+            "innkeeper.toml:6: defaults.service: unknown key; expected one of nick, display_name, password_file, subject, lobby, members_only, moderated, persistent, max_occupants, av_moderation, start_muted, form, on_drift, chat_commands, chat_accounts, store_text",
         ),
         ("[[room]]\nservice = \"meet\"", "innkeeper.toml:5: name: missing; expected name = \"…\" in this [[room]]"),
         ("[[room]]\nname = \"a\"", "innkeeper.toml:5: service: missing; expected service = \"…\" in this [[room]]"),
@@ -566,7 +567,7 @@ fn all_problems_of_all_files_come_at_once_and_in_order() {
             "innkeeper.toml:1: statedir: unknown key; expected state_dir (did you mean that?)",
             "innkeeper.toml:6: service.meet.paces: unknown key; expected pace (did you mean that?)",
             "rooms.d/b.toml:3: name: room \"tavern\" of service meet is already in rooms.d/a.toml:1; expected each room once",
-            "rooms.d/b.toml:4: color: unknown key; expected one of service, name, nick, display_name, password_file, subject, lobby, members_only, moderated, persistent, max_occupants, av_moderation, start_muted, form, on_drift, chat_commands, chat_accounts",
+            "rooms.d/b.toml:4: color: unknown key; expected one of service, name, nick, display_name, password_file, subject, lobby, members_only, moderated, persistent, max_occupants, av_moderation, start_muted, form, on_drift, chat_commands, chat_accounts, store_text",
             "environment: INNKEEPER__SERVICE__MEET__SELF_PING: \"never\" is no duration (no number); expected a duration such as \"30s\", \"5m\" or \"8h\", from 1s to 1day",
         ]
     );

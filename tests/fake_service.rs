@@ -58,6 +58,7 @@ fn settings() -> Settings {
         password: None,
         focus: false,
         moderated: None,
+        plans: None,
     }
 }
 

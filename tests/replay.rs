@@ -295,6 +295,7 @@ fn replay(text: &str) -> Result<Vec<RoomState>, String> {
         password: None,
         focus: focus.is_some(),
         moderated: None,
+        plans: None,
     };
     let mut replay = Replay::new(profile, &key);
     replay.put(Input::Hold(Arc::new(settings)));
@@ -386,6 +387,7 @@ fn replay_recording(connection: &Connection) -> equiv::Report {
         password: None,
         focus: focus.is_some(),
         moderated: None,
+        plans: None,
     })));
     let management = enabled.map(|_| Management { id: Some("sm-1".to_owned()), max: None });
     let login = LastLogin { mechanism: Mechanism::ScramSha1, key_hash: None };

@@ -204,6 +204,7 @@ fn settings(name: &str, plain: bool) -> Settings {
         password: None,
         focus: !plain,
         moderated: None,
+        plans: None,
     }
 }
 
@@ -480,7 +481,12 @@ impl World {
             | Report::Errand(_) => {
                 unreachable!("nobody moderates here")
             }
-            Report::MucFound(_) | Report::MucNotFound(_) | Report::Bad { .. } | Report::Odd(_) => {}
+            Report::MucFound(_)
+            | Report::MucNotFound(_)
+            | Report::Bad { .. }
+            | Report::Odd(_)
+            | Report::Happened { .. }
+            | Report::Remember(..) => {}
         }
         self.carry_out(out);
     }

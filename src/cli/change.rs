@@ -53,7 +53,7 @@ pub(super) struct Reload {
 }
 
 /// A duration of at least a second.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if duration >= Duration::from_secs(1) => Ok(duration),
         Ok(_) => Err("less than a second".to_owned()),

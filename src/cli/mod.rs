@@ -15,6 +15,7 @@ use crate::telemetry::text::printable;
 
 mod act;
 mod ask;
+mod bans;
 mod capture;
 mod change;
 mod check;
@@ -84,6 +85,15 @@ enum Verb {
     Suspend(change::Suspend),
     /// Read the configuration again and join and leave only what changed
     Reload(change::Reload),
+    /// Keep somebody out of a room, of several, or of all
+    Ban(bans::Ban),
+    /// Take a ban back
+    Unban(bans::Unban),
+    /// List all bans with whom they match and how long that holds
+    Bans(bans::Bans),
+    /// Say whom no ban and no rule touches
+    #[command(subcommand)]
+    Exempt(bans::Exempt),
     /// Say why something is as it is
     #[command(subcommand)]
     Why(Why),
@@ -148,6 +158,8 @@ enum Why {
     Moderator(explain::OfPerson),
     /// Why somebody is no longer inside
     Removed(explain::OfPerson),
+    /// Why somebody is banned from a room, or is not
+    Ban(bans::WhyBan),
 }
 
 /// How the daemon is asked.
@@ -192,10 +204,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Release(verb) => verb.go(),
         Verb::Suspend(verb) => verb.go(),
         Verb::Reload(verb) => verb.go(),
+        Verb::Ban(verb) => verb.go(),
+        Verb::Unban(verb) => verb.go(),
+        Verb::Bans(verb) => verb.go(),
+        Verb::Exempt(verb) => verb.go(),
         Verb::Why(Why::Room(verb)) => verb.go(),
         Verb::Why(Why::Lobby(verb)) => verb.lobby(),
         Verb::Why(Why::Moderator(verb)) => verb.moderator(),
         Verb::Why(Why::Removed(verb)) => verb.removed(),
+        Verb::Why(Why::Ban(verb)) => verb.go(),
         Verb::Occupants(verb) => verb.go(),
         Verb::Events(verb) => verb.go(),
         Verb::Kick(verb) => verb.kick(),

@@ -17,6 +17,7 @@ pub(super) struct Written {
     on_drift: Option<OnDrift>,
     chat_commands: Option<bool>,
     chat_accounts: Option<Vec<Box<str>>>,
+    store_text: Option<bool>,
 }
 
 impl Checker<'_> {
@@ -59,6 +60,7 @@ impl Checker<'_> {
             locked,
             on_drift: self.choice(view, "on_drift", &choices),
             chat_commands: self.flag(view, "chat_commands"),
+            store_text: self.flag(view, "store_text"),
             chat_accounts: self.list(view, "chat_accounts", "a bare JID such as \"ann@meet.jitsi\"", |text| {
                 let whole = text.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
                 if whole && !text.contains(['/', ' ']) { Ok(text.into()) } else { Err("no bare JID") }
@@ -156,6 +158,7 @@ impl Written {
             accounts: self.chat_accounts.or_else(|| defaults.chat_accounts.clone()).unwrap_or_default(),
             anonymous_domains: Vec::new(),
         };
-        Moderated { locked, chat }.shared()
+        let store_text = self.store_text.or(defaults.store_text).unwrap_or_default();
+        Moderated { locked, chat, store_text }.shared()
     }
 }

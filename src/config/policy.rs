@@ -146,10 +146,6 @@ impl Checker<'_> {
             }
             policies.tables.push(table);
         }
-        if !policies.tables.is_empty() {
-            let (count, s) = (policies.tables.len(), if policies.tables.len() == 1 { "y is" } else { "ies are" });
-            self.warnings.push(format!("{count} polic{s} checked, which this version does not judge by yet"));
-        }
         for service in services.values() {
             if let Login::Guest { domain, .. } = &service.login {
                 policies.guest_domains.push(domain.as_str().into());

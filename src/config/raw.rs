@@ -76,6 +76,7 @@ pub(super) const DEFAULTS: &[&str] = &[
     "on_drift",
     "chat_commands",
     "chat_accounts",
+    "store_text",
 ];
 /// Keys of `[[room]]`.
 pub(super) const ROOM: &[&str] = &[
@@ -96,6 +97,7 @@ pub(super) const ROOM: &[&str] = &[
     "on_drift",
     "chat_commands",
     "chat_accounts",
+    "store_text",
 ];
 
 /// Keys of `[http]`, but for its tokens.

@@ -25,8 +25,13 @@ pub fn scope(command: &Command) -> Option<Scope> {
         | Command::WhoCan { .. }
         | Command::WhyLobby { .. }
         | Command::WhyModerator { .. }
-        | Command::WhyRemoved { .. } => Some(Scope::Read),
+        | Command::WhyRemoved { .. }
+        | Command::Bans
+        | Command::WhyBan { .. } => Some(Scope::Read),
         Command::Act { .. } | Command::Undo { .. } | Command::Recover { .. } => Some(Scope::Moderate),
+        Command::Ban { .. } | Command::Unban { .. } | Command::ImportBans { .. } | Command::Exempt { .. } => {
+            Some(Scope::Moderate)
+        }
         Command::Follow | Command::Events(_) | Command::Reload { plan: true } => Some(Scope::Read),
         Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } => Some(Scope::Rooms),
         Command::Reload { plan: false } => Some(Scope::Admin),
@@ -35,7 +40,15 @@ pub fn scope(command: &Command) -> Option<Scope> {
 
 /// Whether a command concerns all rooms at once, so that who has only some may not ask it.
 fn concerns_all(command: &Command) -> bool {
-    matches!(command, Command::Reload { .. })
+    match command {
+        Command::Reload { .. }
+        | Command::Bans
+        | Command::Unban { .. }
+        | Command::ImportBans { .. }
+        | Command::Exempt { .. } => true,
+        Command::Ban { everywhere, rooms, .. } => *everywhere || rooms.is_some(),
+        _ => false,
+    }
 }
 
 /// Asks the supervisor, if the requester may ask that. Refusals and silence are replies too.

@@ -7,14 +7,14 @@
 //! Prosody's `mod_muc_rtbl` publishes and reads.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::exempt::AllowList;
-use super::identity::{Identity, OccupantKey, Rung, Strength};
+use super::identity::{Identity, OccupantKey, Rung, Strength, Trust};
 use super::person::Person;
 use super::text;
 use crate::pattern::Pattern;
@@ -42,6 +42,43 @@ impl Target {
             Target::Key(key) => key.rung.strength(),
             Target::Accounts(_) | Target::Sha256(_) => Strength::SurvivesReconnect,
             Target::Names(_) => Strength::NameOnly,
+        }
+    }
+}
+
+/// As people write it: `account:ann@meet.jitsi`, `accounts:*@spam.example`.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Key(key) => key.fmt(f),
+            Target::Accounts(accounts) => write!(f, "accounts:{}", accounts.as_str()),
+            Target::Names(names) => write!(f, "names:{}", names.as_str()),
+            Target::Sha256(hash) => write!(f, "sha256:{hash}"),
+        }
+    }
+}
+
+impl Target {
+    /// Reads what [`fmt::Display`] writes, and what people mean by less: a bare JID, or a domain.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        match text.split_once(':') {
+            Some((_, "")) => None,
+            Some(("accounts", accounts)) => Some(Target::Accounts(Pattern::new(accounts))),
+            Some(("names", names)) => Some(Target::Names(Pattern::new(names))),
+            Some(("sha256", hash)) => {
+                let hex = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+                hex.then(|| Target::Sha256(hash.to_ascii_lowercase().into()))
+            }
+            Some(_) => OccupantKey::read(text).map(Target::Key),
+            None if text.contains(['/', ' ']) => None,
+            None => match text.split_once('@') {
+                Some(("", _) | (_, "")) => None,
+                Some(_) if text.contains(['*', '?']) => Some(Target::Accounts(Pattern::new(text))),
+                Some(_) => Some(Target::Key(OccupantKey::new(Rung::Account, text))),
+                None if text.contains('.') => Some(Target::Accounts(Pattern::new(&format!("*@{text}")))),
+                None => None,
+            },
         }
     }
 }
@@ -116,8 +153,10 @@ pub fn from_block_list(id: &str, list: &str, reason: &str, at: Timestamp) -> Opt
 }
 
 /// All bans, and whom none of them touches.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Bans {
+    /// What may be believed of occupants of rooms under no policy.
+    pub trust: Trust,
     list: Vec<Ban>,
     by_key: HashMap<OccupantKey, Vec<usize>>,
     by_hash: HashMap<Box<str>, Vec<usize>>,
@@ -174,9 +213,15 @@ impl Bans {
     /// Takes out all that `which` says; answers them.
     pub fn remove(&mut self, which: impl Fn(&Ban) -> bool) -> Vec<Ban> {
         let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.list).into_iter().partition(|ban| which(ban));
-        let exempt = std::mem::take(&mut self.exempt);
-        *self = Bans::new(kept, exempt);
+        let (exempt, trust) = (std::mem::take(&mut self.exempt), std::mem::take(&mut self.trust));
+        *self = Bans { trust, ..Bans::new(kept, exempt) };
         gone
+    }
+
+    /// Whether it keeps nobody out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
     }
 
     /// All bans, in the order in which they were added.
@@ -329,6 +374,18 @@ mod tests {
         room.join_guest("i", "three@guest.meet.jitsi/9", "oid-3", "Bob-abc");
         assert_eq!(found(&room, &bans, "h"), Some(Strength::UntilTheyReload));
         assert_eq!(found(&room, &bans, "i"), None);
+    }
+
+    #[test]
+    fn a_target_is_read_as_it_is_written_and_as_people_mean_it() {
+        for text in ["account:a@b.example", "accounts:*@b.example", "names:spam *", "hint:Ada-xyz", "name:nobody"] {
+            assert_eq!(Target::read(text).map(|target| target.to_string()).as_deref(), Some(text));
+        }
+        assert_eq!(Target::read("A@b.example"), Target::read("account:a@b.example"));
+        assert_eq!(Target::read("spam.example"), Target::read("accounts:*@spam.example"));
+        for nothing in ["", "ann", "account:", "@b", "shoe:1", "sha256:12", "a@b/c"] {
+            assert_eq!(Target::read(nothing), None, "{nothing}");
+        }
     }
 
     #[test]

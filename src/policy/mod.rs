@@ -412,7 +412,7 @@ pub struct Verdicts {
 }
 
 /// A rule at work in one room.
-pub trait Rule: Send + fmt::Debug {
+pub trait Rule: Send + Sync + fmt::Debug {
     /// Looks at what was seen.
     fn judge(&mut self, cx: &Context<'_>, seen: &Seen<'_>, out: &mut Opinions);
 
@@ -492,6 +492,8 @@ pub struct Attached {
     pub written: Arc<str>,
 }
 
+impl Eq for Attached {}
+
 impl PartialEq for Attached {
     fn eq(&self, other: &Self) -> bool {
         (self.kind.name, self.mode, self.measure, &self.written)
@@ -500,7 +502,7 @@ impl PartialEq for Attached {
 }
 
 /// All that holds for one room, shared by rooms for which the same holds.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plans {
     /// The rules, by name.
     pub rules: BTreeMap<&'static str, Attached>,
@@ -522,7 +524,7 @@ impl Plans {
 }
 
 /// What a policy remembers over a restart.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
     /// The life of the room that it was in.
@@ -574,6 +576,12 @@ impl Policy {
     #[must_use]
     pub fn people(&self) -> &People {
         &self.people
+    }
+
+    /// The life of the room that it was last in.
+    #[must_use]
+    pub fn life(&self) -> Option<&str> {
+        self.life.as_ref().map(|(life, _)| &**life)
     }
 
     /// How many strikes somebody has that count.

@@ -55,6 +55,12 @@ const TOLD_FOR: Duration = Duration::from_secs(3600);
 const STRIKE_EVERY: Duration = Duration::from_secs(60);
 
 impl Person {
+    /// Somebody as a single presence shows them, for whoever keeps no list of people.
+    #[must_use]
+    pub fn look(now: Instant, presence: &Presence<'_>, list: &AllowList, trust: &Trust) -> Self {
+        Person::new(now, true, presence, list, trust)
+    }
+
     fn new(now: Instant, live: bool, presence: &Presence<'_>, list: &AllowList, trust: &Trust) -> Self {
         let identity = Identity::new(&Facts { name: presence.nick, ..Facts::default() }, trust);
         let mut person = Person {

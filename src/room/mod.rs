@@ -12,11 +12,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::action::{Action, Actor, Progress, Request};
 use crate::backoff::{Ladder, jitter};
 use crate::cause::{Cause, Word};
 use crate::command::RoomState;
 use crate::config::{RoomKey, Secret};
+use crate::event::What;
+use crate::policy::bans::{Bans, Target};
+use crate::policy::{self, Plans};
 use crate::xmpp::jitsi::conference::{Answer, Granted};
 use crate::xmpp::jitsi::json_message::Push;
 use crate::xmpp::message::Said;
@@ -27,7 +32,7 @@ use crate::xmpp::room_info::RoomInfo;
 use crate::xmpp::stanza::StanzaError;
 
 pub use moderation::{LobbyOrigin, Moderated, Surroundings};
-pub use occupant::{Occupant, Occupants};
+pub use occupant::{Change, Ids, Occupant, Occupants};
 
 pub mod chat;
 mod inside;
@@ -40,11 +45,14 @@ pub mod pending;
 pub mod recent;
 pub mod settings;
 pub mod target;
+mod told;
+mod watch;
 
 use inside::{focus_cause, focus_in};
 use join::{FIRST, Retry, SLOW};
 use moderation::{Happening, Moderation};
 use pending::{Answer as Answered, Step};
+use watch::Watch;
 
 /// How long a join may stay unanswered. Jitsi queues joins in silence until the focus is in.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -76,6 +84,8 @@ pub struct Settings {
     pub focus: bool,
     /// What is wanted beyond holding it, if anything is.
     pub moderated: Option<Arc<Moderated>>,
+    /// The rules that hold in it, if any do.
+    pub plans: Option<Arc<Plans>>,
 }
 
 /// What all rooms of a service go by.
@@ -105,6 +115,10 @@ pub struct FocusFacts {
 pub struct Context<'a> {
     /// Monotonic time.
     pub now: Instant,
+    /// The time of day at that moment.
+    pub clock: Timestamp,
+    /// Who is to be kept out.
+    pub bans: &'a Bans,
     /// Randomness for jitter.
     pub rng: &'a mut fastrand::Rng,
     /// The service's rules.
@@ -198,17 +212,30 @@ pub enum Effect {
     },
     /// Something is to be known about a locked setting.
     Setting(settings::Output),
-    /// A moderator wants an occupant banned for a while.
+    /// A moderator, or a rule, wants an occupant banned.
     Ban {
         /// Their nick.
         nick: Box<str>,
-        /// For how long.
-        period: Duration,
-        /// Why.
+        /// By what they are to be known again.
+        targets: Vec<Target>,
+        /// For how long; `None`: for good.
+        period: Option<Duration>,
+        /// Why, as they are told.
         reason: Box<str>,
+        /// What only admins read.
+        note: Box<str>,
         /// Who says so.
         actor: Actor,
     },
+    /// Something happened in the room.
+    Happened {
+        /// In which life of the room.
+        life: Box<str>,
+        /// What.
+        what: Box<What>,
+    },
+    /// This is to outlive a restart; [`Input::Recall`] brings it back.
+    Remember(Box<policy::State>),
 }
 
 /// What happens to a room.
@@ -289,6 +316,17 @@ pub enum Input<'a> {
     Push(&'a Push),
     /// Which components there are is known now.
     Components,
+    /// An occupant sent something that can not be read.
+    Unreadable {
+        /// Their nick.
+        nick: &'a str,
+    },
+    /// The list of bans is another one.
+    Bans,
+    /// What rules remembered before a restart.
+    Recall(Box<policy::State>),
+    /// Come in although the room is closed: a person says so.
+    Open,
     /// Other settings are wanted.
     Settings(Arc<Settings>),
     /// Leave for good.
@@ -340,16 +378,31 @@ pub struct Room {
     memory: Option<Box<recent::Memory>>,
     /// The nick of a join whose answer is not known, so that the room may have us inside although we think outside.
     maybe_as: Option<Box<str>>,
+    /// What is done about those inside; nothing in most rooms.
+    watch: Option<Box<Watch>>,
+    /// Who was inside when we lost the room, and in which life of it; people alone.
+    behind: Option<Box<(Box<str>, Occupants)>>,
+    /// Why and until when to stay out once the room has ended.
+    closing: Option<Box<(Cause, Option<Timestamp>)>>,
 }
 
 #[derive(Debug)]
 enum State {
     Outside(Outside),
-    Asking { give_up_at: Instant },
+    Asking {
+        give_up_at: Instant,
+    },
     Joining(Box<Joining>),
     Knocking(Box<knock::Knocking>),
     Inside(Box<Inside>),
-    Leaving { give_up_at: Instant },
+    /// Outside on purpose, until then or until somebody asks for it.
+    Closed {
+        cause: Cause,
+        until: Option<Instant>,
+    },
+    Leaving {
+        give_up_at: Instant,
+    },
     Gone,
 }
 
@@ -388,6 +441,16 @@ struct Inside {
     refusal: Option<Cause>,
     /// The stream is lost and may be resumed.
     lost: Option<Cause>,
+    /// When we came in, for the name of this life where the room gives none.
+    came: Timestamp,
+    /// Our own join made the room.
+    created: bool,
+    /// The life of the room, once it is known; from then on there are events.
+    life: Option<Box<str>>,
+    /// Recordings that are on, by their ids.
+    recordings: Vec<Box<str>>,
+    /// Whether everybody was held against the bans since we could throw out.
+    checked: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -428,6 +491,9 @@ impl Room {
             maybe_as: None,
             moderation: None,
             memory: None,
+            watch: None,
+            behind: None,
+            closing: None,
         }
     }
 
@@ -509,6 +575,7 @@ impl Room {
             State::Outside(outside) => outside.retry_at,
             // The session keeps the time of its questions.
             State::Asking { .. } | State::Gone => None,
+            State::Closed { until, .. } => *until,
             State::Joining(joining) => Some(joining.give_up_at),
             State::Knocking(knocking) => Some(knocking.again_at),
             State::Leaving { give_up_at } => Some(*give_up_at),
@@ -527,7 +594,8 @@ impl Room {
                     _ => None,
                 };
                 let moderation = self.moderation.as_deref().and_then(Moderation::deadline);
-                ask.into_iter().chain(ping).chain(form).chain(moderation).min()
+                let watch = self.watch.as_deref().and_then(Watch::deadline);
+                ask.into_iter().chain(ping).chain(form).chain(moderation).chain(watch).min()
             }
         }
     }
@@ -561,6 +629,11 @@ impl Room {
                     next: retry_at.map_or(Next::Turn, Next::Retry),
                 }
             }
+            State::Closed { cause, until } => Snapshot {
+                state: RoomState::Waiting,
+                cause: cause.clone(),
+                next: until.map_or(Next::Nothing, Next::Retry),
+            },
             State::Asking { give_up_at } => Snapshot {
                 state: RoomState::Joining,
                 cause: Cause::new(Word::AskingFocus, "the focus was asked to open the conference"),
@@ -588,7 +661,10 @@ impl Room {
         let was_inside = matches!(self.state, State::Inside(_));
         self.advance(input, cx);
         match (was_inside, &self.state) {
-            (false, State::Inside(_)) => self.moderate(Happening::Entered, cx),
+            (false, State::Inside(_)) => {
+                self.moderate(Happening::Entered, cx);
+                self.watch_entered(cx);
+            }
             (true, State::Inside(_)) | (false, _) => {}
             (true, state) => {
                 let cause = match state {
@@ -597,8 +673,10 @@ impl Room {
                 };
                 let destroyed = cause.word == Word::Destroyed;
                 self.moderate(Happening::Outside { destroyed, cause: &cause }, cx);
+                self.watch_left(destroyed, cx);
             }
         }
+        self.attend(cx);
     }
 
     fn advance(&mut self, input: Input<'_>, cx: &mut Context<'_>) {
@@ -614,8 +692,23 @@ impl Room {
             }
             Input::LobbyRefused(error) => self.lobby_refused(error, cx),
             Input::Invited => self.invited(cx),
-            Input::Act(request) => self.moderate(Happening::Act(request), cx),
-            Input::Message { nick, said } => self.moderate(Happening::Message { nick, said }, cx),
+            Input::Act(request) => self.act(request, cx),
+            Input::Message { nick, said } => {
+                self.watch_message(nick, said, cx);
+                self.moderate(Happening::Message { nick, said }, cx);
+            }
+            Input::Unreadable { nick } => self.judge(policy::Input::Unreadable { nick }, cx),
+            Input::Bans => {
+                if let State::Inside(inside) = &mut self.state {
+                    inside.checked = false;
+                }
+            }
+            Input::Recall(state) => self.recall(*state, cx),
+            Input::Open => {
+                if let State::Closed { .. } = self.state {
+                    self.in_turn(Cause::new(Word::Starting, "it is wanted again and waits for its turn"), cx);
+                }
+            }
             Input::Stepped { number, answer } => self.moderate(Happening::Stepped { number, answer }, cx),
             Input::Form(form) => self.moderate(Happening::Form(form), cx),
             Input::Info(info) => self.moderate(Happening::Info(info), cx),
@@ -672,6 +765,9 @@ impl Room {
     fn go(&mut self, cx: &mut Context<'_>) {
         match &mut self.state {
             State::Outside(Outside { retry_at: None, .. }) => {
+                if self.closed_by_hours(cx) {
+                    return;
+                }
                 if self.settings.focus {
                     self.state = State::Asking { give_up_at: cx.now + crate::jitsi::CONFERENCE_TIMEOUT };
                     cx.effects.push(Effect::AskFocus);
@@ -734,21 +830,23 @@ impl Room {
                     let memory = self.memory.get_or_insert_default();
                     memory.presence(cx.now, nick, read, available, &inside.occupants);
                 }
-                if available {
-                    inside.occupants.enter(cx.now, nick, read);
+                let sight = if available {
+                    let change = inside.occupants.enter(cx.now, nick, read);
                     if own {
                         inside.nick = nick.into();
                         inside.confirmed = inside.confirmed.max(cx.now);
                     }
+                    watch::Sight::Here(change)
                 } else if own && !read.has(Status::RENAMED) {
                     self.thrown_out(read, cx);
                     return;
                 } else {
-                    inside.occupants.leave(nick, renamed(read));
+                    let gone = inside.occupants.leave(nick, renamed(read));
                     if let (true, Some(new)) = (own, renamed(read)) {
                         inside.nick = new.into();
                     }
-                }
+                    watch::Sight::Away(gone)
+                };
                 let (settings, kicks) = (self.settings.clone(), &mut self.kicks);
                 if let State::Inside(inside) = &mut self.state {
                     inside.judge(&settings, cx);
@@ -756,6 +854,7 @@ impl Room {
                         kicks.reset();
                     }
                 }
+                self.watch_presence(nick, read, sight, cx);
                 self.moderate(Happening::Presence { nick, read, left: !available }, cx);
             }
             State::Leaving { .. } if !available && (read.has(Status::SELF) || nick == &*self.settings.nick) => {
@@ -792,6 +891,11 @@ impl Room {
             form,
             refusal: None,
             lost: None,
+            came: cx.clock,
+            created: read.has(Status::CREATED),
+            life: None,
+            recordings: Vec::new(),
+            checked: false,
         });
         inside.judge(&self.settings, cx);
         inside.introduce(&self.settings, cx);
@@ -857,7 +961,7 @@ impl Room {
         if retry_at.is_none() {
             cx.effects.push(Effect::Enqueue);
         }
-        self.state = State::Outside(Outside { cause, retry_at });
+        self.pass_to(State::Outside(Outside { cause, retry_at }));
     }
 
     /// Like [`Room::in_turn`] the first time since we were last inside; then with longer and longer waits, so that
@@ -875,7 +979,7 @@ impl Room {
     fn in_turn(&mut self, cause: Cause, cx: &mut Context<'_>) {
         self.nick_try = 0;
         cx.effects.push(Effect::Enqueue);
-        self.state = State::Outside(Outside { cause, retry_at: None });
+        self.pass_to(State::Outside(Outside { cause, retry_at: None }));
     }
 
     fn conference(&mut self, answer: &Answer, cx: &mut Context<'_>) {
@@ -1013,7 +1117,7 @@ impl Room {
                 self.moderate(Happening::Interrupted(cause), cx);
             }
             State::Leaving { .. } => self.gone(cx),
-            State::Gone => {}
+            State::Gone | State::Closed { .. } => {}
             // Who waits for a reason of the room's own goes on waiting for that.
             State::Outside(Outside { retry_at: Some(_), .. }) => {}
             _ => self.in_turn(cause.clone(), cx),
@@ -1024,6 +1128,9 @@ impl Room {
         let before = std::mem::replace(&mut self.settings, settings);
         if before.moderated != self.settings.moderated {
             self.moderate(Happening::Settings, cx);
+        }
+        if before.plans != self.settings.plans {
+            self.replan(cx);
         }
         let new = &self.settings;
         match &mut self.state {
@@ -1061,7 +1168,7 @@ impl Room {
                 self.leave_lobby(cx);
                 self.gone(cx);
             }
-            State::Outside(_) | State::Asking { .. } | State::Gone => {
+            State::Outside(_) | State::Asking { .. } | State::Closed { .. } | State::Gone => {
                 if let Some(nick) = self.maybe_as.take() {
                     cx.effects.push(Effect::Leave { nick });
                 }
@@ -1115,6 +1222,10 @@ impl Room {
                     cx.effects.push(Effect::SelfPing { nick: inside.nick.clone() });
                 }
                 self.moderate(Happening::Timeout, cx);
+                self.watch_timeout(cx);
+            }
+            State::Closed { until: Some(until), .. } if *until <= now => {
+                self.in_turn(Cause::new(Word::Starting, "it opens again and waits for its turn"), cx);
             }
             _ => {}
         }

@@ -13,6 +13,7 @@ use super::{Context, Effect, Inside, Occupant, Occupants, Room, State};
 use crate::action::{Action, Actor, Progress, Request, Standing, Verb};
 use crate::cause::{Cause, Word};
 use crate::config::{Media, Secret};
+use crate::policy::Trust;
 use crate::xmpp::jid;
 use crate::xmpp::jitsi::json_message::Push;
 use crate::xmpp::message::Said;
@@ -28,6 +29,8 @@ pub struct Moderated {
     pub locked: Locked,
     /// Who may give commands in chat.
     pub chat: chat::Settings,
+    /// Whether what people write is kept with the events.
+    pub store_text: bool,
 }
 
 /// What a room may use of the session that holds it.
@@ -55,7 +58,7 @@ pub(super) struct Moderation {
     keeper: Keeper,
     chat: Chat,
     /// What the room said of itself since we came in.
-    info: Option<RoomInfo>,
+    pub(super) info: Option<RoomInfo>,
     /// The life of the room that its settings were set in: its meeting id, where it has one.
     life: Option<Box<str>>,
     /// Actions of the locked settings, by key.
@@ -71,6 +74,8 @@ pub(super) struct Moderation {
     undo: Vec<(Box<str>, Action)>,
     /// The room's password as its form last showed it to us.
     password: Option<Secret>,
+    /// What rules, bans and the end of a meeting came to naught with, for [`super::watch`].
+    pub(super) failed: Vec<Request>,
 }
 
 /// Where a room's lobby comes from, as far as we have seen.
@@ -187,7 +192,8 @@ impl Room {
         if self.moderation.is_none() {
             // A room whose configuration changes may have a lobby from now on.
             let changed = matches!(&happening, Happening::Message { nick: None, said } if said.statuses.contains(&CONFIGURATION_CHANGED));
-            let wanted = changed || self.settings.moderated.is_some() || matches!(happening, Happening::Act(_));
+            let wanted = changed || self.settings.moderated.is_some() || self.settings.plans.is_some();
+            let wanted = wanted || matches!(happening, Happening::Act(_));
             if !wanted {
                 return;
             }
@@ -205,7 +211,8 @@ impl Room {
             moderation.outside(happening, &not_inside, moderated, cx);
             return;
         };
-        let mut desk = Desk { moderated, room: &settings.jid, focus: settings.focus, inside, moderation, cx };
+        let trust = settings.plans.as_deref().map(|plans| &plans.trust);
+        let mut desk = Desk { moderated, room: &settings.jid, focus: settings.focus, trust, inside, moderation, cx };
         desk.handle(happening);
     }
 }
@@ -250,6 +257,7 @@ struct Desk<'d, 'c> {
     moderated: &'d Moderated,
     room: &'d str,
     focus: bool,
+    trust: Option<&'d Trust>,
     inside: &'d Inside,
     moderation: &'d mut Moderation,
     cx: &'d mut Context<'c>,
@@ -609,7 +617,9 @@ impl Desk<'_, '_> {
                 self.act(Request { key, actor, action, real_jid, reason });
             }
             Outcome::Ban { nick, period, reason } => {
-                self.cx.effects.push(Effect::Ban { nick, period, reason, actor });
+                let targets = self.inside.targets(&nick, self.focus, self.trust, self.cx);
+                let (period, note) = (Some(period), "".into());
+                self.cx.effects.push(Effect::Ban { nick, targets, period, reason, note, actor });
             }
             Outcome::Answer(text) => self.whisper(nick, text),
         }
@@ -645,6 +655,11 @@ impl Desk<'_, '_> {
     fn progress(&mut self, request: Box<Request>, progress: Progress, over: bool) {
         if let (Actor::Chat { nick, .. }, Some(cause)) = (&request.actor, progress.cause()) {
             self.whisper(nick, format!("not done: {}", cause.text).into());
+        }
+        let watched = matches!(request.actor, Actor::Rule { .. } | Actor::Bans)
+            || matches!(request.action, Action::End | Action::Destroy);
+        if watched && progress.cause().is_some() {
+            self.moderation.failed.push((*request).clone());
         }
         let ours = self.moderation.ours.iter().position(|(key, _)| over && *key == request.key);
         let unsupported =
@@ -721,7 +736,8 @@ impl Moderated {
     /// For the settings of a room: `None` where nothing is.
     #[must_use]
     pub fn shared(self) -> Option<Arc<Self>> {
-        let nothing = self.locked.is_empty() && !self.chat.moderators && self.chat.accounts.is_empty();
+        let nothing =
+            self.locked.is_empty() && !self.chat.moderators && self.chat.accounts.is_empty() && !self.store_text;
         (!nothing).then(|| Arc::new(self))
     }
 }

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
+use crate::policy;
 use crate::xmpp::jid;
-use crate::xmpp::muc::{Affiliation, Role, RoomPresence};
+use crate::xmpp::muc::{Affiliation, Machine, Role, RoomPresence};
 
 /// One occupant. What could not be read is `None`; they are listed all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,32 @@ pub struct Occupant {
     pub display_name: Option<Box<str>>,
     /// When we first saw them under any nick.
     pub since: Instant,
+    /// What could tell them again, where they or the room say anything of the kind.
+    pub ids: Option<Box<Ids>>,
+    /// What they say they are, where that is no browser.
+    pub machine: Option<Machine>,
+}
+
+/// What could tell somebody again; see [`policy::identity::Rung`] for what it is worth.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// XEP-0421.
+    pub occupant_id: Option<Box<str>>,
+    /// `<stats-id/>`.
+    pub stats_id: Option<Box<str>>,
+    /// The user id in `<identity/>`.
+    pub token_user: Option<Box<str>>,
+}
+
+/// What a presence changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Somebody is here who was not.
+    Entered,
+    /// They show another display name; this was the one before.
+    Renamed(Option<Box<str>>),
+    /// Nothing that they are called by.
+    Same,
 }
 
 /// Everybody in a room, by nick as the room writes it.
@@ -30,38 +57,54 @@ pub struct Occupants {
 }
 
 impl Occupants {
-    /// Takes in an available presence; says whether the occupant is new.
-    pub fn enter(&mut self, now: Instant, nick: &str, presence: &RoomPresence) -> bool {
+    /// Takes in an available presence; says what it changed.
+    pub fn enter(&mut self, now: Instant, nick: &str, presence: &RoomPresence) -> Change {
         match self.find(nick) {
             Ok(at) => {
-                self.by_nick[at].1.read(presence);
-                false
+                let occupant = &mut self.by_nick[at].1;
+                if occupant.display_name.as_deref() == presence.display_name.as_deref() {
+                    occupant.read(presence);
+                    return Change::Same;
+                }
+                let before = occupant.display_name.take();
+                occupant.read(presence);
+                Change::Renamed(before)
             }
             Err(at) => {
-                let mut occupant =
-                    Occupant { real_jid: None, role: None, affiliation: None, display_name: None, since: now };
+                let mut occupant = Occupant {
+                    real_jid: None,
+                    role: None,
+                    affiliation: None,
+                    display_name: None,
+                    since: now,
+                    ids: None,
+                    machine: None,
+                };
                 occupant.read(presence);
                 self.insert(at, nick, occupant);
-                true
+                Change::Entered
             }
         }
     }
 
-    /// Takes in an unavailable presence: a change of nick moves the occupant, anything else removes them.
+    /// Takes in an unavailable presence: a change of nick moves the occupant, anything else removes them. Answers who
+    /// is gone.
     ///
     /// Source: XEP-0045 §7.6 "Changing Nickname", §7.14 "Exiting a Room".
-    pub fn leave(&mut self, nick: &str, renamed_to: Option<&str>) {
-        let Ok(at) = self.find(nick) else { return };
-        let (_, occupant) = self.by_nick.remove(at);
-        if let Some(new) = renamed_to {
-            match self.find(new) {
+    pub fn leave(&mut self, nick: &str, renamed_to: Option<&str>) -> Option<Occupant> {
+        let (_, occupant) = self.by_nick.remove(self.find(nick).ok()?);
+        let mut gone = None;
+        match renamed_to {
+            Some(new) => match self.find(new) {
                 Ok(at) => self.by_nick[at].1 = occupant,
                 Err(at) => self.insert(at, new, occupant),
-            }
+            },
+            None => gone = Some(occupant),
         }
         if self.by_nick.len() * 4 < self.by_nick.capacity() {
             self.by_nick.shrink_to_fit();
         }
+        gone
     }
 
     /// The occupant under that nick.
@@ -112,6 +155,39 @@ impl Occupant {
         }
         // A presence replaces the one before (RFC 6121 §4.4.1), so a name that is gone is gone.
         self.display_name = presence.display_name.as_deref().map(Into::into);
+        self.machine = presence.machine;
+        let RoomPresence { occupant_id, stats_id, token_user, .. } = presence;
+        if self.ids.is_none() && occupant_id.is_none() && stats_id.is_none() && token_user.is_none() {
+            return;
+        }
+        let ids = self.ids.get_or_insert_default();
+        // What the room makes stays when a presence could only partly be read.
+        let occupant_id = occupant_id.as_deref().or(ids.occupant_id.as_deref()).map(Box::<str>::from);
+        **ids = Ids {
+            occupant_id,
+            stats_id: stats_id.as_deref().map(Into::into),
+            token_user: token_user.as_deref().map(Into::into),
+        };
+    }
+
+    /// As rules and bans look at them.
+    #[must_use]
+    pub fn presence<'a>(&'a self, nick: &'a str, own: bool, focus: bool) -> policy::Presence<'a> {
+        let ids = self.ids.as_deref();
+        policy::Presence {
+            nick,
+            display_name: self.display_name.as_deref(),
+            real_jid: self.real_jid.as_deref(),
+            occupant_id: ids.and_then(|ids| ids.occupant_id.as_deref()),
+            stats_id: ids.and_then(|ids| ids.stats_id.as_deref()),
+            token_user: ids.and_then(|ids| ids.token_user.as_deref()),
+            address: None,
+            role: self.role.as_ref(),
+            affiliation: self.affiliation.as_ref(),
+            own,
+            focus,
+            recorder: self.machine.is_some(),
+        }
     }
 
     /// Whether this is the focus: an owner, and the account that the focus named as its own, where both are known.
@@ -161,7 +237,7 @@ mod tests {
         let mut here = Occupants::default();
         here.enter(then, "a", &RoomPresence::default());
         here.leave("a", Some("b"));
-        assert!(!here.enter(now, "b", &RoomPresence::default()));
+        assert_eq!(here.enter(now, "b", &RoomPresence::default()), Change::Same);
         assert_eq!(here.by_nick("b").map(|occupant| occupant.since), Some(then));
         assert_eq!(here.len(), 1);
     }

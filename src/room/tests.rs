@@ -13,6 +13,9 @@ struct Bench {
     rules: Rules,
     focus: FocusFacts,
     around: Surroundings,
+    bans: Bans,
+    /// Events, which most tests do not look at.
+    told: Vec<Effect>,
     effects: Vec<Effect>,
 }
 
@@ -25,6 +28,7 @@ fn settings(focus: bool) -> Settings {
         password: None,
         focus,
         moderated: None,
+        plans: None,
     }
 }
 
@@ -43,6 +47,8 @@ impl Bench {
                 has_session: true,
             },
             around: Surroundings::default(),
+            bans: Bans::default(),
+            told: Vec::new(),
             effects,
         }
     }
@@ -57,6 +63,8 @@ impl Bench {
     fn put(&mut self, input: Input<'_>) -> Vec<Effect> {
         let mut cx = Context {
             now: self.now,
+            clock: Timestamp::UNIX_EPOCH,
+            bans: &self.bans,
             rng: &mut self.rng,
             rules: &self.rules,
             focus: &self.focus,
@@ -64,7 +72,10 @@ impl Bench {
             effects: &mut self.effects,
         };
         self.room.handle(input, &mut cx);
-        std::mem::take(&mut self.effects)
+        let mut effects = std::mem::take(&mut self.effects);
+        let told = |effect: &Effect| matches!(effect, Effect::Happened { .. });
+        self.told.extend(effects.extract_if(.., |effect| told(effect)));
+        effects
     }
 
     fn say(&mut self, nick: &str, read: &RoomPresence) -> Vec<Effect> {
@@ -1059,4 +1070,143 @@ fn an_action_whose_answer_was_lost_with_the_stream_has_an_end() {
     assert_eq!(bench.snapshot().cause.word, Word::Disconnected);
     let over = |one: &Effect| matches!(one, Effect::Progress { over: true, .. });
     assert!(effects.iter().any(over), "the form that was asked for will not come: {effects:?}");
+}
+
+// ── bans, rules and events
+
+fn told(bench: &mut Bench) -> Vec<&'static str> {
+    let kind = |effect: Effect| match effect {
+        Effect::Happened { what, .. } => what.kind().as_str(),
+        other => panic!("{other:?}"),
+    };
+    std::mem::take(&mut bench.told).into_iter().map(kind).collect()
+}
+
+fn somebody(real: &str, stats_id: &str) -> RoomPresence {
+    RoomPresence { stats_id: Some(stats_id.into()), ..occupant(Role::Participant, Affiliation::None, real) }
+}
+
+fn steps(effects: &[Effect]) -> Vec<&Step> {
+    effects.iter().filter_map(|effect| if let Effect::Step { step, .. } = effect { Some(step) } else { None }).collect()
+}
+
+/// A room under these rules, held.
+fn ruled(rules: &str, mode: policy::Mode) -> Bench {
+    let mut bench = Bench::new(true);
+    let plans = Some(Arc::new(policy::bench::plans(rules, mode)));
+    bench.room = Room::new(Arc::new(Settings { plans, ..settings(true) }), &mut Vec::new());
+    bench.around.components_known = true;
+    bench.enter();
+    bench.put(Input::Info(&RoomInfo { meeting_id: Some("life-1".into()), ..RoomInfo::default() }));
+    bench
+}
+
+fn message(body: &str) -> Said {
+    Said { groupchat: true, body: Some(body.into()), ..Said::default() }
+}
+
+#[test]
+fn whoever_is_banned_is_put_out_at_the_door_once_and_by_what_holds() {
+    let mut bench = Bench::held();
+    let ban = |key: &str| crate::policy::bans::Ban {
+        target: Target::Key(policy::OccupantKey::read(key).expect("a key")),
+        service: None,
+        rooms: None,
+        until: None,
+        reason: "spam".into(),
+        note: String::new(),
+        by: "admin".into(),
+        at: Timestamp::UNIX_EPOCH,
+    };
+    bench.bans = Bans::new([ban("account:mallory@meet.jitsi"), ban("hint:Ada-xyz")], policy::AllowList::default());
+    bench.put(Input::Bans);
+    let effects = bench.say("m", &somebody("mallory@meet.jitsi/1", "x"));
+    let outcast = Step::Affiliate { jids: vec!["mallory@meet.jitsi".into()], to: Affiliation::Outcast };
+    assert_eq!(steps(&effects), [&outcast], "{effects:?}");
+    assert!(steps(&bench.say("m", &somebody("mallory@meet.jitsi/1", "x"))).is_empty(), "it is on its way");
+    let effects = bench.say("g", &somebody("8a6ee3b2-4e1f-4b0c-9f3e-1f0a2b3c4d5e@meet.jitsi/1", "Ada-xyz"));
+    assert_eq!(steps(&effects), [&Step::Role { lobby: false, nick: "g".into(), role: Role::None }], "{effects:?}");
+    assert!(steps(&bench.say("b", &somebody("bob@meet.jitsi/1", "Bob-abc"))).is_empty());
+}
+
+#[test]
+fn who_is_inside_is_held_against_a_new_list_of_bans() {
+    let mut bench = Bench::held();
+    bench.say("m", &somebody("mallory@meet.jitsi/1", "x"));
+    bench.bans = Bans::new(
+        crate::policy::bans::from_block_list(
+            &crate::policy::bans::sha256("mallory@meet.jitsi"),
+            "list",
+            "",
+            Timestamp::UNIX_EPOCH,
+        ),
+        policy::AllowList::default(),
+    );
+    assert_eq!(steps(&bench.put(Input::Bans)).len(), 1);
+}
+
+#[test]
+fn a_rule_is_carried_out_in_the_same_pass_and_a_dry_run_is_only_told() {
+    let words = "[words]\nwords = [\"spam\"]\naction = \"kick\"";
+    let mut bench = ruled(words, policy::Mode::Enforce);
+    bench.say("m", &somebody("mallory@meet.jitsi/1", "x"));
+    bench.told.clear();
+    let said = message("buy spam");
+    let effects = bench.put(Input::Message { nick: Some("m"), said: &said });
+    assert_eq!(steps(&effects), [&Step::Role { lobby: false, nick: "m".into(), role: Role::None }], "{effects:?}");
+    assert_eq!(told(&mut bench), ["message.posted", "rule.matched"]);
+
+    let mut bench = ruled(words, policy::Mode::DryRun);
+    bench.say("m", &somebody("mallory@meet.jitsi/1", "x"));
+    bench.told.clear();
+    let effects = bench.put(Input::Message { nick: Some("m"), said: &said });
+    assert!(steps(&effects).is_empty(), "{effects:?}");
+    assert_eq!(told(&mut bench), ["message.posted", "rule.matched"]);
+}
+
+#[test]
+fn history_is_neither_told_nor_judged() {
+    let mut bench = ruled("[words]\nwords = [\"spam\"]\naction = \"kick\"", policy::Mode::Enforce);
+    bench.say("m", &somebody("mallory@meet.jitsi/1", "x"));
+    bench.told.clear();
+    let said = Said { delayed: true, ..message("buy spam") };
+    assert!(steps(&bench.put(Input::Message { nick: Some("m"), said: &said })).is_empty());
+    assert!(told(&mut bench).is_empty());
+}
+
+#[test]
+fn people_are_told_of_once_and_those_gone_while_we_were_away_as_unseen() {
+    let mut bench = ruled("[flood]", policy::Mode::DryRun);
+    bench.say("a", &somebody("ann@meet.jitsi/1", "x"));
+    bench.say("b", &somebody("bob@meet.jitsi/1", "y"));
+    bench.told.clear();
+    let cause = Cause::new(Word::Disconnected, "gone");
+    bench.put(Input::Offline { cause: &cause, resumable: false });
+    assert!(told(&mut bench).is_empty(), "nothing is known of them");
+    bench.put(Input::Online { resumed: false });
+    bench.effects.clear();
+    bench.ask();
+    bench.put(Input::Conference(&ready()));
+    bench.say("a", &somebody("ann@meet.jitsi/1", "x"));
+    bench.list();
+    bench.put(Input::Info(&RoomInfo { meeting_id: Some("life-1".into()), ..RoomInfo::default() }));
+    assert_eq!(told(&mut bench), ["occupant.left", "occupant.joined"], "bob, and the focus, of which nothing is kept");
+}
+
+#[test]
+fn a_room_that_a_rule_closes_stays_closed_until_a_person_opens_it() {
+    let mut bench = ruled("[idle_close]\nempty = \"1m\"", policy::Mode::Enforce);
+    bench.say("a", &somebody("ann@meet.jitsi/1", "x"));
+    bench.say("a", &RoomPresence { type_: Some("unavailable".into()), ..somebody("ann@meet.jitsi/1", "x") });
+    let due = bench.room.deadline().expect("the rule's");
+    bench.now = due.max(bench.now + Duration::from_secs(61));
+    let effects = bench.put(Input::Timeout);
+    assert_eq!(steps(&effects), [&Step::Destroy], "{effects:?}");
+    bench.say("00000000_innkeeper", &RoomPresence { destroyed: Some(String::new()), ..gone(&[110]) });
+    let shown = bench.room.snapshot(bench.now, &bench.rules, &bench.focus);
+    assert_eq!((shown.state, shown.cause.word, shown.next), (RoomState::Waiting, Word::ClosedIdle, Next::Nothing));
+    bench.put(Input::Online { resumed: false });
+    assert!(!bench.room.wants_place());
+    bench.put(Input::Open);
+    assert!(bench.room.wants_place());
 }

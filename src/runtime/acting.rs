@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
@@ -10,10 +11,12 @@ use super::explain::{self, About};
 use super::ledger;
 use super::session::Abilities;
 use super::supervisor::Supervisor;
-use crate::action::{Action, Progress, Request};
+use crate::action::{Action, Actor, Progress, Request};
 use crate::command::{AbilityRow, Command, Reply, Requester, RoomState, refused};
 use crate::config::RoomKey;
+use crate::event::{Deed, Setting, What, Why};
 use crate::room::settings;
+use crate::store::Audit;
 
 /// How long a session may take to say what can be done.
 const VIEW_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
@@ -133,10 +136,16 @@ impl Supervisor {
             }
             None => debug!(%service, room = %name, %action, target, %actor, progress = progress.as_str(), "action"),
         }
+        self.tell_action(room, request, progress, over);
         if !over {
             return;
         }
         let undoable = progress.cause().is_none() && self.ledger.done(room, request);
+        if let (Action::Affiliate { jid, to }, None) = (&request.action, progress.cause())
+            && matches!(request.actor, Actor::Bans | Actor::Rule { .. })
+        {
+            self.outcast_set(room, jid, *to);
+        }
         let Some(replies) = self.asking.remove(&(room.clone(), request.key.clone())) else { return };
         for reply in replies {
             let answer = match progress.cause() {
@@ -154,9 +163,70 @@ impl Supervisor {
         }
     }
 
+    /// An action's life as events, and its end in the audit.
+    fn tell_action(&mut self, room: &RoomKey, request: &Request, progress: &Progress, over: bool) {
+        let now = Timestamp::now();
+        let deed = || Deed {
+            key: request.key.clone(),
+            action: request.action.verb(),
+            actor: request.actor.clone(),
+            target: request.action.target().into(),
+            person: None,
+            reason: request.reason.clone(),
+        };
+        let what = match progress.cause() {
+            Some(cause) => What::ActionRefused { deed: deed(), why: Why::from(cause) },
+            None if over => What::ActionTaken(deed()),
+            None if *progress == Progress::Requested => What::ActionRequested(deed()),
+            None => return,
+        };
+        self.herald.room(now, room, None, what);
+        if over {
+            let outcome = match progress.cause() {
+                Some(cause) => format!("{}: {}", progress.as_str(), cause.text),
+                None => progress.as_str().to_owned(),
+            };
+            self.audit(Audit {
+                time: now,
+                who: request.actor.to_string().into(),
+                service: Some((&*room.service).into()),
+                room: Some((&*room.name).into()),
+                action: Some(request.key.clone()),
+                what: request.action.verb().as_str().into(),
+                target: request.action.target().into(),
+                reason: request.reason.clone(),
+                outcome: outcome.into(),
+            });
+        }
+    }
+
+    /// Writes down who did what.
+    pub(super) fn audit(&self, entry: Audit) {
+        let database = self.database.clone();
+        self.writes.write("an entry of the audit", async move { database.audit(entry).await.map(drop) });
+    }
+
     /// Something is to be known about a locked setting.
     pub(super) fn setting(&mut self, room: &RoomKey, told: &settings::Output) {
         let (service, name) = (&room.service, &room.name);
+        let what = match told {
+            settings::Output::Drifted { setting, is, should, by, .. } => Some(What::SettingsDrifted(Setting {
+                setting: setting.to_string().into(),
+                wanted: shown(setting, should),
+                found: shown(setting, is),
+                by: by.as_deref().map(Into::into),
+            })),
+            settings::Output::Restored(setting) => Some(What::SettingsRestored(Setting {
+                setting: setting.to_string().into(),
+                wanted: None,
+                found: None,
+                by: None,
+            })),
+            _ => None,
+        };
+        if let Some(what) = what {
+            self.herald.room(Timestamp::now(), room, None, what);
+        }
         match told {
             settings::Output::Drifted { setting, is, should, by, restored_at } => {
                 let by = by.as_deref().unwrap_or("somebody");
@@ -188,6 +258,12 @@ pub(super) fn rows(abilities: Abilities) -> Vec<AbilityRow> {
         Err(cause) => AbilityRow { verb, possible: false, cause: cause.word.as_str(), text: cause.text.to_string() },
     };
     abilities.into_iter().map(row).collect()
+}
+
+/// The value of a setting, where it is no secret.
+fn shown(setting: &settings::Setting, value: &str) -> Option<Box<str>> {
+    let secret = setting.to_string().contains("secret") || setting.to_string().contains("password");
+    (!secret).then(|| value.into())
 }
 
 /// What was done, in one sentence.

@@ -73,6 +73,15 @@ impl Supervisor {
                 Err(refusal) => *refusal,
             },
             Command::Undo { id, reason } => return self.undo(&id, reason, requester, reply),
+            Command::Ban { .. } => return self.ban(command, requester, reply),
+            Command::Unban { who } => return self.unban(&who, requester, reply),
+            Command::Bans => self.bans(),
+            Command::ImportBans { lines } => return self.import_bans(&lines, requester, reply),
+            Command::Exempt { who, on } => return self.exempt(&who, on, requester, reply),
+            Command::WhyBan { ref room, ref who } => match self.resolve(room, false, requester) {
+                Ok(address) => return self.why_ban(&address.key, who, reply),
+                Err(refusal) => *refusal,
+            },
             Command::Recover { room, keep, out, password, reason } => match self.resolve(&room, false, requester) {
                 Ok(address) => {
                     let wish = Wish { keep, out, password, reason };
@@ -83,6 +92,7 @@ impl Supervisor {
             Command::Reload { plan } => self.reload(plan).await,
         };
         if let Some(asked) = asked {
+            self.audit_command(&asked, &requester.who, &answer);
             let who = &requester.who;
             let pid = if let Who::Unix { pid, .. } = who { *pid } else { None };
             match &answer {
@@ -94,7 +104,7 @@ impl Supervisor {
     }
 
     /// The room that is meant, if the requester may ask about it. Who has only some rooms is not told of others.
-    fn resolve(&self, text: &str, new: bool, requester: &Requester) -> Result<Address, Box<Reply>> {
+    pub(super) fn resolve(&self, text: &str, new: bool, requester: &Requester) -> Result<Address, Box<Reply>> {
         let found: BTreeMap<String, String> =
             self.services.iter().filter_map(|(name, running)| Some((name.to_string(), running.muc.clone()?))).collect();
         let resolved = resolve(&self.config, &self.state.overrides, &found, text, new);
@@ -145,6 +155,9 @@ impl Supervisor {
             return refused("not-saved", "the state folder cannot be written, so nothing was changed; see the log");
         }
         self.apply();
+        if says == Says::Hold {
+            self.open(&key);
+        }
         let text = match says {
             Says::Hold => format!("{key} is wanted from now on, also after a restart"),
             Says::Release => format!("{key} is left, and stays so until `innkeeper hold {key}`"),

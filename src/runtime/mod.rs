@@ -4,6 +4,8 @@
 pub mod account;
 mod acting;
 mod answers;
+mod banned;
+mod banning;
 pub mod board;
 pub mod bus;
 pub mod connect;
@@ -11,6 +13,7 @@ mod errand;
 mod explain;
 pub mod files;
 pub mod handshake;
+mod herald;
 mod ledger;
 pub mod recorder;
 mod recover;
@@ -19,6 +22,7 @@ pub mod running;
 pub mod session;
 pub mod supervisor;
 pub mod transport;
+mod writes;
 
 /// A seed that nobody can guess. Without randomness from the kernel nothing here is safe, so its failure is fatal.
 fn random_u64() -> u64 {

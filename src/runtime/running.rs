@@ -15,9 +15,11 @@ use crate::action::Request;
 use crate::cause::Cause;
 use crate::config::{self, Endpoint, Login, PaceKind, Room, RoomKey, Secret};
 use crate::jitsi::login::Wish;
+use crate::policy::Plans;
+use crate::policy::bans::Bans;
 use crate::room::{Rules, Settings};
 use crate::service::{FocusState, Logins, Output, Service};
-use crate::session::{Bucket, Errand, Input, Profile, Session, UrlRoom};
+use crate::session::{Bucket, Errand, Found, Input, Profile, Session, UrlRoom};
 use crate::store::ServiceState;
 use crate::stream::LastLogin;
 
@@ -55,6 +57,8 @@ pub struct Running {
     pub host: String,
     name: Arc<str>,
     sessions: BTreeMap<usize, Handle>,
+    /// The full JIDs of those that are online.
+    pub jids: BTreeMap<usize, String>,
     connectors: Connectors,
     joins: Arc<Mutex<Bucket>>,
     /// What sessions want said by connections of their own; the first is on its way.
@@ -113,6 +117,7 @@ impl Running {
             host,
             name: config.name.as_str().into(),
             sessions: BTreeMap::new(),
+            jids: BTreeMap::new(),
             connectors,
             joins: Arc::new(Mutex::new(Bucket::per_second(config.joins_per_second, Instant::now()))),
             errands: VecDeque::new(),
@@ -142,7 +147,7 @@ impl Running {
     }
 
     /// Holds a room, or holds it with other settings; the same settings again send nothing.
-    pub fn hold(&mut self, room: &Room, ground: &mut Ground<'_>) {
+    pub fn hold(&mut self, room: &Room, plans: Option<Arc<Plans>>, ground: &mut Ground<'_>) {
         if self.leaving.contains(&room.key) {
             return; // held again when it is gone
         }
@@ -160,6 +165,7 @@ impl Running {
             password: room.password.clone(),
             focus: self.config.focus.is_some(),
             moderated: room.moderated.clone(),
+            plans,
         });
         if let Some(given) = self.given.get(&room.key) {
             if **given == *settings {
@@ -305,6 +311,36 @@ impl Running {
     pub fn act(&self, room: &RoomKey, request: Request) -> bool {
         let slot = self.machine.session_of(room).filter(|_| !self.leaving.contains(room));
         slot.inspect(|slot| self.order(*slot, Order::Input(Input::Act(room.clone(), request)))).is_some()
+    }
+
+    /// Hands something to the session that holds the room.
+    pub fn tell(&self, room: &RoomKey, input: Input) {
+        if let Some(slot) = self.machine.session_of(room) {
+            self.order(slot, Order::Input(input));
+        }
+    }
+
+    /// Gives a session the list of bans; it need not be given one that is empty.
+    pub fn give_bans(&self, slot: usize, bans: &Arc<Bans>) {
+        if !bans.is_empty() {
+            self.order(slot, Order::Input(Input::Bans(bans.clone())));
+        }
+    }
+
+    /// Gives all sessions another list of bans.
+    pub fn publish_bans(&self, bans: &Arc<Bans>) {
+        for &slot in self.sessions.keys() {
+            self.order(slot, Order::Input(Input::Bans(bans.clone())));
+        }
+    }
+
+    /// Asks the session of a room who somebody inside is.
+    #[must_use]
+    pub fn ask_person(&self, room: &RoomKey, name: &str) -> Option<oneshot::Receiver<Found>> {
+        let slot = self.machine.session_of(room)?;
+        let (reply, answer) = oneshot::channel();
+        self.order(slot, Order::Person(room.clone(), name.into(), reply));
+        Some(answer)
     }
 
     /// Asks the session of a room what can be done there.

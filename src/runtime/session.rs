@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::handshake::close;
@@ -17,9 +18,10 @@ use super::transport::{Deadlines, Transport};
 use crate::action::Verb;
 use crate::cause::{Cause, Word};
 use crate::config::{RoomKey, Secret};
+use crate::policy::Now;
 use crate::room::recent::Recent;
 use crate::room::{LobbyOrigin, Occupant};
-use crate::session::{Bucket, Input, Outbox, Report, Session, UrlRoom};
+use crate::session::{Bucket, Found, Input, Outbox, Report, Session, UrlRoom};
 use crate::stream::{Bound, Frame, LastLogin, Resume};
 use crate::xmpp::room_info::RoomInfo;
 
@@ -80,6 +82,8 @@ pub enum Order {
     Room(RoomKey, oneshot::Sender<Option<RoomView>>),
     /// Say what can be done in a room.
     Abilities(RoomKey, oneshot::Sender<Abilities>),
+    /// Say who somebody in a room is, by nick or display name.
+    Person(RoomKey, Box<str>, oneshot::Sender<Found>),
     /// Say how many people are in each room.
     People(oneshot::Sender<Vec<(RoomKey, usize)>>),
 }
@@ -180,6 +184,7 @@ impl<S: Clone + Send> Driver<S> {
         let mut timers_first = false;
         // Since when something has been waiting to be written.
         let mut unwritten: Option<Instant> = None;
+        let mut clock = Clock::new();
         loop {
             let stuck = unwritten.map(|since| since + WRITE_TIMEOUT);
             let deadline = self.session.deadline().into_iter().chain(closing).chain(stuck).min();
@@ -197,6 +202,9 @@ impl<S: Clone + Send> Driver<S> {
             // The clock that also wakes us.
             let now = tokio::time::Instant::now().into_std();
             let mut out = Outbox::default();
+            if let Some(time) = clock.look(now) {
+                self.handle(now, Input::Clock(time), &mut out);
+            }
             timers_first = !matches!(event, Event::Timeout);
             match event {
                 Event::Order(None) => self.handle(now, Input::Close, &mut out),
@@ -265,6 +273,9 @@ impl<S: Clone + Send> Driver<S> {
             }
             Order::Abilities(key, reply) => {
                 let _ = reply.send(self.session.abilities(now, &key));
+            }
+            Order::Person(key, name, reply) => {
+                let _ = reply.send(self.session.person(now, &key, &name));
             }
             Order::People(reply) => {
                 let _ = reply.send(self.session.people());
@@ -349,6 +360,40 @@ impl<S: Clone + Send> Driver<S> {
     async fn tell(&self, news: News) {
         // The supervisor ends after its sessions; without it nobody is left to be told.
         let _ = self.news.send((self.name.clone(), news)).await;
+    }
+}
+
+/// How often the time of day is looked at.
+const CLOCK_EVERY: Duration = Duration::from_secs(60);
+/// How far it may be off.
+const DRIFT: Duration = Duration::from_millis(500);
+
+/// The time of day, and whether somebody set it.
+struct Clock {
+    known: Option<(Instant, Timestamp)>,
+    looked: Option<Instant>,
+}
+
+impl Clock {
+    fn new() -> Self {
+        Clock { known: None, looked: None }
+    }
+
+    /// The time of day, where it was never said or is another one than follows from what was said.
+    fn look(&mut self, now: Instant) -> Option<Timestamp> {
+        if self.looked.is_some_and(|looked| now < looked + CLOCK_EVERY) {
+            return None;
+        }
+        self.looked = Some(now);
+        let time = Timestamp::now();
+        if let Some((at, then)) = self.known {
+            let expected = Now { at, clock: then }.clock_at(now);
+            if time.duration_since(expected).unsigned_abs() < DRIFT {
+                return None;
+            }
+        }
+        self.known = Some((now, time));
+        Some(time)
     }
 }
 

@@ -12,21 +12,25 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
+use super::banning::{Kept, Stored};
 use super::board::{Clock, Entry};
 use super::bus::Bus;
+use super::herald::Herald;
 use super::ledger::Ledger;
 use super::recorder::Recorder;
 use super::running::{Ground, Name, NewsSender, Running};
 use super::session::{Connectors, News};
+use super::writes::Writes;
 use crate::cause::{Cause, Word};
 use crate::command::{Reply, RoomState};
 use crate::config::{self, Config, RoomKey};
 use crate::control::Asked;
 use crate::desired::{Intent, Wanted, desired};
 use crate::event::{Kind, What, Why};
+use crate::policy::Plans;
 use crate::room::{Next, Snapshot};
 use crate::service::Logins;
-use crate::session::{Report, SEARCH_AGAIN};
+use crate::session::{Input, Report, SEARCH_AGAIN};
 use crate::store::{Database, State, Store};
 use crate::telemetry::health;
 
@@ -88,7 +92,7 @@ pub struct Supervisor {
     store: Arc<Store>,
     connect: Box<Connect>,
     recorder: Recorder,
-    bus: Arc<Bus>,
+    pub(super) herald: Herald,
     http: Option<watch::Sender<Arc<config::Http>>>,
     tasks: JoinSet<()>,
     news: NewsSender,
@@ -102,6 +106,14 @@ pub struct Supervisor {
     pub(super) own: mpsc::UnboundedSender<Asked>,
     /// What was lately done in rooms.
     pub(super) ledger: Ledger,
+    /// Bans, who is exempt, and what rules remember.
+    pub(super) kept: Kept,
+    /// What is written without being waited for.
+    pub(super) writes: Writes,
+    /// The rules of each room that has any.
+    plans: HashMap<RoomKey, Arc<Plans>>,
+    /// What was stored comes back here.
+    pub(super) told: mpsc::UnboundedSender<Stored>,
     /// Who waits for the outcome of an action, by its key.
     pub(super) asking: HashMap<(RoomKey, Box<str>), Vec<oneshot::Sender<Reply>>>,
 }
@@ -119,6 +131,9 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
     let (news, mut heard) = mpsc::channel(256);
     let (own, mut own_commands) = mpsc::unbounded_channel();
     let clock = Clock::read();
+    let kept = Kept::load(&setup.database, &setup.config, clock.now()).await;
+    let (told, mut stored) = mpsc::unbounded_channel();
+    let herald = Herald { bus: setup.bus };
     let mut supervisor = Supervisor {
         configuration: format!("read at {}", super::board::rfc3339(clock.now())),
         config: setup.config,
@@ -132,7 +147,11 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         store: Arc::new(setup.store),
         connect: setup.connect,
         recorder: setup.recorder,
-        bus: setup.bus,
+        herald,
+        kept,
+        writes: Writes::start(),
+        plans: HashMap::new(),
+        told,
         http: setup.http,
         tasks: JoinSet::new(),
         news,
@@ -176,6 +195,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
                     supervisor.save().await;
                 }
             }
+            Some(stored) = stored.recv() => supervisor.stored(stored),
             Some((command, requester, reply)) = commands.recv() => {
                 supervisor.command(command, &requester, reply).await;
             }
@@ -226,6 +246,7 @@ impl Supervisor {
                 .or_insert_with(|| Box::new(Seat { wanted: None, entry: Entry::new(clock.now()) }));
             seat.wanted = Some(wanted);
         }
+        self.plans = self.plans_of(self.rooms.keys());
         let keys: Vec<RoomKey> = self.rooms.keys().cloned().collect();
         for key in keys {
             self.apply_room(&key, clock);
@@ -283,7 +304,11 @@ impl Supervisor {
                         let cause = Cause::new(Word::Starting, "it is wanted again and waits for its turn");
                         seat.entry.show(clock.now(), Snapshot { state: RoomState::Waiting, cause, next: Next::Turn });
                     }
-                    running.hold(&wanted.room, &mut ground);
+                    let new = running.machine.session_of(key).is_none();
+                    running.hold(&wanted.room, self.plans.get(key).cloned(), &mut ground);
+                    if let Some(state) = self.kept.policies.get(key).filter(|_| new) {
+                        running.tell(key, Input::Recall(key.clone(), Box::new(state.clone())));
+                    }
                     // What a session that was closed said of it is no longer true.
                     let placed = running.machine.session_of(key).is_some();
                     if !placed && !matches!(seat.entry.state(), RoomState::Waiting | RoomState::Blocked) {
@@ -299,18 +324,18 @@ impl Supervisor {
                     None => "an admin suspended it; `innkeeper hold` ends that".to_owned(),
                 };
                 let snapshot = staying_out(Word::Suspended, RoomState::Suspended, &text);
-                note(&self.bus, key, &mut seat.entry, clock, snapshot);
+                note(&self.herald, key, &mut seat.entry, clock, snapshot);
             }
             Some(Intent::Release) => {
                 running.release(key);
                 let text = "an admin released it although the configuration wants it; `innkeeper hold` ends that";
-                note(&self.bus, key, &mut seat.entry, clock, staying_out(Word::Released, RoomState::Released, text));
+                note(&self.herald, key, &mut seat.entry, clock, staying_out(Word::Released, RoomState::Released, text));
             }
             None => {
                 if running.release(key) {
                     let text = "nobody wants the room any more";
                     note(
-                        &self.bus,
+                        &self.herald,
                         key,
                         &mut seat.entry,
                         clock,
@@ -340,6 +365,7 @@ impl Supervisor {
         let now = Instant::now();
         let slot = name.slot;
         let service = name.service.clone();
+        let bans = self.kept.bans.clone();
         let Some((running, mut ground)) = self.ground(&service) else { return };
         // An errand's turn ends whoever asked for it.
         if !running.knows(name) && !matches!(news, News::Errand { .. }) {
@@ -348,13 +374,18 @@ impl Supervisor {
         match news {
             News::Online { jid, login, resumed } => {
                 info!(%service, session = slot, account = %jid, resumed, mechanism = ?login.mechanism, "logged in");
+                let session = jid.as_str().into();
+                let what = if resumed { What::SessionResumed { session } } else { What::SessionReady { session } };
+                running.jids.insert(slot, jid);
                 running.with_machine(&mut ground, |machine, logins, out| machine.online(now, slot, logins, out));
+                running.give_bans(slot, &bans);
                 running.login = Some(login.clone());
                 // Who is anonymous proves nothing about the mechanisms of an account.
                 if login.mechanism != config::Mechanism::Anonymous && ground.kept.last_login.as_ref() != Some(&login) {
                     ground.kept.last_login = Some(login);
                     *ground.keep = true;
                 }
+                self.herald.session(Timestamp::now(), &service, what);
             }
             News::Fetched(outcome) => {
                 match &outcome {
@@ -384,6 +415,9 @@ impl Supervisor {
             }
             News::Lost(cause) => {
                 warn!(%service, session = slot, %cause, "connection lost");
+                let session = running.jids.remove(&slot).unwrap_or_default().into();
+                self.herald.session(Timestamp::now(), &service, What::SessionLost { session, why: Why::from(&cause) });
+                let Some((running, mut ground)) = self.ground(&service) else { return };
                 running.with_machine(&mut ground, |machine, _, _| machine.lost(now, slot, &cause));
                 self.show_unplaced(&service, &cause, Next::Turn);
             }
@@ -400,7 +434,7 @@ impl Supervisor {
             let wanted = seat.wanted.as_ref().is_some_and(|wanted| wanted.intent == Intent::Hold);
             if wanted && running.machine.session_of(key).is_none() {
                 let state = if cause.word.needs_person() { RoomState::Blocked } else { RoomState::Waiting };
-                note(&self.bus, key, &mut seat.entry, clock, Snapshot { state, cause: cause.clone(), next });
+                note(&self.herald, key, &mut seat.entry, clock, Snapshot { state, cause: cause.clone(), next });
                 self.status_due.get_or_insert(Instant::now() + STATUS_EVERY);
             }
         }
@@ -412,10 +446,14 @@ impl Supervisor {
         match report {
             Report::Room(key, snapshot) => {
                 let Some(seat) = self.rooms.get_mut(&key) else { return };
+                let held = snapshot.state == RoomState::Held;
                 // A room that is being left for a person's word shows that word, not its way out.
                 if seat.wanted.as_ref().is_some_and(|wanted| wanted.intent == Intent::Hold) {
-                    note(&self.bus, &key, &mut seat.entry, clock, snapshot);
+                    note(&self.herald, &key, &mut seat.entry, clock, snapshot);
                     self.status_due.get_or_insert(now + STATUS_EVERY);
+                }
+                if held {
+                    self.lift_outcasts(Some(&key));
                 }
             }
             Report::Released(key) => {
@@ -484,9 +522,11 @@ impl Supervisor {
             Report::Undo { room, key, action } => self.ledger.can_undo(room, key, *action),
             Report::Setting(room, told) => self.setting(&room, &told),
             Report::Errand(errand) => running.errand(slot, *errand, &mut ground),
-            Report::Ban { room, who: (nick, _), actor, .. } => {
-                warn!(%service, room = %room.name, %nick, %actor, "no ban: this version keeps no list of bans");
+            Report::Ban { room, nick, targets, period, reason, note, actor } => {
+                self.ban_asked(&room, &nick, targets, period, &reason, &note, &actor);
             }
+            Report::Happened { room, life, what } => self.herald.room(clock.now(), &room, Some(&life), *what),
+            Report::Remember(room, state) => self.remember(room, *state),
             Report::Odd(text) => warn!(%service, session = slot, %text, "odd"),
         }
     }
@@ -505,6 +545,7 @@ impl Supervisor {
             self.keep = true;
             self.apply();
         }
+        self.end_bans();
         if self.status_due.is_some_and(|due| due <= now) {
             self.status_due = None;
             self.tell_status();
@@ -517,7 +558,7 @@ impl Supervisor {
             Instant::now() + Duration::try_from(left).unwrap_or_default()
         });
         let services = self.services.values().filter_map(|running| running.machine.deadline());
-        services.chain(suspended).chain(self.status_due).min()
+        services.chain(suspended).chain(self.status_due).chain(self.ban_deadline()).min()
     }
 
     /// A session's task ended: as it should, or by a panic, which must not cost its rooms.
@@ -615,6 +656,7 @@ impl Supervisor {
         self.configuration = format!("read again at {}", super::board::rfc3339(Timestamp::now()));
         self.recorder.configure(&config);
         self.config = config;
+        self.publish_bans();
         self.apply();
     }
 
@@ -624,27 +666,35 @@ impl Supervisor {
         for running in self.services.values_mut() {
             running.close(&mut self.logins);
         }
+        let mut last = Vec::new();
         let ended = async {
             loop {
                 tokio::select! {
                     ended = self.tasks.join_next() => if ended.is_none() { break },
                     // Sessions must not wait for a reader while they leave.
-                    _ = heard.recv() => {}
+                    Some((_, news)) = heard.recv() => last.push(news),
                 }
             }
         };
         if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
             warn!("some sessions did not end in time; their rooms hear of it from the server");
         }
+        for news in last {
+            self.last_words(news);
+        }
+        while let Ok((_, news)) = heard.try_recv() {
+            self.last_words(news);
+        }
         if self.keep {
             self.save().await;
         }
+        self.writes.finish().await;
         info!("stopped");
     }
 }
 
 /// Shows what a room shows now, and tells what people should hear of.
-fn note(bus: &Bus, key: &RoomKey, entry: &mut Entry, clock: Clock, snapshot: Snapshot) {
+fn note(herald: &Herald, key: &RoomKey, entry: &mut Entry, clock: Clock, snapshot: Snapshot) {
     let Some(kind) = entry.show(clock.now(), snapshot) else { return };
     let cause = &entry.snapshot().cause;
     let (service, room) = (&key.service, &key.name);
@@ -666,5 +716,5 @@ fn note(bus: &Bus, key: &RoomKey, entry: &mut Entry, clock: Clock, snapshot: Sna
         // No state of a room amounts to another kind.
         _ => return,
     };
-    bus.publish(clock.now(), service, Some(room), None, what);
+    herald.room(clock.now(), key, None, what);
 }

@@ -55,6 +55,12 @@ impl Session {
                 };
                 if let Some(from) = head.from.as_deref() {
                     self.room_presence(now, from, &read, out);
+                    self.unreadable(now, from, out);
+                }
+            }
+            "message" => {
+                if let Some(from) = head.from.as_deref() {
+                    self.unreadable(now, from, out);
                 }
             }
             "iq" if matches!(head.type_.as_deref(), Some("get" | "set")) => {
@@ -73,6 +79,13 @@ impl Session {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// An occupant sent what can not be read: rules count it.
+    fn unreadable(&mut self, now: Instant, from: &str, out: &mut Outbox) {
+        if let (Some(&id), Some(nick)) = (self.by_jid.get(jid::bare(from)), jid::resource(from)) {
+            self.room_input(now, id, room::Input::Unreadable { nick }, out);
         }
     }
 

@@ -7,11 +7,16 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::action::{Action, Actor, Progress, Request};
 use crate::cause::{Cause, Word};
 use crate::config::{Media, PaceKind, RoomKey, Secret};
+use crate::event::What;
 use crate::jitsi::focus::{Focus, Gate, Verdict};
 use crate::jitsi::{CONFERENCE_TIMEOUT, citizen};
+use crate::policy::bans::{Bans, Target};
+use crate::policy::{self, Now};
 use crate::room::{self, Effect, FocusFacts, Room, Rules, Settings, Snapshot, settings};
 use crate::stream::{Acks, Bound, Resume};
 use crate::xml::{Bad, Element};
@@ -24,6 +29,7 @@ use crate::xmpp::{element, jid, ns, ping};
 
 pub use discover::AGAIN as SEARCH_AGAIN;
 use iq::Questions;
+pub use moderate::Found;
 pub use pace::{Bucket, Pace};
 
 mod discover;
@@ -112,6 +118,14 @@ pub enum Input {
     Errand(RoomKey, u32, Result<(), Cause>),
     /// Pace joins by fixed rates from now on.
     Limit,
+    /// The time of day is this now: said once, and again when the clock was set.
+    Clock(Timestamp),
+    /// Keep these people out.
+    Bans(Arc<Bans>),
+    /// What rules remembered of a room before a restart.
+    Recall(RoomKey, Box<policy::State>),
+    /// Come into a room although it is closed: a person says so.
+    Open(RoomKey),
     /// Go by these settings from now on.
     Adjust(Rules, Media, PaceKind),
     /// Leave all rooms and close.
@@ -188,19 +202,34 @@ pub enum Report {
     },
     /// Something is to be known about a locked setting.
     Setting(RoomKey, settings::Output),
-    /// Somebody is to be banned for a while, on a moderator's word in chat.
+    /// Somebody is to be banned, on a rule's word or a moderator's in chat.
     Ban {
         /// In which room.
         room: RoomKey,
-        /// Whom: their nick, and their real JID where the room shows it.
-        who: (Box<str>, Option<Box<str>>),
-        /// For how long.
-        period: Duration,
-        /// Why.
+        /// Their nick.
+        nick: Box<str>,
+        /// By what they are to be known again.
+        targets: Vec<Target>,
+        /// For how long; `None`: for good.
+        period: Option<Duration>,
+        /// Why, as they are told.
         reason: Box<str>,
+        /// What only admins read.
+        note: Box<str>,
         /// Who says so.
         actor: Actor,
     },
+    /// Something happened in a room.
+    Happened {
+        /// In which.
+        room: RoomKey,
+        /// In which life of it.
+        life: Box<str>,
+        /// What.
+        what: Box<What>,
+    },
+    /// This is to outlive a restart; [`Input::Recall`] brings it back.
+    Remember(RoomKey, Box<policy::State>),
     /// Something has to be said by a connection whose URL names the room; [`Input::Errand`] is the answer.
     Errand(Box<Errand>),
     /// Something odd that was coped with, for the log.
@@ -292,6 +321,10 @@ pub struct Session {
     answers: Bucket,
     /// When it was last said that they ask too much.
     flooded: Option<Instant>,
+    /// A moment on both clocks.
+    clock: Now,
+    /// Who is to be kept out of rooms.
+    bans: Arc<Bans>,
 }
 
 #[derive(Debug)]
@@ -381,6 +414,8 @@ impl Session {
             components_asked: false,
             answers: Bucket::new(ANSWERS_RATE, ANSWERS_BURST, now),
             flooded: None,
+            clock: Now { at: now, clock: Timestamp::UNIX_EPOCH },
+            bans: Arc::default(),
             profile,
         }
     }
@@ -518,6 +553,23 @@ impl Session {
             Input::Act(key, request) => self.act(now, &key, request, out),
             Input::Errand(key, number, result) => self.errand_done(now, &key, number, result, out),
             Input::Limit => self.pace.limit(),
+            Input::Clock(clock) => self.clock = Now { at: now, clock },
+            Input::Bans(bans) => {
+                self.bans = bans;
+                for id in self.ids() {
+                    self.room_input(now, id, room::Input::Bans, out);
+                }
+            }
+            Input::Recall(key, state) => {
+                if let Some(&id) = self.by_key.get(&key) {
+                    self.room_input(now, id, room::Input::Recall(state), out);
+                }
+            }
+            Input::Open(key) => {
+                if let Some(&id) = self.by_key.get(&key) {
+                    self.room_input(now, id, room::Input::Open, out);
+                }
+            }
             Input::Adjust(rules, media, pace) => {
                 self.profile.rules = rules;
                 self.profile.media = media;
@@ -578,6 +630,8 @@ impl Session {
         let mut effects = Vec::new();
         let mut cx = room::Context {
             now,
+            clock: self.clock.clock_at(now),
+            bans: &self.bans,
             rng: &mut self.rng,
             rules: &self.profile.rules,
             focus: self.focus.as_ref().map_or(&nothing, Focus::facts),
@@ -705,12 +759,14 @@ impl Session {
                 out.reports.push(Report::Undo { room: settings.key.clone(), key, action });
             }
             Effect::Setting(told) => out.reports.push(Report::Setting(settings.key.clone(), told)),
-            Effect::Ban { nick, period, reason, actor } => {
-                let inside = held.room.inside();
-                let real = inside.and_then(|(_, here)| here.by_nick(&nick)).and_then(|one| one.real_jid.clone());
+            Effect::Ban { nick, targets, period, reason, note, actor } => {
                 let room = settings.key.clone();
-                out.reports.push(Report::Ban { room, who: (nick, real), period, reason, actor });
+                out.reports.push(Report::Ban { room, nick, targets, period, reason, note, actor });
             }
+            Effect::Happened { life, what } => {
+                out.reports.push(Report::Happened { room: settings.key.clone(), life, what });
+            }
+            Effect::Remember(state) => out.reports.push(Report::Remember(settings.key.clone(), state)),
             Effect::Gone => {
                 if let Some(held) = self.rooms.remove(&id) {
                     if let Some(at) = held.timer {

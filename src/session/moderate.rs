@@ -6,6 +6,7 @@
 
 use super::*;
 use crate::action::Verb;
+use crate::policy::Person;
 use crate::room::Surroundings;
 use crate::room::pending::{self, Answer, Bound, Step};
 use crate::xmpp::disco;
@@ -14,6 +15,17 @@ use crate::xmpp::message::{self, Said};
 use crate::xmpp::moderate::{self, AffiliationItem};
 use crate::xmpp::room_form::{self, RoomForm};
 use crate::xmpp::room_info::RoomInfo;
+
+/// Who somebody in a room is.
+#[derive(Debug)]
+pub enum Found {
+    /// They are here.
+    Here(Box<Person>),
+    /// Nobody of that name is, or we are not inside.
+    Nobody,
+    /// Several show that name: their nicks.
+    Several(Vec<Box<str>>),
+}
 
 impl Session {
     /// What rooms may use of us.
@@ -55,6 +67,8 @@ impl Session {
         let nothing = FocusFacts::default();
         let cx = room::Context {
             now,
+            clock: self.clock.clock_at(now),
+            bans: &self.bans,
             rng: &mut self.rng,
             rules: &self.profile.rules,
             focus: self.focus.as_ref().map_or(&nothing, Focus::facts),
@@ -62,6 +76,36 @@ impl Session {
             effects: &mut Vec::new(),
         };
         held.room.abilities(&cx)
+    }
+
+    /// Who somebody in a room is: the exact nick, else the only one who shows that name.
+    pub fn person(&mut self, now: Instant, key: &RoomKey, name: &str) -> Found {
+        let around = self.around();
+        let Some(held) = self.by_key.get(key).and_then(|id| self.rooms.get(id)) else { return Found::Nobody };
+        let Some((_, here)) = held.room.inside() else { return Found::Nobody };
+        let shown = |one: &room::Occupant| one.display_name.as_deref() == Some(name);
+        let nick: Box<str> = if here.by_nick(name).is_some() {
+            name.into()
+        } else {
+            let named: Vec<Box<str>> = here.iter().filter(|(_, one)| shown(one)).map(|(nick, _)| nick.into()).collect();
+            match named.as_slice() {
+                [] => return Found::Nobody,
+                [one] => one.clone(),
+                _ => return Found::Several(named),
+            }
+        };
+        let nothing = FocusFacts::default();
+        let cx = room::Context {
+            now,
+            clock: self.clock.clock_at(now),
+            bans: &self.bans,
+            rng: &mut self.rng,
+            rules: &self.profile.rules,
+            focus: self.focus.as_ref().map_or(&nothing, Focus::facts),
+            around,
+            effects: &mut Vec::new(),
+        };
+        held.room.identity(&nick, &cx).map_or(Found::Nobody, |person| Found::Here(Box::new(person)))
     }
 
     // ── saying

@@ -10,13 +10,15 @@ use tracing::error;
 use super::schema::Schema;
 use super::{Database, DatabaseError};
 use crate::config::RoomKey;
+use crate::policy;
 use crate::policy::bans::Ban;
 use crate::policy::strikes::Stored;
 
 pub(super) const SCHEMA: Schema = Schema {
     file: "policy.db",
     // Ids of bans and of the audit are never given twice, also when the last one is gone.
-    steps: &["
+    steps: &[
+        "
         CREATE TABLE bans (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
             until INTEGER, -- milliseconds since 1970
@@ -73,7 +75,22 @@ pub(super) const SCHEMA: Schema = Schema {
             BEGIN SELECT raise(ABORT, 'the audit is only added to'); END;
         CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
             BEGIN SELECT raise(ABORT, 'the audit is only added to'); END;
-    "],
+    ",
+        "
+        CREATE TABLE policies (
+            service TEXT NOT NULL,
+            room TEXT NOT NULL,
+            state TEXT NOT NULL, -- JSON
+            PRIMARY KEY (service, room)
+        ) WITHOUT ROWID;
+        CREATE TABLE outcasts (
+            service TEXT NOT NULL,
+            room TEXT NOT NULL,
+            jid TEXT NOT NULL,
+            PRIMARY KEY (service, room, jid)
+        ) WITHOUT ROWID;
+    ",
+    ],
     synchronous: "FULL",
     cache_kib: 256,
     check: true,
@@ -372,6 +389,62 @@ impl Database {
         self.write(move |transaction| {
             let forget = "DELETE FROM welcomes WHERE service = ?1 AND room = ?2 AND life <> ?3";
             transaction.execute(forget, params![&*room.service, &*room.name, life]).map(drop)
+        })
+        .await
+    }
+
+    /// Keeps what the rules of a room remember, in place of what was kept before.
+    pub async fn keep_policy(&self, room: &RoomKey, state: policy::State) -> Result<(), DatabaseError> {
+        let room = room.clone();
+        self.write(move |transaction| {
+            let keep = "INSERT OR REPLACE INTO policies (service, room, state) VALUES (?1, ?2, ?3)";
+            transaction.execute(keep, params![&*room.service, &*room.name, json(&state)?]).map(drop)
+        })
+        .await
+    }
+
+    /// What the rules of each room remember. What can not be read is forgotten, and said.
+    pub async fn policies(&self) -> Result<Vec<(RoomKey, policy::State)>, DatabaseError> {
+        let found = self.read(|connection| {
+            rows(connection, "SELECT service, room, state FROM policies ORDER BY service, room", [], |row| {
+                Ok((room(row, 0)?, row.get::<_, Box<str>>(2)?))
+            })
+        });
+        let read = |(room, text): (RoomKey, Box<str>)| match serde_json::from_str(&text) {
+            Ok(state) => Some((room, state)),
+            Err(error) => {
+                error!(%room, %error, "what the rules of a room remember can not be read and is forgotten");
+                None
+            }
+        };
+        Ok(found.await?.into_iter().filter_map(read).collect())
+    }
+
+    /// Notes that we made somebody an outcast of a room, on account of a ban.
+    pub async fn keep_outcast(&self, room: &RoomKey, jid: &str) -> Result<(), DatabaseError> {
+        let (room, jid) = (room.clone(), Box::<str>::from(jid));
+        self.write(move |transaction| {
+            let keep = "INSERT OR IGNORE INTO outcasts (service, room, jid) VALUES (?1, ?2, ?3)";
+            transaction.execute(keep, params![&*room.service, &*room.name, jid]).map(drop)
+        })
+        .await
+    }
+
+    /// Notes that they are none any more.
+    pub async fn forget_outcast(&self, room: &RoomKey, jid: &str) -> Result<(), DatabaseError> {
+        let (room, jid) = (room.clone(), Box::<str>::from(jid));
+        self.write(move |transaction| {
+            let forget = "DELETE FROM outcasts WHERE service = ?1 AND room = ?2 AND jid = ?3";
+            transaction.execute(forget, params![&*room.service, &*room.name, jid]).map(drop)
+        })
+        .await
+    }
+
+    /// Whom we made outcasts, and where.
+    pub async fn outcasts(&self) -> Result<Vec<(RoomKey, Box<str>)>, DatabaseError> {
+        self.read(|connection| {
+            let question = "SELECT service, room, jid FROM outcasts ORDER BY service, room, jid";
+            rows(connection, question, [], |row| Ok((room(row, 0)?, row.get(2)?)))
         })
         .await
     }

@@ -157,22 +157,87 @@ pub struct RoomPresence {
     pub destroyed: Option<String>,
     /// The display name (XEP-0172), the occupant's own choice.
     pub display_name: Option<String>,
+    /// Made by the room out of the real bare JID (XEP-0421).
+    pub occupant_id: Option<String>,
+    /// `<stats-id/>`: kept by the browser, and copied by whoever wants to.
+    pub stats_id: Option<String>,
+    /// The user id in `<identity/>`: true only where jitsi-meet's `mod_presence_identity` writes it.
+    pub token_user: Option<String>,
+    /// What they say they are, where that is no browser: their own word.
+    pub machine: Option<Machine>,
+    /// What is recorded or streamed, as the focus says; from anybody else it means nothing.
+    pub recordings: Vec<Recording>,
 }
+
+/// What an occupant is that names a feature of Jitsi's own machinery in its presence.
+///
+/// Source: Jicofo's `ChatRoomMemberImpl`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Machine {
+    /// `jibri`: records or streams.
+    Recorder,
+    /// `jigasi`: a telephone gateway.
+    Gateway,
+    /// `transcriber`: writes down what is said.
+    Transcriber,
+}
+
+/// `<jibri-recording-status/>`. Source: Jicofo; lib-jitsi-meet's `RecordingManager`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recording {
+    /// `on`, `off` or `pending`.
+    pub status: String,
+    /// Tells this recording from others.
+    pub session: Option<String>,
+    /// `file`, `stream`, …
+    pub mode: Option<String>,
+    /// Who began it.
+    pub initiator: Option<String>,
+    /// Why it ended by itself.
+    pub failure: Option<String>,
+}
+
+impl Recording {
+    fn read(status: &Element) -> Self {
+        let attr = |name: &str| status.attr(name).map(|value| clip(value).to_owned());
+        Recording {
+            status: attr("status").unwrap_or_default(),
+            session: attr("session_id"),
+            mode: attr("recording_mode"),
+            initiator: attr("initiator"),
+            failure: attr("failure_reason"),
+        }
+    }
+}
+
+/// Most recordings that are read of one presence.
+const RECORDINGS: usize = 8;
 
 impl RoomPresence {
     /// Reads a presence. Source: XEP-0045 §7.2.2 "Presence Broadcast".
     #[must_use]
     pub fn read(presence: &Element) -> Self {
         let mut read = RoomPresence { type_: presence.attr("type").map(str::to_owned), ..RoomPresence::default() };
+        // A service takes away what an occupant put there and appends its own: the last one speaks, and alone.
+        let mut user = None;
         for child in presence.children() {
-            if child.is("x", ns::MUC_USER) {
-                // A service takes away what an occupant put there and appends its own: the last one speaks, and alone.
-                let RoomPresence { type_, display_name, .. } = read;
-                read = RoomPresence { type_, display_name, ..RoomPresence::default() };
-                read.user(child);
-            } else if child.is("nick", ns::NICK) {
-                read.display_name = Some(clip(&child.text()).to_owned());
+            match (child.name(), child.ns().as_str()) {
+                ("x", ns::MUC_USER) => user = Some(child),
+                ("nick", ns::NICK) => read.display_name = Some(clip(&child.text()).to_owned()),
+                ("occupant-id", ns::OCCUPANT_ID) => {
+                    read.occupant_id = child.attr("id").map(|id| clip(id).to_owned());
+                }
+                ("stats-id", _) => read.stats_id = Some(clip(&child.text()).to_owned()),
+                ("identity", _) => read.token_user = token_user(child),
+                ("features", _) => read.machine = machine(child),
+                ("jibri-recording-status", _) if read.recordings.len() < RECORDINGS => {
+                    read.recordings.push(Recording::read(child));
+                }
+                _ => {}
             }
+        }
+        if let Some(user) = user {
+            read.user(user);
         }
         read
     }
@@ -218,6 +283,23 @@ impl RoomPresence {
     pub fn has(&self, status: Status) -> bool {
         self.statuses.contains(&status)
     }
+}
+
+/// The user id in what jitsi-meet's `mod_presence_identity` writes: `<identity><user><id>…`.
+fn token_user(identity: &Element) -> Option<String> {
+    let user = identity.children().find(|child| child.name() == "user")?;
+    let id = user.children().find(|child| child.name() == "id")?.text();
+    (!id.is_empty()).then(|| clip(&id).to_owned())
+}
+
+fn machine(features: &Element) -> Option<Machine> {
+    let mut named = features.children().filter_map(|feature| feature.attr("var"));
+    named.find_map(|var| match var.strip_prefix("http://jitsi.org/protocol/")? {
+        "jibri" => Some(Machine::Recorder),
+        "jigasi" => Some(Machine::Gateway),
+        "transcriber" => Some(Machine::Transcriber),
+        _ => None,
+    })
 }
 
 /// A JID may have 3,071 bytes (RFC 7622 §3.1 "Fundamentals"); longer is not one.

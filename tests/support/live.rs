@@ -142,3 +142,53 @@ pub fn field(owner: &mut Client, room: &str, var: &str) -> String {
     let field = x.children.iter().find(|field| field.name == "field" && field.attr("var") == var);
     field.and_then(|field| field.child("value")).map(|value| value.text.clone()).unwrap_or_default()
 }
+
+// ── order
+
+/// A guest in `room` under this nick and display name, whose browser says this `stats-id`.
+#[track_caller]
+pub fn browser(prosody: &Prosody, room: &str, nick: &str, stats_id: &str) -> Client {
+    let mut guest = Client::guest(prosody.c2s());
+    walk_in(&mut guest, room, nick, stats_id);
+    guest
+}
+
+/// Goes into `room` as a browser does that says this `stats-id`, and waits until it is in.
+#[track_caller]
+pub fn walk_in(client: &mut Client, room: &str, nick: &str, stats_id: &str) {
+    client.send(&format!(
+        "<presence to='{room}/{nick}'><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x>\
+         <stats-id>{stats_id}</stats-id><nick xmlns='http://jabber.org/protocol/nick'>{nick}</nick></presence>"
+    ));
+    let own = client.own_presence(room, nick);
+    assert_ne!(own.attr("type"), "error", "{own:#?}");
+}
+
+/// Waits until the room puts the client out; returns the status codes.
+#[track_caller]
+pub fn put_out(client: &mut Client, room: &str, nick: &str, limit: Duration) -> Vec<u16> {
+    let own = format!("{room}/{nick}");
+    let gone = client.expect(&format!("{nick} is put out of {room}"), limit, |node| {
+        node.name == "presence" && node.attr("from") == own && node.attr("type") == "unavailable"
+    });
+    gone.muc().map(|muc| muc.status.clone()).unwrap_or_default()
+}
+
+/// Waits for a private word of the keeper's that contains `part`.
+#[track_caller]
+pub fn is_told(client: &mut Client, room: &str, part: &str, limit: Duration) -> String {
+    let from = format!("{room}/{NICK}");
+    let told = client.expect(&format!("the keeper says {part:?}"), limit, |node| {
+        node.name == "message"
+            && node.attr("from") == from
+            && node.child("body").is_some_and(|body| body.text.contains(part))
+    });
+    told.child("body").map(|body| body.text.clone()).unwrap_or_default()
+}
+
+/// How many events of this kind the daemon has recorded that contain `part`.
+pub fn recorded(daemon: &Daemon, kind: &str, part: &str) -> usize {
+    let events = daemon.try_json(&["events", "--kind", kind]).unwrap_or_default();
+    let rows = events.as_array().cloned().or_else(|| events["events"].as_array().cloned()).unwrap_or_default();
+    rows.iter().filter(|event| event.to_string().contains(part)).count()
+}

@@ -1,0 +1,686 @@
+//! What a room does of itself about those inside: bans, rules, and word of what happened. Pure.
+//!
+//! Bans come first: whoever is banned is put out before a rule looks at them. What rules say becomes actions in the same
+//! pass, each under a key of its own, and goes the way of all actions. Events begin once the life of the room is known.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::inside::focus_in;
+use super::moderation::Happening;
+use super::told::{departure, moment, person};
+use super::{Change, Context, Effect, Inside, Occupant, Occupants, Room, State};
+use crate::action::{Action, Actor, Request, Standing};
+use crate::cause::{Cause, Word};
+use crate::config::Secret;
+use crate::event::{self, What};
+use crate::policy::bans::{Target, targets_of};
+use crate::policy::{
+    self, Closing, Mode, Now, Person, Plans, Policy, RoomVerdict, Sanction, Trust, Verdict, Verdicts, Wish,
+};
+use crate::xmpp::jid;
+use crate::xmpp::jitsi::mute::Medium;
+use crate::xmpp::message::Said;
+use crate::xmpp::muc::{Affiliation, Role, RoomPresence};
+
+/// How long what rules remember may be newer than what is kept of it.
+const REMEMBERED_WITHIN: Duration = Duration::from_secs(1);
+
+/// What is done about those inside one room.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    policy: Option<Policy>,
+    /// The life that the policy was told it is in.
+    holding: Option<Box<str>>,
+    /// What was remembered before a restart, for a policy that is still to be made.
+    recalled: Option<policy::State>,
+    /// Whom a ban is just putting out.
+    ousting: Vec<Box<str>>,
+    /// When what the rules remember is to be kept.
+    remember_at: Option<Instant>,
+    /// A password that a rule set.
+    locked: bool,
+}
+
+/// What a presence did to the list of occupants.
+#[derive(Debug)]
+pub(super) enum Sight {
+    /// They are here.
+    Here(Change),
+    /// They are gone; nobody where they only changed their nick.
+    Away(Option<Occupant>),
+}
+
+impl Watch {
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let policy = self.policy.as_ref().and_then(Policy::deadline);
+        policy.into_iter().chain(self.remember_at).min()
+    }
+}
+
+impl Inside {
+    /// An occupant as rules and bans see them.
+    fn seen<'a>(&'a self, nick: &'a str, one: &'a Occupant, focus: bool, cx: &Context<'_>) -> policy::Presence<'a> {
+        let focus = focus && nick == "focus" && focus_in(&self.occupants, cx.focus);
+        one.presence(nick, self.is_own(nick, one), focus)
+    }
+
+    fn look(&self, nick: &str, focus: bool, trust: Option<&Trust>, cx: &Context<'_>) -> Option<Person> {
+        let one = self.occupants.by_nick(nick)?;
+        let seen = self.seen(nick, one, focus, cx);
+        Some(Person::look(cx.now, &seen, &policy::AllowList::default(), trust.unwrap_or(&cx.bans.trust)))
+    }
+
+    /// By what an occupant is to be known again; nothing of who is no person.
+    pub(super) fn targets(&self, nick: &str, focus: bool, trust: Option<&Trust>, cx: &Context<'_>) -> Vec<Target> {
+        let person = self.look(nick, focus, trust, cx).filter(Person::is_person);
+        person.map(|person| targets_of(&person.identity)).unwrap_or_default()
+    }
+}
+
+impl Room {
+    /// By what an occupant is to be known again, and whether a ban would touch them at all.
+    #[must_use]
+    pub fn identity(&self, nick: &str, cx: &Context<'_>) -> Option<Person> {
+        let State::Inside(inside) = &self.state else { return None };
+        inside.look(nick, self.settings.focus, self.trust(), cx)
+    }
+
+    fn trust(&self) -> Option<&Trust> {
+        self.settings.plans.as_deref().map(|plans| &plans.trust)
+    }
+
+    // ── the list of occupants
+
+    /// Goes into another state; whoever is left behind in the room is remembered.
+    pub(super) fn pass_to(&mut self, state: State) {
+        let State::Inside(inside) = std::mem::replace(&mut self.state, state) else { return };
+        let Inside { mut occupants, nick, life: Some(life), .. } = *inside else { return };
+        occupants.leave(&nick, None);
+        if self.settings.focus {
+            occupants.leave("focus", None);
+        }
+        if !occupants.is_empty() {
+            self.behind = Some(Box::new((life, occupants)));
+        }
+    }
+
+    /// We have come in, and the list of occupants is complete.
+    pub(super) fn watch_entered(&mut self, cx: &mut Context<'_>) {
+        let plans = self.settings.plans.clone();
+        if let Some(plans) = plans {
+            self.plan(&plans, cx);
+        }
+        let State::Inside(inside) = &self.state else { return };
+        let Some(watch) = self.watch.as_deref_mut() else { return };
+        watch.ousting.clear();
+        watch.holding = None;
+        let Some(policy) = &mut watch.policy else { return };
+        let now = Now { at: cx.now, clock: cx.clock };
+        // Nothing is judged before the room is held.
+        let mut nothing = Verdicts::default();
+        policy.handle(now, policy::Input::Entering, &mut nothing);
+        for (nick, one) in inside.occupants.iter() {
+            let seen = inside.seen(nick, one, self.settings.focus, cx);
+            policy.handle(now, policy::Input::Present(seen), &mut nothing);
+        }
+    }
+
+    /// We are outside.
+    pub(super) fn watch_left(&mut self, destroyed: bool, cx: &mut Context<'_>) {
+        if destroyed && let Some(behind) = self.behind.take() {
+            let (life, occupants) = *behind;
+            for (nick, one) in occupants.iter() {
+                let how = event::Departure::RoomGone;
+                tell(cx, &life, What::OccupantLeft { person: person(nick, one, None), how, by: None, reason: None });
+            }
+        }
+        if let Some(watch) = self.watch.as_deref_mut() {
+            watch.holding = None;
+            watch.ousting.clear();
+            if let Some(policy) = &mut watch.policy {
+                let now = Now { at: cx.now, clock: cx.clock };
+                policy.handle(now, policy::Input::Lost, &mut Verdicts::default());
+                cx.effects.push(Effect::Remember(Box::new(policy.export(now))));
+                watch.remember_at = None;
+            }
+        }
+        if let Some(closing) = self.closing.take()
+            && destroyed
+        {
+            let (cause, until) = *closing;
+            self.close(cause, until, cx);
+        }
+    }
+
+    /// Stays out on purpose.
+    fn close(&mut self, cause: Cause, until: Option<Timestamp>, cx: &Context<'_>) {
+        let now = Now { at: cx.now, clock: cx.clock };
+        let until = until.map(|until| now.instant_of(until).unwrap_or(cx.now));
+        self.pass_to(State::Closed { cause, until });
+    }
+
+    /// Whether a rule keeps the room closed just now; then it is.
+    pub(super) fn closed_by_hours(&mut self, cx: &Context<'_>) -> bool {
+        let until = self.settings.plans.as_ref().and_then(|plans| plans.closed_until(cx.clock));
+        let Some(until) = until else { return false };
+        self.close(closed(Closing::Schedule, &self.settings.jid), Some(until), cx);
+        true
+    }
+
+    /// A presence was taken in.
+    pub(super) fn watch_presence(&mut self, nick: &str, read: &RoomPresence, sight: Sight, cx: &mut Context<'_>) {
+        match sight {
+            Sight::Here(change) => {
+                self.watch_here(nick, change, cx);
+                if nick == "focus" && self.settings.focus {
+                    self.watch_recordings(read, cx);
+                }
+            }
+            Sight::Away(Some(gone)) => self.watch_gone(nick, read, &gone, cx),
+            Sight::Away(None) => {
+                if let Some(new) = read.new_nick.as_deref() {
+                    self.watch_renamed(nick, new, cx);
+                }
+            }
+        }
+    }
+
+    fn watch_here(&mut self, nick: &str, change: Change, cx: &mut Context<'_>) {
+        let State::Inside(inside) = &self.state else { return };
+        let Some(one) = inside.occupants.by_nick(nick) else { return };
+        if let Some(life) = &inside.life
+            && change != Change::Same
+            && !inside.is_own(nick, one)
+        {
+            let machine = inside.machine(nick, one, self.settings.focus, cx.focus, self.trust());
+            let person = person(nick, one, machine);
+            let what = match &change {
+                Change::Renamed(before) => {
+                    What::OccupantRenamed { person, old_nick: None, old_display_name: before.clone() }
+                }
+                _ => What::OccupantJoined { person, already_inside: false },
+            };
+            tell(cx, life, what);
+        }
+        if change != Change::Same {
+            self.hold_against_bans(nick, cx);
+        }
+        if self.watch.is_none() {
+            return;
+        }
+        let State::Inside(inside) = &self.state else { return };
+        let ousted = self.watch.as_ref().is_some_and(|watch| watch.ousting.iter().any(|one| **one == *nick));
+        if let Some(one) = inside.occupants.by_nick(nick).filter(|_| !ousted) {
+            let seen = inside.seen(nick, one, self.settings.focus, cx);
+            let verdicts = judged(self.watch.as_deref_mut(), policy::Input::Present(seen), cx);
+            self.carry(verdicts, cx);
+        }
+    }
+
+    fn watch_renamed(&mut self, from: &str, to: &str, cx: &mut Context<'_>) {
+        let State::Inside(inside) = &self.state else { return };
+        let Some(one) = inside.occupants.by_nick(to) else { return };
+        if let Some(life) = &inside.life
+            && !inside.is_own(to, one)
+        {
+            let machine = inside.machine(to, one, self.settings.focus, cx.focus, self.trust());
+            let person = person(to, one, machine);
+            tell(cx, life, What::OccupantRenamed { person, old_nick: Some(from.into()), old_display_name: None });
+        }
+        if let Some(watch) = self.watch.as_deref_mut() {
+            watch.ousting.iter_mut().filter(|nick| ***nick == *from).for_each(|nick| *nick = to.into());
+        }
+        self.hold_against_bans(to, cx);
+        self.judge(policy::Input::Renamed { from, to }, cx);
+    }
+
+    fn watch_gone(&mut self, nick: &str, read: &RoomPresence, gone: &Occupant, cx: &mut Context<'_>) {
+        let State::Inside(inside) = &self.state else { return };
+        let how = departure(read);
+        let machine = inside.machine(nick, gone, self.settings.focus, cx.focus, self.trust());
+        let by_us = read.actor.as_deref() == Some(&*inside.nick);
+        if let (Some(life), true) = (&inside.life, machine != Some(event::Machine::Keeper)) {
+            let (by, reason) = (read.actor.as_deref(), read.reason.as_deref());
+            let filled = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(Into::into);
+            let person = person(nick, gone, machine);
+            tell(cx, life, What::OccupantLeft { person, how, by: filled(by), reason: filled(reason) });
+        }
+        if let Some(watch) = self.watch.as_deref_mut() {
+            watch.ousting.retain(|one| **one != *nick);
+        }
+        let how = match how {
+            event::Departure::Kicked => policy::Departure::Kicked { by_us },
+            event::Departure::Banned => policy::Departure::Banned,
+            _ => policy::Departure::Left,
+        };
+        self.judge(policy::Input::Left { nick, how }, cx);
+    }
+
+    /// Source: lib-jitsi-meet's `RecordingManager`; only the focus's word counts.
+    fn watch_recordings(&mut self, read: &RoomPresence, cx: &mut Context<'_>) {
+        let State::Inside(inside) = &mut self.state else { return };
+        let Some(life) = inside.life.clone().filter(|_| focus_in(&inside.occupants, cx.focus)) else { return };
+        for said in &read.recordings {
+            let id: Box<str> = said.session.as_deref().unwrap_or_default().into();
+            let known = inside.recordings.iter().position(|known| *known == id);
+            let recording = event::Recording {
+                session: said.session.as_deref().map(Into::into),
+                mode: said.mode.as_deref().map(Into::into),
+                by: said.initiator.as_deref().map(Into::into),
+                failure: said.failure.as_deref().map(Into::into),
+            };
+            match (said.status.as_str(), known) {
+                ("on", None) => {
+                    inside.recordings.push(id);
+                    tell(cx, &life, What::RecordingStarted(recording));
+                }
+                ("off", Some(at)) => {
+                    inside.recordings.remove(at);
+                    tell(cx, &life, What::RecordingStopped(recording));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A message came.
+    pub(super) fn watch_message(&mut self, nick: Option<&str>, said: &Said, cx: &mut Context<'_>) {
+        let State::Inside(inside) = &self.state else { return };
+        let (Some(nick), Some(body), false) = (nick, said.body.as_deref(), said.error) else { return };
+        let Some(one) = inside.occupants.by_nick(nick) else { return };
+        if let (Some(life), false) = (&inside.life, said.delayed) {
+            let machine = inside.machine(nick, one, self.settings.focus, cx.focus, self.trust());
+            let keep = self.settings.moderated.as_ref().is_some_and(|moderated| moderated.store_text);
+            let what = What::MessagePosted {
+                person: person(nick, one, machine),
+                stanza_id: said.stanza_id.as_deref().map(Into::into),
+                private: !said.groupchat,
+                bytes: body.len(),
+                body: keep.then(|| body.into()),
+            };
+            tell(cx, life, what);
+        }
+        let id = said.stanza_id.as_deref();
+        let (private, delayed) = (!said.groupchat, said.delayed);
+        self.judge(policy::Input::Message { nick, body, id, private, delayed }, cx);
+    }
+
+    /// Looks at what is due after each input: the life of the room, whether it is held, everybody against the bans, and
+    /// what came to naught.
+    pub(super) fn attend(&mut self, cx: &mut Context<'_>) {
+        self.announce(cx);
+        let State::Inside(inside) = &mut self.state else { return };
+        let moderator = inside.moderator && inside.lost.is_none();
+        let check = moderator && !std::mem::replace(&mut inside.checked, moderator) && !cx.bans.is_empty();
+        let everybody: Vec<Box<str>> =
+            if check { inside.occupants.iter().map(|(nick, _)| nick.into()).collect() } else { Vec::new() };
+        for nick in everybody {
+            self.hold_against_bans(&nick, cx);
+        }
+        let State::Inside(inside) = &self.state else { return };
+        if let Some(watch) = self.watch.as_deref_mut()
+            && watch.policy.is_some()
+        {
+            let life = inside.life.clone().filter(|_| moderator);
+            if watch.holding != life {
+                watch.holding.clone_from(&life);
+                let info = self.moderation.as_ref().and_then(|moderation| moderation.info.as_ref());
+                let since = info.and_then(|info| Timestamp::from_millisecond(info.created?).ok());
+                match &life {
+                    Some(life) => self.judge(policy::Input::Holding { life, since }, cx),
+                    None => self.judge(policy::Input::Lost, cx),
+                }
+            }
+        }
+        let failed = match &mut self.moderation {
+            Some(moderation) if !moderation.failed.is_empty() => std::mem::take(&mut moderation.failed),
+            _ => return,
+        };
+        for request in failed {
+            self.failed(request, cx);
+        }
+    }
+
+    /// Tells who is inside as soon as the life of the room is known.
+    fn announce(&mut self, cx: &mut Context<'_>) {
+        let State::Inside(inside) = &mut self.state else { return };
+        if inside.life.is_some() {
+            return;
+        }
+        let info = match &self.moderation {
+            Some(moderation) => match &moderation.info {
+                Some(info) => info.meeting_id.as_deref(),
+                None => return,
+            },
+            None => None,
+        };
+        let policy = self.watch.as_ref().and_then(|watch| watch.policy.as_ref());
+        let before = policy.and_then(Policy::life).filter(|_| !inside.created);
+        let life: Box<str> = info.or(before).map_or_else(|| moment(inside.came), Into::into);
+        inside.life = Some(life.clone());
+        let inside = &*inside;
+        let mut before = None;
+        if let Some(behind) = self.behind.take() {
+            let (old, occupants) = *behind;
+            let same = old == life || info.is_none();
+            for (nick, one) in occupants.iter() {
+                let here = inside.occupants.by_nick(nick).is_some_and(|now| now.real_jid == one.real_jid);
+                if !same || !here {
+                    let how = if same { event::Departure::Unseen } else { event::Departure::RoomGone };
+                    tell(cx, &old, What::OccupantLeft { person: person(nick, one, None), how, by: None, reason: None });
+                }
+            }
+            before = Some(occupants).filter(|_| same);
+        }
+        let trust = self.settings.plans.as_deref().map(|plans| &plans.trust);
+        for (nick, one) in inside.occupants.iter().filter(|(nick, one)| !inside.is_own(nick, one)) {
+            let known = |before: &Occupants| before.by_nick(nick).is_some_and(|known| known.real_jid == one.real_jid);
+            if before.as_ref().is_some_and(known) {
+                continue;
+            }
+            let machine = inside.machine(nick, one, self.settings.focus, cx.focus, trust);
+            tell(cx, &life, What::OccupantJoined { person: person(nick, one, machine), already_inside: true });
+        }
+    }
+
+    // ── bans
+
+    /// Puts somebody out who is banned, where that is not on its way yet.
+    fn hold_against_bans(&mut self, nick: &str, cx: &mut Context<'_>) {
+        let State::Inside(inside) = &self.state else { return };
+        if cx.bans.is_empty() || !inside.moderator {
+            return;
+        }
+        if self.watch.as_ref().is_some_and(|watch| watch.ousting.iter().any(|one| **one == *nick)) {
+            return;
+        }
+        let Some(person) = inside.look(nick, self.settings.focus, self.trust(), cx) else { return };
+        if self.settings.plans.as_ref().is_some_and(|plans| plans.exempt.holds(&person)) {
+            return;
+        }
+        let key = &self.settings.key;
+        let Some(found) = cx.bans.find(&person, cx.clock, &key.service, &key.name) else { return };
+        let reason: Box<str> = found.ban.reason.as_str().into();
+        self.watch.get_or_insert_default().ousting.push(nick.into());
+        self.oust(&person, Actor::Bans, reason, cx);
+    }
+
+    /// Puts somebody out for as long as the room will have it: by affiliation where an account is one over connections
+    /// and we may set it, else by a kick.
+    fn oust(&mut self, person: &Person, actor: Actor, reason: Box<str>, cx: &mut Context<'_>) {
+        let State::Inside(inside) = &self.state else { return };
+        let trust = self.trust().unwrap_or(&cx.bans.trust);
+        let own = inside.occupants.by_nick(&inside.nick).and_then(|own| own.affiliation.clone());
+        let may = matches!(own, Some(Affiliation::Owner | Affiliation::Admin));
+        let account = person.real_jid.as_deref().filter(|real| may && !trust.is_guest(real)).map(jid::bare);
+        let action = match account {
+            Some(account) => Action::Affiliate { jid: account.into(), to: Standing::Outcast },
+            None => Action::Kick { nick: person.nick.clone() },
+        };
+        self.ask(actor, action, person.real_jid.clone(), reason, cx);
+    }
+
+    // ── rules
+
+    /// Makes the policy, or makes it anew with what it remembers.
+    fn plan(&mut self, plans: &Arc<Plans>, cx: &Context<'_>) {
+        let now = Now { at: cx.now, clock: cx.clock };
+        let watch = self.watch.get_or_insert_default();
+        if watch.policy.is_some() {
+            return;
+        }
+        let mut policy = Policy::new(&self.settings.key.name, plans.clone());
+        if let Some(state) = watch.recalled.take() {
+            policy.import(now, state);
+        }
+        watch.policy = Some(policy);
+    }
+
+    /// Takes other rules; what the old ones remember goes over to the new ones.
+    pub(super) fn replan(&mut self, cx: &mut Context<'_>) {
+        if let Some(watch) = self.watch.as_deref_mut()
+            && let Some(policy) = watch.policy.take()
+        {
+            watch.recalled = Some(policy.export(Now { at: cx.now, clock: cx.clock }));
+            watch.holding = None;
+        }
+        if let State::Inside(_) = self.state {
+            if self.settings.plans.is_some() {
+                // A room without rules may not have been asked what it is.
+                self.moderate(Happening::Settings, cx);
+            }
+            self.watch_entered(cx);
+        }
+        if let State::Closed { cause, .. } = &self.state
+            && cause.word == Word::ClosedBySchedule
+        {
+            self.in_turn(Cause::new(Word::Starting, "its rules changed and it waits for its turn"), cx);
+        }
+    }
+
+    /// Takes what rules remembered before a restart.
+    pub(super) fn recall(&mut self, state: policy::State, cx: &mut Context<'_>) {
+        let watch = self.watch.get_or_insert_default();
+        match &mut watch.policy {
+            Some(policy) => policy.import(Now { at: cx.now, clock: cx.clock }, state),
+            None => watch.recalled = Some(state),
+        }
+    }
+
+    /// Has the rules look at something, and does what they say.
+    pub(super) fn judge(&mut self, input: policy::Input<'_>, cx: &mut Context<'_>) {
+        let verdicts = judged(self.watch.as_deref_mut(), input, cx);
+        self.carry(verdicts, cx);
+    }
+
+    /// A deadline passed.
+    pub(super) fn watch_timeout(&mut self, cx: &mut Context<'_>) {
+        let Some(watch) = self.watch.as_deref_mut() else { return };
+        let Some(policy) = &watch.policy else { return };
+        let now = Now { at: cx.now, clock: cx.clock };
+        let due = policy.deadline().is_some_and(|at| at <= cx.now);
+        if watch.remember_at.is_some_and(|at| at <= cx.now) {
+            watch.remember_at = None;
+            cx.effects.push(Effect::Remember(Box::new(policy.export(now))));
+        }
+        if due {
+            self.judge(policy::Input::Timeout, cx);
+        }
+    }
+
+    fn carry(&mut self, verdicts: Verdicts, cx: &mut Context<'_>) {
+        for verdict in verdicts.people {
+            self.sanction(verdict, cx);
+        }
+        for verdict in verdicts.room {
+            self.fulfil(verdict, cx);
+        }
+    }
+
+    fn sanction(&mut self, verdict: Verdict, cx: &mut Context<'_>) {
+        let Verdict { rule, mode, nick, sanction, reason, note, .. } = verdict;
+        let State::Inside(inside) = &self.state else { return };
+        let Some(one) = inside.occupants.by_nick(&nick) else { return };
+        if let Some(life) = &inside.life {
+            let what = What::RuleMatched {
+                rule: rule.into(),
+                person: Some(person(&nick, one, None)),
+                dry_run: mode == Mode::DryRun,
+                verdict: sanction.to_string().into(),
+                reason: reason.as_str().into(),
+                note: note.as_str().into(),
+            };
+            tell(cx, life, what);
+        }
+        if mode == Mode::DryRun {
+            return;
+        }
+        let (real_jid, role, affiliation) = (one.real_jid.clone(), one.role.clone(), one.affiliation.clone());
+        let actor = Actor::Rule { name: rule.to_owned() };
+        let reason: Box<str> = reason.into();
+        let action = match sanction {
+            Sanction::Note => return,
+            Sanction::Warn => Action::Say { nick: Some(nick), text: reason.clone() },
+            Sanction::Mute => Action::Mute { nick: Some(nick), medium: Medium::Audio },
+            Sanction::Demote => match (affiliation, real_jid.as_deref().map(jid::bare)) {
+                (Some(Affiliation::Owner | Affiliation::Admin), Some(account)) => {
+                    let info = self.moderation.as_ref().and_then(|moderation| moderation.info.as_ref());
+                    // Whoever is nobody in a members-only room is put out.
+                    let closed = info.is_some_and(|info| info.members_only);
+                    let to = if closed { Standing::Member } else { Standing::None };
+                    Action::Affiliate { jid: account.into(), to }
+                }
+                // The role alone: a moderator by role becomes a participant.
+                _ if role == Some(Role::Moderator) => Action::Voice { nick, on: true },
+                _ => return,
+            },
+            Sanction::Kick => Action::Kick { nick },
+            Sanction::Ban { lasts } => {
+                let Some(person) = inside.look(&nick, self.settings.focus, self.trust(), cx) else { return };
+                let targets = targets_of(&person.identity);
+                self.oust(&person, actor.clone(), reason.clone(), cx);
+                let note = note.into();
+                cx.effects.push(Effect::Ban { nick, targets, period: lasts, reason, note, actor });
+                return;
+            }
+        };
+        self.ask(actor, action, real_jid, reason, cx);
+    }
+
+    fn fulfil(&mut self, verdict: RoomVerdict, cx: &mut Context<'_>) {
+        let RoomVerdict { rule, mode, wish, note } = verdict;
+        let State::Inside(inside) = &self.state else { return };
+        if let Some(life) = &inside.life {
+            let what = What::RuleMatched {
+                rule: rule.into(),
+                person: None,
+                dry_run: mode == Mode::DryRun,
+                verdict: wished(&wish).into(),
+                reason: "".into(),
+                note: note.as_str().into(),
+            };
+            tell(cx, life, what);
+        }
+        if mode == Mode::DryRun {
+            return;
+        }
+        let action = match wish {
+            Wish::Lobby(on) => Action::Lobby { on },
+            Wish::Lock(true) => {
+                let secret: String = std::iter::repeat_with(|| cx.rng.alphanumeric()).take(12).collect();
+                self.watch.get_or_insert_default().locked = true;
+                Action::Lock { password: Some(Secret::new(secret)) }
+            }
+            Wish::Lock(false) => {
+                if !self.watch.as_deref_mut().is_some_and(|watch| std::mem::take(&mut watch.locked)) {
+                    return;
+                }
+                Action::Lock { password: self.settings.password.clone() }
+            }
+            Wish::Close { why, until } => {
+                self.closing = Some(Box::new((closed(why, &self.settings.jid), until)));
+                Action::End
+            }
+            Wish::Say(text) => Action::Say { nick: None, text: text.into() },
+            Wish::Whisper { nick, text } => Action::Say { nick: Some(nick), text: text.into() },
+        };
+        self.ask(Actor::Rule { name: rule.to_owned() }, action, None, note.into(), cx);
+    }
+
+    /// Asks for an action of our own under a key that no other has.
+    fn ask(
+        &mut self,
+        actor: Actor,
+        action: Action,
+        real_jid: Option<Box<str>>,
+        reason: Box<str>,
+        cx: &mut Context<'_>,
+    ) {
+        self.moderate(Happening::Act(Request { key: "".into(), actor, action, real_jid, reason }), cx);
+    }
+
+    /// Somebody asks for an action. Whoever ends the meeting wants it to stay so.
+    pub(super) fn act(&mut self, request: Request, cx: &mut Context<'_>) {
+        if let (Action::End | Action::Destroy, State::Inside(_)) = (&request.action, &self.state) {
+            let text =
+                format!("{} was ended on the word of {}; `innkeeper hold` opens it", self.settings.jid, request.actor);
+            self.closing = Some(Box::new((Cause::new(Word::EndedByUs, text), None)));
+        }
+        self.moderate(Happening::Act(request), cx);
+    }
+
+    /// Something that we asked for came to naught.
+    fn failed(&mut self, request: Request, cx: &mut Context<'_>) {
+        let State::Inside(inside) = &self.state else { return };
+        match (&request.action, &request.actor) {
+            (Action::End | Action::Destroy, Actor::Rule { .. }) => {
+                // Not ours to end: at least it is not held open.
+                if let Some(closing) = self.closing.take() {
+                    cx.effects.push(Effect::Leave { nick: inside.nick.clone() });
+                    let (cause, until) = *closing;
+                    self.close(cause, until, cx);
+                }
+            }
+            (Action::End | Action::Destroy, _) => self.closing = None,
+            (Action::Affiliate { jid: account, to: Standing::Outcast }, _) => {
+                // Who can not be made an outcast can perhaps be kicked.
+                let of = |one: &Occupant| one.real_jid.as_deref().is_some_and(|real| jid::bare(real) == &**account);
+                let nicks: Vec<_> =
+                    inside.occupants.iter().filter(|(_, one)| of(one)).map(|(nick, _)| Box::from(nick)).collect();
+                for nick in nicks {
+                    let Request { actor, real_jid, reason, .. } = request.clone();
+                    self.ask(actor, Action::Kick { nick }, real_jid, reason, cx);
+                }
+            }
+            (action, Actor::Rule { .. }) => {
+                if let Some(nick) = action.occupant() {
+                    self.judge(policy::Input::Refused { nick }, cx);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What the rules of a room, where it has any, say to something.
+fn judged(watch: Option<&mut Watch>, input: policy::Input<'_>, cx: &Context<'_>) -> Verdicts {
+    let mut verdicts = Verdicts::default();
+    let Some(watch) = watch else { return verdicts };
+    let Some(policy) = &mut watch.policy else { return verdicts };
+    let changes = matches!(input, policy::Input::Left { .. } | policy::Input::Holding { .. });
+    policy.handle(Now { at: cx.now, clock: cx.clock }, input, &mut verdicts);
+    if changes || !verdicts.people.is_empty() || !verdicts.room.is_empty() {
+        watch.remember_at.get_or_insert(cx.now + REMEMBERED_WITHIN);
+    }
+    verdicts
+}
+
+fn tell(cx: &mut Context<'_>, life: &str, what: What) {
+    cx.effects.push(Effect::Happened { life: life.into(), what: Box::new(what) });
+}
+
+fn closed(why: Closing, room: &str) -> Cause {
+    match why {
+        Closing::Schedule => Cause::new(Word::ClosedBySchedule, format!("a rule keeps {room} closed at this time")),
+        Closing::Idle => Cause::new(
+            Word::ClosedIdle,
+            format!("nobody used {room}, so that a rule closed it; `innkeeper hold` opens it"),
+        ),
+    }
+}
+
+/// What a rule wants for the room, in the words of the record.
+fn wished(wish: &Wish) -> &'static str {
+    match wish {
+        Wish::Lobby(true) => "lobby on",
+        Wish::Lobby(false) => "lobby off",
+        Wish::Lock(true) => "lock",
+        Wish::Lock(false) => "unlock",
+        Wish::Close { .. } => "close",
+        Wish::Say(_) => "say",
+        Wish::Whisper { .. } => "whisper",
+    }
+}

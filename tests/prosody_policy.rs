@@ -1,0 +1,148 @@
+//! Rules and bans of the daemon in rooms of a real Prosody. What is asserted is what the people inside see.
+#![allow(clippy::disallowed_methods)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::client::Client;
+use support::daemon::{Daemon, Setup};
+use support::focus::Focus;
+use support::live::{BARE, NICK, browser, is_told, put_out, recorded, seconds, wait_state, walk_in, world};
+use support::process::until;
+use support::prosody::{GUESTS, Options, Prosody};
+
+/// A world with a held room `tavern` under these rules.
+fn under(rules: &str) -> (Prosody, Focus, Daemon, String) {
+    let (prosody, focus) = world(Options::default());
+    let mut setup = Setup::websocket(&prosody).rooms(["tavern"]);
+    setup.more = format!("[[policy]]\nrooms = \"tavern\"\nguest_domains = [\"{GUESTS}\"]\n{rules}");
+    let jids = setup.jids();
+    let daemon = Daemon::start(setup);
+    focus.wait_held(&jids, BARE, seconds(15));
+    daemon.wait_all_held(seconds(5));
+    let room = jids[0].clone();
+    (prosody, focus, daemon, room)
+}
+
+const SOON: Duration = Duration::from_secs(5);
+
+#[test]
+fn bad_words_are_only_told_of_in_a_dry_run_and_kick_when_enforced() {
+    let words = "[policy.words]\nwords = [\"spam\"]\naction = \"kick\"\n";
+    let (prosody, _focus, daemon, room) = under(words);
+    let mut mallory = browser(&prosody, &room, "mallory1", "Mal-1");
+    mallory.say(&room, "buy SPAM now");
+    until("the dry run is recorded", SOON, || (recorded(&daemon, "rule.matched", "words") == 1).then_some(()));
+    assert_eq!(recorded(&daemon, "action.requested", "kick"), 0);
+    drop((daemon, mallory));
+
+    let (prosody, _focus, daemon, room) = under(&format!("mode = \"enforce\"\n{words}"));
+    let mut mallory = browser(&prosody, &room, "mallory1", "Mal-1");
+    mallory.say(&room, "a spammer is no spam");
+    assert!(put_out(&mut mallory, &room, "mallory1", SOON).contains(&307));
+    until("the kick is recorded", SOON, || (recorded(&daemon, "action.taken", "kick") == 1).then_some(()));
+}
+
+#[test]
+fn the_rules_about_who_is_inside_hold_on_a_real_server() {
+    let (prosody, _focus, daemon, room) = under(
+        "mode = \"enforce\"\n[policy.capacity]\npeople = 2\n[policy.name_pattern]\nmust_not = [\"^bad\"]\n\
+         action = \"kick\"\n[policy.impersonation]\nnames = [\"Teacher\"]\naction = \"kick\"\n[policy.welcome]\n\
+         text = \"Welcome, {name}.\"\n[policy.caps_lock]\naction = \"warn\"\n[policy.rejoin]\nout = \"5m\"\n",
+    );
+    let mut ann = browser(&prosody, &room, "ann00001", "Ann-1");
+    is_told(&mut ann, &room, "Welcome, ann00001.", SOON);
+    ann.say(&room, "WHY ARE YOU ALL SHOUTING AT ME HERE");
+    is_told(&mut ann, &room, "do not shout", SOON);
+    let mut bad = browser(&prosody, &room, "badname1", "Bad-1");
+    put_out(&mut bad, &room, "badname1", SOON);
+    // The same browser under another name and JID.
+    let mut again = browser(&prosody, &room, "goodnam1", "Bad-1");
+    put_out(&mut again, &room, "goodnam1", SOON);
+    let mut teacher = browser(&prosody, &room, "TEACHER", "Tea-1");
+    put_out(&mut teacher, &room, "TEACHER", SOON);
+    let _bob = browser(&prosody, &room, "bob00001", "Bob-1");
+    let mut third = browser(&prosody, &room, "third001", "Thi-1");
+    put_out(&mut third, &room, "third001", SOON);
+    assert_eq!(recorded(&daemon, "action.refused", "kick"), 0);
+}
+
+#[test]
+fn guests_are_put_out_where_only_accounts_may_be_and_only_listed_people_stay_moderators() {
+    let (prosody, _focus, _daemon, room) =
+        under("mode = \"enforce\"\n[policy.no_guests]\n[policy.moderators]\nallow = [\"moderator@meet.jitsi\"]\n");
+    let mut anonymous = browser(&prosody, &room, "guest001", "Gue-1");
+    put_out(&mut anonymous, &room, "guest001", SOON);
+    // The focus makes everybody who is logged in an owner.
+    let mut alice = Client::account(prosody.c2s(), "alice", "wonderland");
+    alice.conference("focus.meet.jitsi", &room, "alices-machine", "");
+    walk_in(&mut alice, &room, "a11ce000", "Ali-1");
+    alice.answer_disco(&room);
+    assert!(alice.becomes_moderator(&room, "a11ce000", seconds(10)), "the focus made her moderator");
+    let own = format!("{room}/a11ce000");
+    alice.expect("alice is participant again", SOON, |node| {
+        node.name == "presence" && node.attr("from") == own && node.muc().is_some_and(|muc| muc.role == "participant")
+    });
+}
+
+#[test]
+fn a_flood_escalates_from_a_warning_to_a_ban_that_survives_a_restart() {
+    let rules = "mode = \"enforce\"\n[policy.strikes]\nsteps = [\"warn\", \"kick\", \"ban 1h\"]\n[policy.words]\n\
+                 words = [\"spam\"]\naction = \"strike\"\n[policy.welcome]\ntext = \"Welcome, {name}.\"\n";
+    let (prosody, focus, mut daemon, room) = under(rules);
+    let mut mallory = browser(&prosody, &room, "mallory1", "Mal-1");
+    is_told(&mut mallory, &room, "Welcome", SOON);
+    let mut ann = browser(&prosody, &room, "ann00001", "Ann-1");
+    is_told(&mut ann, &room, "Welcome", SOON);
+    mallory.say(&room, "spam");
+    until("the warning is taken", SOON, || (recorded(&daemon, "rule.matched", "warn") == 1).then_some(()));
+    daemon.stop();
+    daemon.run();
+    focus.wait_held(std::slice::from_ref(&room), BARE, seconds(15));
+    daemon.wait_all_held(seconds(5));
+    // The second strike: the first was not forgotten. Nobody is welcomed again.
+    mallory.say(&room, "spam");
+    put_out(&mut mallory, &room, "mallory1", SOON);
+    let welcomed =
+        ann.find(Duration::from_millis(300), |node| node.name == "message" && node.attr("from").ends_with(NICK));
+    assert!(matches!(welcomed, Ok(None)), "{welcomed:?}");
+}
+
+#[test]
+fn bans_hold_on_each_rung_for_as_long_as_they_say() {
+    let (prosody, _focus, mut daemon, room) = under("");
+    // An account: the room itself keeps it out.
+    let mut alice = Client::account(prosody.c2s(), "alice", "wonderland");
+    walk_in(&mut alice, &room, "a11ce000", "Ali-1");
+    let ran = daemon.cli(["ban", "tavern", "a11ce000", "--reason", "enough"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains("survives reconnect"), "{ran:?}");
+    assert!(put_out(&mut alice, &room, "a11ce000", SOON).contains(&301));
+    alice.enter(&room, "a11ce000");
+    assert_eq!(alice.own_presence(&room, "a11ce000").attr("type"), "error");
+    // A guest: a kick, and again under a new JID with the same browser.
+    let mut mallory = browser(&prosody, &room, "mallory1", "Mal-1");
+    let ran = daemon.cli(["ban", "tavern", "mallory1"]);
+    assert!(ran.stdout.contains("until they reload"), "{ran:?}");
+    put_out(&mut mallory, &room, "mallory1", SOON);
+    let mut again = browser(&prosody, &room, "someone1", "Mal-1");
+    put_out(&mut again, &room, "someone1", SOON);
+    // A name, after a restart too.
+    let ran = daemon.cli(["ban", "tavern", "name:Nobody"]);
+    assert!(ran.stdout.contains("name only"), "{ran:?}");
+    daemon.stop();
+    daemon.run();
+    wait_state(&daemon, "tavern", "held", "holding", seconds(15));
+    let mut nobody = browser(&prosody, &room, "nobody", "Nob-1");
+    put_out(&mut nobody, &room, "nobody", SOON);
+    let why = daemon.cli(["why", "ban", "tavern", "alice@meet.jitsi"]);
+    assert!(why.stdout.contains("enough"), "{why:?}");
+    // Taken back, the account comes in again.
+    let ran = daemon.cli(["unban", "account:alice@meet.jitsi"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    until("alice may come in again", seconds(10), || {
+        let mut alice = Client::account(prosody.c2s(), "alice", "wonderland");
+        (alice.join(&room, "a11ce000").attr("type") != "error").then_some(())
+    });
+}
