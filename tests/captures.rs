@@ -129,10 +129,13 @@ fn foreign_captures_are_explained_as_expected() {
 #[test]
 fn what_is_no_capture_fails_with_a_clear_sentence() {
     for (input, says) in [
-        (&b""[..], "innkeeper: -: the file is empty: it holds 0 bytes\n"),
-        (b"<!DOCTYPE html><html></html>", "innkeeper: -: this is an HTML page, no capture; a capture is a HAR"),
-        (b"{\"name\":\"x\"}", "innkeeper: -: this is JSON, but no HAR and no list of WebSocket messages"),
-        (b"{\"log\":{\"entries\":[]}}", "innkeeper: -: this HAR holds no XMPP: 0 entries"),
+        (&b""[..], "innkeeper: standard input: the file is empty: it holds 0 bytes\n"),
+        (
+            b"<!DOCTYPE html><html></html>",
+            "innkeeper: standard input: this is an HTML page, no capture; a capture is a HAR",
+        ),
+        (b"{\"name\":\"x\"}", "innkeeper: standard input: this is JSON, but no HAR and no list of WebSocket messages"),
+        (b"{\"log\":{\"entries\":[]}}", "innkeeper: standard input: this HAR holds no XMPP: 0 entries"),
     ] {
         for verb in ["show", "explain"] {
             let output = capture(&[verb, "-"], input);

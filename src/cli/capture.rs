@@ -97,7 +97,7 @@ impl Capture {
 
 /// Reads a capture; the error names the file.
 fn read(path: &Path) -> Result<Dialogue, String> {
-    let name = if path == Path::new("-") { "standard input".into() } else { path.to_string_lossy() };
+    let name = named(path);
     let bytes = bytes(path).map_err(|error| format!("{name}: {error}"))?;
     capture::read(&bytes).map_err(|error| format!("{name}: {error}"))
 }
@@ -200,7 +200,7 @@ fn as_json(dialogue: &Dialogue) -> Value {
 
 impl Explain {
     fn go(self) -> Result<Exit, String> {
-        let name = self.file.display();
+        let name = named(&self.file);
         let bytes = bytes(&self.file).map_err(|error| format!("{name}: {error}"))?;
         let (facts, lines) = match capture::read(&bytes) {
             Ok(dialogue) => {
@@ -321,4 +321,8 @@ fn reports_json(reports: &[Report]) -> Value {
         json!({ "different": report.differs(), "lines": lines.collect::<Vec<_>>() })
     });
     json!({ "different": reports.iter().any(Report::differs), "connections": connections.collect::<Vec<_>>() })
+}
+/// What a person calls a file.
+fn named(path: &Path) -> std::borrow::Cow<'_, str> {
+    if path == Path::new("-") { "standard input".into() } else { path.to_string_lossy() }
 }

@@ -163,10 +163,9 @@ impl Wire {
         self.login(domain, "PLAIN", &initial, resource)
     }
 
-    /// Gives up the socket, for an event loop of one's own; nothing was read beyond the login.
-    pub fn into_socket(self) -> (TcpStream, Reader) {
-        debug_assert!(self.items.is_empty());
-        (self.tcp, self.reader)
+    /// Gives up the socket, for an event loop of one's own, with what was read beyond the login: a server may speak first.
+    pub fn into_socket(self) -> (TcpStream, Reader, Vec<Item>) {
+        (self.tcp, self.reader, self.items.into())
     }
 }
 

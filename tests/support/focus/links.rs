@@ -48,9 +48,12 @@ pub(super) async fn run(options: Options, notes: Arc<Mutex<Notes>>, mut inbox: m
     }
 }
 
+/// A connection, and what was said on it before the event loop began.
+type Link = (tokio::net::TcpStream, Reader, Vec<Item>);
+
 struct Links {
-    component: (tokio::net::TcpStream, Reader),
-    client: (tokio::net::TcpStream, Reader),
+    component: Link,
+    client: Link,
     jid: String,
 }
 
@@ -68,8 +71,10 @@ impl Links {
         let mut client = Wire::connect(options.c2s)?;
         let jid = client.plain("focus", AUTH, FOCUS_SECRET, "focus")?;
         let asynchronous = |wire: Wire| {
-            let (tcp, reader) = wire.into_socket();
-            tcp.set_nonblocking(true).and_then(|()| tokio::net::TcpStream::from_std(tcp)).map(|tcp| (tcp, reader))
+            let (tcp, reader, early) = wire.into_socket();
+            tcp.set_nonblocking(true)
+                .and_then(|()| tokio::net::TcpStream::from_std(tcp))
+                .map(|tcp| (tcp, reader, early))
         };
         let component = asynchronous(component).map_err(|error| error.to_string())?;
         let client = asynchronous(client).map_err(|error| error.to_string())?;
@@ -79,13 +84,27 @@ impl Links {
 
 /// Reads and writes until a connection ends (`false`) or the handle is dropped (`true`).
 async fn drive(brain: &mut Brain, links: Links, inbox: &mut mpsc::UnboundedReceiver<Command>) -> bool {
-    let (mut component, mut component_reader) = links.component;
-    let (mut client, mut client_reader) = links.client;
+    let (mut component, mut component_reader, early_component) = links.component;
+    let (mut client, mut client_reader, early_client) = links.client;
     brain.own_jid = links.jid;
+    for item in early_component {
+        let Item::Element(node) = item else { return false };
+        brain.on_component(&node);
+    }
+    for item in early_client {
+        let Item::Element(node) = item else { return false };
+        brain.on_client(&node);
+    }
     let mut from_component = vec![0; 64 * 1024];
     let mut from_client = vec![0; 64 * 1024];
     let mut items: Vec<Item> = Vec::new();
     loop {
+        let (to_component, to_client) = (std::mem::take(&mut brain.to_component), std::mem::take(&mut brain.to_client));
+        if component.write_all(to_component.as_bytes()).await.is_err()
+            || (!brain.vanished && client.write_all(to_client.as_bytes()).await.is_err())
+        {
+            return false;
+        }
         let due = brain.timers.peek().map(|timer| timer.at);
         let sleep = async {
             match due {
@@ -128,12 +147,6 @@ async fn drive(brain: &mut Brain, links: Links, inbox: &mut mpsc::UnboundedRecei
         if brain.crashed.is_some_and(|at| at.elapsed() >= OCCUPANTS_STAY) && !brain.vanished {
             brain.vanished = true;
             let _ = client.shutdown().await;
-        }
-        let (to_component, to_client) = (std::mem::take(&mut brain.to_component), std::mem::take(&mut brain.to_client));
-        if component.write_all(to_component.as_bytes()).await.is_err()
-            || (!brain.vanished && client.write_all(to_client.as_bytes()).await.is_err())
-        {
-            return false;
         }
     }
 }
