@@ -276,7 +276,7 @@ fn floor(prosody: &Prosody, focus: &Focus, rooms: usize, stream_management: bool
         let request = conference_request(jid, "b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0", "");
         let _ = write!(requests, "<iq type='set' to='{FOCUS}' id='c{number}'>{request}</iq>");
     }
-    let (mut tcp, _) = wire.into_socket();
+    let (mut tcp, ..) = wire.into_socket();
     let handle = tcp.try_clone().expect("a second handle");
     let pump = std::thread::spawn(move || {
         let mut scan = Scan::default();
