@@ -12,6 +12,8 @@ use support::live::{BARE, NICK, browser, is_told, put_out, recorded, seconds, wa
 use support::process::until;
 use support::prosody::{GUESTS, Options, Prosody};
 
+const SOON: Duration = Duration::from_secs(5);
+
 /// A world with a held room `tavern` under these rules.
 fn under(rules: &str) -> (Prosody, Focus, Daemon, String) {
     let (prosody, focus) = world(Options::default());
@@ -25,7 +27,13 @@ fn under(rules: &str) -> (Prosody, Focus, Daemon, String) {
     (prosody, focus, daemon, room)
 }
 
-const SOON: Duration = Duration::from_secs(5);
+/// Waits until the daemon knows of somebody: the room tells them of themselves first.
+fn known(daemon: &Daemon, nick: &str) {
+    until(&format!("the daemon sees {nick}"), SOON, || {
+        let row = daemon.try_json(&["room", "tavern"])?;
+        row["occupants"].as_array()?.iter().any(|one| one["nick"] == nick).then_some(())
+    });
+}
 
 #[test]
 fn bad_words_are_only_told_of_in_a_dry_run_and_kick_when_enforced() {
@@ -115,6 +123,7 @@ fn bans_hold_on_each_rung_for_as_long_as_they_say() {
     // An account: the room itself keeps it out.
     let mut alice = Client::account(prosody.c2s(), "alice", "wonderland");
     walk_in(&mut alice, &room, "a11ce000", "Ali-1");
+    known(&daemon, "a11ce000");
     let ran = daemon.cli(["ban", "tavern", "a11ce000", "--reason", "enough"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.contains("survives reconnect"), "{ran:?}");
@@ -123,6 +132,7 @@ fn bans_hold_on_each_rung_for_as_long_as_they_say() {
     assert_eq!(alice.own_presence(&room, "a11ce000").attr("type"), "error");
     // A guest: a kick, and again under a new JID with the same browser.
     let mut mallory = browser(&prosody, &room, "mallory1", "Mal-1");
+    known(&daemon, "mallory1");
     let ran = daemon.cli(["ban", "tavern", "mallory1"]);
     assert!(ran.stdout.contains("until they reload"), "{ran:?}");
     put_out(&mut mallory, &room, "mallory1", SOON);
@@ -145,4 +155,44 @@ fn bans_hold_on_each_rung_for_as_long_as_they_say() {
         let mut alice = Client::account(prosody.c2s(), "alice", "wonderland");
         (alice.join(&room, "a11ce000").attr("type") != "error").then_some(())
     });
+}
+
+#[test]
+fn a_flood_by_twenty_guests_costs_them_the_room_and_no_other_room_its_hold() {
+    let (prosody, focus) = world(Options::default());
+    let mut setup = Setup::websocket(&prosody).many(200);
+    setup.more = format!(
+        "[[policy]]\nrooms = \"r0\"\nmode = \"enforce\"\nguest_domains = [\"{GUESTS}\"]\n[policy.flood]\nmessages = 8\n\
+         per = \"10s\"\naction = \"kick\"\n"
+    );
+    let jids = setup.jids();
+    let daemon = Daemon::start(setup);
+    focus.wait_held(&jids, BARE, seconds(60));
+    daemon.wait_all_held(seconds(10));
+    let room = jids[0].clone();
+    let mut guests: Vec<(String, Client)> = (0..20)
+        .map(|number| {
+            let nick = format!("flood{number:03}");
+            let client = browser(&prosody, &room, &nick, &format!("Flo-{number}"));
+            (nick, client)
+        })
+        .collect();
+    let rss = || daemon.json(&["status"])["rss_bytes"].as_u64().expect("a number");
+    let (before, mark) = (rss(), focus.log().len());
+    for round in 0..100 {
+        for (_, client) in &mut guests {
+            client.try_send(&format!(
+                "<message type='groupchat' to='{room}'><body>flood number {round}</body></message>"
+            ));
+        }
+    }
+    for (nick, client) in &mut guests {
+        assert!(put_out(client, &room, nick, seconds(20)).contains(&307));
+    }
+    let after = rss();
+    assert!(after < before + 8 * 1024 * 1024, "{before} -> {after}");
+    for room in &jids {
+        assert!(!support::live::gone(&focus, room, mark), "{room} lost its hold");
+    }
+    daemon.wait_all_held(seconds(5));
 }
