@@ -15,6 +15,7 @@ pub mod auth;
 mod client;
 pub mod http;
 mod unix;
+pub mod watch;
 
 /// A command, who asks, and where the answer goes. Sent by [`auth::ask`] alone.
 pub type Asked = (Command, Requester, oneshot::Sender<Reply>);

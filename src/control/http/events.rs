@@ -15,8 +15,6 @@ use futures_util::Stream;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::broadcast::error::RecvError;
-use tracing::warn;
 use utoipa::{IntoParams, OpenApi};
 
 use super::access::Asker;
@@ -26,10 +24,11 @@ use super::{Ctx, Settings, Shared};
 use crate::command::{Command, EventsQuery, EventsReply, Reply, Requester, Who};
 use crate::config::{self, HttpToken};
 use crate::control::auth;
+use crate::control::watch::{Told, Watch};
 use crate::event::{Event, EventId, Kind};
 use crate::pattern::Pattern;
 use crate::rights::RoomPattern;
-use crate::runtime::bus::{Bus, Followed, Narrow};
+use crate::runtime::bus::Narrow;
 
 /// How often a silent connection gets a comment, so that proxies keep it and a dead one is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -108,10 +107,10 @@ async fn live(
     let narrow =
         Narrow { room: asked.room.as_deref().map(RoomPattern::new), service: asked.service.map(Into::into), kinds };
     let after = after.map(EventId::from);
-    let stage = Stage::of(after, shared.bus.follow(after));
+    let watch = Watch::new(shared.bus.clone(), asker.rights.clone(), narrow, after);
     let settings = shared.settings.clone();
     let began = settings.borrow().clone();
-    let reader = Reader { settings, began, asker, narrow, bus: shared.bus.clone(), stage, _place: place };
+    let reader = Reader { settings, began, asker, watch, _place: place };
     Ok(Sse::new(reader.stream()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
@@ -121,32 +120,8 @@ struct Reader {
     /// The settings that its token was found in.
     began: Arc<config::Http>,
     asker: Requester,
-    narrow: Narrow,
-    bus: Arc<Bus>,
-    stage: Stage,
+    watch: Watch,
     _place: OwnedSemaphorePermit,
-}
-
-/// How far a reader is.
-struct Stage {
-    /// Those after the first and up to the second are to be read from the record.
-    older: Option<(EventId, EventId)>,
-    /// Of the record.
-    page: std::vec::IntoIter<Arc<Event>>,
-    past: std::vec::IntoIter<Arc<Event>>,
-    /// `None` after the last word.
-    live: Option<tokio::sync::broadcast::Receiver<Arc<Event>>>,
-}
-
-impl Stage {
-    fn of(after: Option<EventId>, followed: Followed) -> Self {
-        Stage {
-            older: after.zip(followed.gap),
-            page: Vec::new().into_iter(),
-            past: followed.past.into_iter(),
-            live: Some(followed.live),
-        }
-    }
 }
 
 type Sent = axum::response::sse::Event;
@@ -159,56 +134,22 @@ impl Reader {
     /// What is sent next; `None` is the end.
     async fn next(&mut self) -> Option<Sent> {
         loop {
-            if let Some(event) = self.stage.page.next() {
-                if self.takes(&event) {
-                    return Some(sent(&event));
-                }
-                continue;
-            }
-            if let Some((after, last)) = self.stage.older.take() {
-                match self.bus.older(after, last).await {
-                    Ok(page) => {
-                        self.stage.older = page.last().map(|event| (event.id, last));
-                        self.stage.page = page.into_iter();
-                    }
-                    Err(error) => {
-                        warn!(error = %format!("{:#}", anyhow::Error::new(error)), "recorded events could not be read");
-                        return Some(word("gap", "some events before the next could not be read; the log says why"));
-                    }
-                }
-                continue;
-            }
-            if let Some(event) = self.stage.past.next() {
-                if self.takes(&event) {
-                    return Some(sent(&event));
-                }
-                continue;
-            }
-            let live = self.stage.live.as_mut()?;
-            let heard = tokio::select! {
-                heard = live.recv() => heard,
+            let told = tokio::select! {
+                told = self.watch.next() => told?,
                 changed = self.settings.changed() => {
                     if changed.is_ok() && self.still_may() {
                         continue;
                     }
-                    self.stage.live = None;
+                    self.watch.end();
                     return changed.is_ok().then(|| word("dropped", "the token, or what it may do, was changed"));
                 }
             };
-            match heard {
-                Ok(event) if self.takes(&event) => return Some(sent(&event)),
-                Ok(_) => {}
-                Err(RecvError::Lagged(_)) => {
-                    self.stage.live = None;
-                    return Some(word("dropped", "you read too slowly; come back with the last id that you saw"));
-                }
-                Err(RecvError::Closed) => return None,
-            }
+            return Some(match told {
+                Told::Event(event) => sent(&event),
+                Told::Gap => word("gap", "some events before the next could not be read; the log says why"),
+                Told::TooSlow => word("dropped", "you read too slowly; come back with the last id that you saw"),
+            });
         }
-    }
-
-    fn takes(&self, event: &Event) -> bool {
-        self.narrow.takes(event) && auth::event(&self.asker.rights, &event.service, event.room.as_deref())
     }
 
     /// Whether the token still says what it said at the beginning.
