@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use innkeeper::app;
 use innkeeper::config::{
-    self, Config, Content, Endpoint, File, Files, HostPort, Input, Listen, Login, Mechanism, Media, PaceKind, RoomKey,
-    Token,
+    self, Config, Content, Endpoint, File, Files, HostPort, Input, Listen, Login, Mechanism, Media, PaceKind, Place,
+    RoomKey, Token,
 };
 use innkeeper::rights::{RoomPattern, Scope};
 use innkeeper::token::Signing;
@@ -24,7 +24,7 @@ impl Files for Memory {
 }
 
 fn memory() -> Memory {
-    let files: [(&str, &'static [u8]); 11] = [
+    let files: [(&str, &'static [u8]); 12] = [
         ("/etc/innkeeper/pw", b"hunter2\n"),
         ("/etc/innkeeper/bare", b"hunter2"),
         ("/etc/innkeeper/open", b"hunter2"),
@@ -36,6 +36,7 @@ fn memory() -> Memory {
         ("/etc/innkeeper/key.pem", b"-----BEGIN PRIVATE KEY-----\n"),
         ("/etc/innkeeper/one-room.token", b"e30.eyJyb29tIjoiVGF2ZXJuIn0.c2ln"),
         ("/etc/innkeeper/games.token", b"correct-horse-battery-staple"),
+        ("/etc/innkeeper/game.secret", b"battery-staple-correct-horse"),
     ];
     Memory(files.map(|(path, bytes)| (PathBuf::from(path), bytes)).into())
 }
@@ -135,6 +136,7 @@ fn the_example_is_right_and_shows_the_defaults_where_it_is_commented_out() {
         "record =",
         "subject",
         "tls_",
+        "dial",
         "lobby",
         "members_only",
         "moderated",
@@ -779,6 +781,46 @@ fn a_token_of_http_has_a_name_a_secret_scopes_and_rooms() {
         (format!("[[http.token]]\n{good}\n[http]\nlisten = \"here\""), "no address with a port"),
         (format!("[http]\n[http.token]\n{good}"), "with two brackets"),
         ("[http]\nlissten = \"x\"".to_owned(), "listen (did you mean that?)"),
+    ] {
+        let found = problems(&text).join("\n");
+        assert!(found.contains(expected), "{expected}: {found}\n{text}");
+    }
+}
+
+#[test]
+fn a_line_meets_a_game_server_on_this_machine_or_with_tls() {
+    let line =
+        |more: &str| format!("[[line]]\nname = \"game\"\nfile = \"games.token\"\nscopes = [\"rooms\"]\n{more}\n");
+    let read = |more: &str| accepted(&line(more)).lines.remove(0);
+    let listen = read("listen = \"127.0.0.1:8310\"\nrooms = \"game-*\"");
+    assert_eq!(listen.place, Place::Listen { listen: Listen::Tcp("127.0.0.1:8310".parse().unwrap()), tls: None });
+    assert!(listen.rights.rooms.matches("meet", "game-1") && !listen.rights.rooms.matches("meet", "tavern"));
+    assert!(!format!("{listen:?}").contains("correct-horse"), "{listen:?}");
+    for (text, shown) in [
+        ("127.0.0.1:8311", "127.0.0.1:8311"),
+        ("localhost:8311", "localhost:8311"),
+        ("unix:game.sock", "unix:/etc/innkeeper/game.sock"),
+        ("tls://game.example:8311", "tls://game.example:8311"),
+    ] {
+        let Place::Dial(dial) = read(&format!("dial = {text:?}")).place else { panic!("{text}") };
+        assert_eq!(dial.to_string(), shown);
+    }
+    let tls = "listen = \"0.0.0.0:8310\"\ntls_cert = \"ca.pem\"\ntls_key = \"key.pem\"";
+    assert!(matches!(read(tls).place, Place::Listen { tls: Some(_), .. }));
+    let second = "[[line]]\nname = \"two\"\nfile = \"bare\"\nscopes = [\"rooms\"]\nlisten = \"127.0.0.1:1\"\n";
+    for (text, expected) in [
+        (line(""), "line.listen: neither listen nor dial"),
+        (line("listen = \"127.0.0.1:1\"\ndial = \"127.0.0.1:2\""), "line.dial: both listen and dial"),
+        (line("listen = \"0.0.0.0:8310\""), "the secret would travel unencrypted"),
+        (line("dial = \"game.example:8311\""), "on another machine, and without TLS"),
+        (line("dial = \"127.0.0.1\""), "no address with a port"),
+        (line("dial = \"127.0.0.1:1\"\ntls_key = \"key.pem\""), "of no use with dial"),
+        (line("listen = \"127.0.0.1:1\"\nca_file = \"ca.pem\""), "of no use with listen"),
+        (line("listen = \"127.0.0.1:1\"").replace("games.token", "bare"), "a token that can be guessed"),
+        (line("listen = \"127.0.0.1:1\"\nport = 1"), "line.port: unknown key"),
+        (line("listen = \"127.0.0.1:1\"").repeat(2), "another line is called \"game\" already"),
+        (line("listen = \"127.0.0.1:1\"") + &second.replace("bare", "games.token"), "has the same secret"),
+        ("[line]\nname = \"game\"".to_owned(), "[[line]], with two brackets"),
     ] {
         let found = problems(&text).join("\n");
         assert!(found.contains(expected), "{expected}: {found}\n{text}");

@@ -38,7 +38,7 @@ pub(super) struct Checker<'a> {
 /// A section while it is read: problems name its keys with this path.
 #[derive(Clone, Copy)]
 pub(super) struct View<'s> {
-    path: &'s str,
+    pub(super) path: &'s str,
     pub(super) section: &'s Section,
 }
 
@@ -80,8 +80,9 @@ impl Checker<'_> {
             self.warnings.push("no service is configured, so there is nothing to hold".to_owned());
         }
         let http = self.http(raw);
+        let lines = self.lines(raw.list("line"));
         let warnings = std::mem::take(&mut self.warnings);
-        Config { services, rooms, policies, control_socket, state_dir, defaults, http, warnings }
+        Config { services, rooms, policies, control_socket, state_dir, defaults, http, lines, warnings }
     }
 
     /// The first folder that systemd names in a variable.

@@ -100,7 +100,8 @@ impl Checker<'_> {
         })
     }
 
-    fn tls(&mut self, view: View<'_>) -> Option<(PathBuf, PathBuf)> {
+    /// Certificate and key of a listening end.
+    pub(super) fn tls(&mut self, view: View<'_>) -> Option<(PathBuf, PathBuf)> {
         let cert = self.pem(view, "tls_cert", "-----BEGIN CERTIFICATE-----", "certificate");
         let key = self.pem(view, "tls_key", "PRIVATE KEY-----", "private key");
         for (there, missing) in [("tls_cert", "tls_key"), ("tls_key", "tls_cert")] {
@@ -115,28 +116,8 @@ impl Checker<'_> {
         let mut tokens: Vec<HttpToken> = Vec::new();
         for section in sections {
             let view = View::new("http.token", section);
-            let name = self.parsed(view, "name", "a name for the log", |text| {
-                let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-                if !text.is_empty() && text.len() <= 64 && text.chars().all(fits) {
-                    Ok(text.to_owned())
-                } else {
-                    Err("no name: letters, digits, dashes and underscores, at most 64".to_owned())
-                }
-            });
-            if view.entry("name").is_none() {
-                self.wrong(view, "name", &section.at, "missing", "name = \"…\" in this [[http.token]]");
-            }
-            let secret = self.password(view, &TOKEN);
-            let scopes = self.scopes(view);
-            let rooms = self.parsed(view, "rooms", "a pattern such as \"game-*\" or \"meet/*\"", |text| {
-                if text.is_empty() { Err("empty".to_owned()) } else { Ok(RoomPattern::new(text)) }
-            });
-            let (Some(name), Some(secret), Some(scopes)) = (name, secret, scopes) else { continue };
+            let Some(HttpToken { name, secret, rights }) = self.bearer(view, &TOKEN) else { continue };
             let at = view.entry("file").or_else(|| view.entry("credential")).map_or(&section.at, |entry| &entry.at);
-            if (1..TOKEN_BYTES).contains(&secret.expose().len()) {
-                let expected = format!("at least {TOKEN_BYTES} characters; `openssl rand -hex 32` makes a good one");
-                self.wrong(view, "file", at, "a token that can be guessed", expected);
-            }
             if tokens.iter().any(|other| other.name == name) {
                 let what = format!("another token is called {} already", quoted(&name));
                 self.wrong(view, "name", &section.at, what, "each name once");
@@ -144,10 +125,47 @@ impl Checker<'_> {
             if tokens.iter().any(|other| !secret.expose().is_empty() && other.secret == secret) {
                 self.wrong(view, "file", at, "another token is the same", "a token of its own for each name");
             }
-            let rooms = rooms.unwrap_or_else(RoomPattern::all);
-            tokens.push(HttpToken { name, secret, rights: Rights { scopes, rooms } });
+            tokens.push(HttpToken { name, secret, rights });
         }
         tokens
+    }
+
+    /// A name for the log.
+    pub(super) fn name(&mut self, view: View<'_>) -> Option<String> {
+        if view.entry("name").is_none() {
+            let expected = format!("name = \"…\" in this [[{}]]", view.path);
+            self.wrong(view, "name", &view.section.at, "missing", expected);
+        }
+        self.parsed(view, "name", "a name for the log", |text| {
+            let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            if !text.is_empty() && text.len() <= 64 && text.chars().all(fits) {
+                Ok(text.to_owned())
+            } else {
+                Err("no name: letters, digits, dashes and underscores, at most 64".to_owned())
+            }
+        })
+    }
+
+    /// Somebody who shows a secret: its name, the secret, scopes and rooms.
+    pub(super) fn bearer(&mut self, view: View<'_>, sources: &Sources) -> Option<HttpToken> {
+        let name = self.name(view);
+        let secret = self.password(view, sources);
+        let scopes = self.scopes(view);
+        let rooms = self.room_pattern(view);
+        let (name, secret, scopes) = (name?, secret?, scopes?);
+        let at = view.entry("file").or_else(|| view.entry("credential")).map_or(&view.section.at, |entry| &entry.at);
+        if (1..TOKEN_BYTES).contains(&secret.expose().len()) {
+            let expected = format!("at least {TOKEN_BYTES} characters; `openssl rand -hex 32` makes a good one");
+            self.wrong(view, "file", at, "a token that can be guessed", expected);
+        }
+        Some(HttpToken { name, secret, rights: Rights { scopes, rooms: rooms.unwrap_or_else(RoomPattern::all) } })
+    }
+
+    /// Which rooms, by their names.
+    pub(super) fn room_pattern(&mut self, view: View<'_>) -> Option<RoomPattern> {
+        self.parsed(view, "rooms", "a pattern such as \"game-*\" or \"meet/*\"", |text| {
+            if text.is_empty() { Err("empty".to_owned()) } else { Ok(RoomPattern::new(text)) }
+        })
     }
 
     fn scopes(&mut self, view: View<'_>) -> Option<Vec<Scope>> {
@@ -186,7 +204,8 @@ impl Checker<'_> {
     }
 }
 
-fn listen(text: &str, base: &std::path::Path) -> Result<Listen, String> {
+/// `ADDRESS:PORT` or `unix:PATH`.
+pub(super) fn listen(text: &str, base: &std::path::Path) -> Result<Listen, String> {
     if let Some(path) = text.strip_prefix("unix:") {
         return if path.is_empty() { Err("no path".to_owned()) } else { Ok(Listen::Unix(absolute(base, path))) };
     }

@@ -15,12 +15,14 @@ use crate::token::{Claims, Key};
 
 pub use check::check;
 pub use http::{Http, HttpToken, Listen};
+pub use line::{Dial, Line, Place};
 pub use problem::{Problem, nearest};
 pub use raw::known_keys;
 
 mod check;
 mod endpoint;
 mod http;
+mod line;
 mod login;
 mod moderated;
 mod policy;
@@ -94,6 +96,8 @@ pub struct Config {
     pub defaults: Defaults,
     /// The HTTP interface; `None`: off.
     pub http: Option<Http>,
+    /// Who speaks the line protocol, by the order of the files.
+    pub lines: Vec<Line>,
     /// Things worth saying that are no error, such as a stripped newline.
     pub warnings: Vec<String>,
 }

@@ -106,12 +106,19 @@ pub(super) const HTTP: &[&str] =
 /// Keys of `[[http.token]]`.
 pub(super) const HTTP_TOKEN: &[&str] = &["name", "file", "credential", "scopes", "rooms"];
 
+/// Keys of `[[line]]`.
+pub(super) const LINE: &[&str] =
+    &["name", "listen", "dial", "file", "credential", "scopes", "rooms", "tls_cert", "tls_key", "ca_file"];
+
+/// Tables that may stand any number of times and have nothing below them, each with its keys.
+const LISTS: &[(&str, &[&str])] = &[("line", LINE)];
+
 /// Every key that a file may hold, with its table: `service.url`, `room.name`, `state_dir`.
 #[must_use]
 pub fn known_keys() -> Vec<(&'static str, &'static str)> {
     let tables =
         [("", TOP), ("service", SERVICE), ("defaults", DEFAULTS), ("room", ROOM), ("http", HTTP), ("http", HTTP_TOKEN)];
-    let fixed = tables.iter().flat_map(|(table, keys)| keys.iter().map(|key| (*table, *key)));
+    let fixed = tables.iter().chain(LISTS).flat_map(|(table, keys)| keys.iter().map(|key| (*table, *key)));
     fixed.chain(super::policy::keys().map(|key| ("policy", key))).collect()
 }
 
@@ -170,10 +177,19 @@ pub(super) struct Raw<'t> {
     /// Only where some layer has it.
     pub(super) http: Option<Section>,
     pub(super) http_tokens: Vec<Section>,
+    /// Those of [`LISTS`], by name.
+    lists: BTreeMap<&'static str, Vec<Section>>,
     /// Each `[[policy]]` with the number of its file: rules read their own options.
     pub(super) policies: Vec<(usize, Spanned<DeValue<'t>>)>,
     /// Whether a file is no TOML, so that references may lead into what is missing.
     pub(super) incomplete: bool,
+}
+
+impl Raw<'_> {
+    /// All tables of that name, as `[[line]]`.
+    pub(super) fn list(&self, name: &str) -> &[Section] {
+        self.lists.get(name).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// Makes problems out of places.
@@ -271,6 +287,7 @@ pub(super) fn read<'t>(input: &'t Input<'_>, reporter: &mut Reporter<'_>) -> Raw
         rooms: Vec::new(),
         http: None,
         http_tokens: Vec::new(),
+        lists: BTreeMap::new(),
         policies: Vec::new(),
         incomplete: false,
     };
@@ -338,11 +355,15 @@ impl<'t> Layer<'_, '_, 't> {
                 ("policy", _) => {
                     self.reporter.report(&at, "policy", "a single [policy]", "[[policy]], with two brackets");
                 }
+                (name, _) if LISTS.iter().any(|(list, _)| *list == name) => self.list(&at, name, value),
                 (name, value_) if TOP.contains(&name) => {
                     let entry = Entry { value: self.value(value_), at: self.at(value) };
                     self.raw.top.entries.insert(name.to_owned(), entry);
                 }
-                (name, _) => self.unknown(&at, "", name, &[TOP, TABLES].concat()),
+                (name, _) => {
+                    let lists: Vec<&str> = LISTS.iter().map(|(list, _)| *list).collect();
+                    self.unknown(&at, "", name, &[TOP, TABLES, &lists].concat());
+                }
             }
         }
     }
@@ -360,6 +381,21 @@ impl<'t> Layer<'_, '_, 't> {
             let entries = self.entries(table, &format!("service.{name}"), SERVICE);
             let section = self.raw.services.entry(name.to_owned());
             section.or_insert_with(|| Section { at, entries: BTreeMap::new() }).entries.extend(entries);
+        }
+    }
+
+    fn list(&mut self, at: &Place, name: &str, value: &Spanned<DeValue<'_>>) {
+        let Some((list, keys)) = LISTS.iter().find(|(list, _)| *list == name) else { return };
+        let tables = value.get_ref().as_array().filter(|items| items.iter().all(|item| item.get_ref().is_table()));
+        let Some(tables) = tables else {
+            let (what, expected) = (format!("a single [{name}]"), format!("[[{name}]], with two brackets"));
+            return self.reporter.report(at, name, what, expected);
+        };
+        for item in tables {
+            let at = self.at(item);
+            let Some(table) = item.get_ref().as_table() else { continue };
+            let entries = self.entries(table, list, keys);
+            self.raw.lists.entry(list).or_default().push(Section { at, entries });
         }
     }
 
@@ -495,6 +531,10 @@ fn environment(env: &[(String, String)], raw: &mut Raw<'_>, reporter: &mut Repor
             }
             Some(("room", _)) => {
                 reporter.report(&at, "", "rooms can not be set by the environment", "a file in rooms.d");
+            }
+            Some((list, _)) if LISTS.iter().any(|(known, _)| *known == list) => {
+                let what = format!("[[{list}]] can not be set by the environment");
+                reporter.report(&at, "", what, "a table in one of the files");
             }
             Some(("policy", _)) => {
                 reporter.report(&at, "", "policies can not be set by the environment", "a file in rooms.d");
