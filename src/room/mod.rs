@@ -46,12 +46,14 @@ pub mod recent;
 pub mod settings;
 pub mod target;
 mod told;
+mod unheard;
 mod watch;
 
 use inside::{focus_cause, focus_in};
 use join::{FIRST, Retry, SLOW};
 use moderation::{Happening, Moderation};
 use pending::{Answer as Answered, Step};
+use unheard::Unheard;
 use watch::Watch;
 
 /// How long a join may stay unanswered. Jitsi queues joins in silence until the focus is in.
@@ -447,6 +449,8 @@ struct Inside {
     created: bool,
     /// The life of the room, once it is known; from then on there are events.
     life: Option<Box<str>>,
+    /// What was said before that.
+    unheard: Unheard,
     /// Recordings that are on, by their ids.
     recordings: Vec<Box<str>>,
     /// Whether everybody was held against the bans since we could throw out.
@@ -595,7 +599,8 @@ impl Room {
                 };
                 let moderation = self.moderation.as_deref().and_then(Moderation::deadline);
                 let watch = self.watch.as_deref().and_then(Watch::deadline);
-                ask.into_iter().chain(ping).chain(form).chain(moderation).chain(watch).min()
+                let life = self.life_by(inside);
+                ask.into_iter().chain(ping).chain(form).chain(moderation).chain(watch).chain(life).min()
             }
         }
     }
@@ -894,6 +899,7 @@ impl Room {
             came: cx.clock,
             created: read.has(Status::CREATED),
             life: None,
+            unheard: Unheard::default(),
             recordings: Vec::new(),
             checked: false,
         });

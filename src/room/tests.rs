@@ -1092,12 +1092,18 @@ fn steps(effects: &[Effect]) -> Vec<&Step> {
 
 /// A room under these rules, held.
 fn ruled(rules: &str, mode: policy::Mode) -> Bench {
+    let mut bench = entered(rules, mode);
+    bench.put(Input::Info(&RoomInfo { meeting_id: Some("life-1".into()), ..RoomInfo::default() }));
+    bench
+}
+
+/// A held room with rules that did not say yet which life it is in.
+fn entered(rules: &str, mode: policy::Mode) -> Bench {
     let mut bench = Bench::new(true);
     let plans = Some(Arc::new(policy::bench::plans(rules, mode)));
     bench.room = Room::new(Arc::new(Settings { plans, ..settings(true) }), &mut Vec::new());
     bench.around.components_known = true;
     bench.enter();
-    bench.put(Input::Info(&RoomInfo { meeting_id: Some("life-1".into()), ..RoomInfo::default() }));
     bench
 }
 
@@ -1162,6 +1168,42 @@ fn a_rule_is_carried_out_in_the_same_pass_and_a_dry_run_is_only_told() {
     let effects = bench.put(Input::Message { nick: Some("m"), said: &said });
     assert!(steps(&effects).is_empty(), "{effects:?}");
     assert_eq!(told(&mut bench), ["message.posted", "rule.matched"]);
+}
+
+#[test]
+fn what_is_said_before_the_room_told_of_its_life_is_judged_when_it_did() {
+    let words = "[words]\nwords = [\"spam\"]\naction = \"kick\"";
+    let mut bench = entered(words, policy::Mode::Enforce);
+    bench.say("m", &somebody("mallory@meet.jitsi/1", "x"));
+    bench.say("a", &somebody("ann@meet.jitsi/1", "y"));
+    let said = message("buy spam");
+    for nick in ["m", "a"] {
+        assert!(steps(&bench.put(Input::Message { nick: Some(nick), said: &said })).is_empty());
+    }
+    // A new nick is no way out; and who comes by the nick of somebody gone did not say it.
+    let left =
+        |statuses: &[u16]| RoomPresence { statuses: statuses.iter().map(|code| Status(*code)).collect(), ..gone(&[]) };
+    bench.say("m", &RoomPresence { new_nick: Some("n".into()), ..left(&[303]) });
+    bench.say("n", &somebody("mallory@meet.jitsi/1", "x"));
+    bench.say("a", &left(&[]));
+    bench.say("a", &somebody("bob@meet.jitsi/1", "z"));
+    bench.told.clear();
+    let info = RoomInfo { meeting_id: Some("life-1".into()), ..RoomInfo::default() };
+    let effects = bench.put(Input::Info(&info));
+    assert_eq!(steps(&effects), [&Step::Role { lobby: false, nick: "n".into(), role: Role::None }], "{effects:?}");
+    assert!(told(&mut bench).ends_with(&["message.posted", "rule.matched"]));
+    assert!(steps(&bench.put(Input::Info(&info))).is_empty(), "once");
+}
+
+#[test]
+fn a_room_that_does_not_say_which_life_it_is_in_is_kept_order_in_all_the_same() {
+    let mut bench = entered("[words]\nwords = [\"spam\"]\naction = \"kick\"", policy::Mode::Enforce);
+    bench.say("m", &somebody("mallory@meet.jitsi/1", "x"));
+    bench.put(Input::Message { nick: Some("m"), said: &message("buy spam") });
+    let due = bench.room.deadline().expect("of the life");
+    assert!(due <= bench.now + Duration::from_secs(5), "{:?}", due - bench.now);
+    bench.now = due;
+    assert_eq!(steps(&bench.put(Input::Timeout)).len(), 1);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::inside::focus_in;
 use super::moderation::Happening;
 use super::told::{departure, moment, person};
+use super::unheard::Message;
 use super::{Change, Context, Effect, Inside, Occupant, Occupants, Room, State};
 use crate::action::{Action, Actor, Request, Standing};
 use crate::cause::{Cause, Word};
@@ -27,6 +28,10 @@ use crate::xmpp::muc::{Affiliation, Role, RoomPresence};
 
 /// How long what rules remember may be newer than what is kept of it.
 const REMEMBERED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long the room may take to say which life it is in before it is named as if it had none: nothing is judged until
+/// then, and a server that still keeps a session of ours may answer that one.
+const LIFE_WITHIN: Duration = Duration::from_secs(5);
 
 /// What is done about those inside one room.
 #[derive(Debug, Default)]
@@ -221,6 +226,9 @@ impl Room {
     }
 
     fn watch_renamed(&mut self, from: &str, to: &str, cx: &mut Context<'_>) {
+        if let State::Inside(inside) = &mut self.state {
+            inside.unheard.rename(from, to);
+        }
         let State::Inside(inside) = &self.state else { return };
         let Some(one) = inside.occupants.by_nick(to) else { return };
         if let Some(life) = &inside.life
@@ -238,6 +246,9 @@ impl Room {
     }
 
     fn watch_gone(&mut self, nick: &str, read: &RoomPresence, gone: &Occupant, cx: &mut Context<'_>) {
+        if let State::Inside(inside) = &mut self.state {
+            inside.unheard.forget(nick);
+        }
         let State::Inside(inside) = &self.state else { return };
         let how = departure(read);
         let machine = inside.machine(nick, gone, self.settings.focus, cx.focus, self.trust());
@@ -288,10 +299,20 @@ impl Room {
 
     /// A message came.
     pub(super) fn watch_message(&mut self, nick: Option<&str>, said: &Said, cx: &mut Context<'_>) {
+        let State::Inside(inside) = &mut self.state else { return };
+        let (Some(nick), false, false) = (nick, said.error, said.delayed) else { return };
+        match inside.life {
+            Some(_) => self.hear(nick, said, true, cx),
+            None if said.body.is_some() => inside.unheard.push(nick, said, inside.moderator && inside.lost.is_none()),
+            None => {}
+        }
+    }
+
+    fn hear(&mut self, nick: &str, said: &Said, judged: bool, cx: &mut Context<'_>) {
         let State::Inside(inside) = &self.state else { return };
-        let (Some(nick), Some(body), false) = (nick, said.body.as_deref(), said.error) else { return };
+        let Some(body) = said.body.as_deref() else { return };
         let Some(one) = inside.occupants.by_nick(nick) else { return };
-        if let (Some(life), false) = (&inside.life, said.delayed) {
+        if let Some(life) = &inside.life {
             let machine = inside.machine(nick, one, self.settings.focus, cx.focus, self.trust());
             let keep = self.settings.moderated.as_ref().is_some_and(|moderated| moderated.store_text);
             let what = What::MessagePosted {
@@ -303,9 +324,10 @@ impl Room {
             };
             tell(cx, life, what);
         }
-        let id = said.stanza_id.as_deref();
-        let (private, delayed) = (!said.groupchat, said.delayed);
-        self.judge(policy::Input::Message { nick, body, id, private, delayed }, cx);
+        if judged {
+            let (id, private) = (said.stanza_id.as_deref(), !said.groupchat);
+            self.judge(policy::Input::Message { nick, body, id, private, delayed: said.delayed }, cx);
+        }
     }
 
     /// Looks at what is due after each input: the life of the room, whether it is held, everybody against the bans, and
@@ -335,6 +357,13 @@ impl Room {
                 }
             }
         }
+        if let State::Inside(inside) = &mut self.state
+            && inside.life.is_some()
+        {
+            for Message { nick, said, judged } in inside.unheard.take() {
+                self.hear(&nick, &said, judged, cx);
+            }
+        }
         let failed = match &mut self.moderation {
             Some(moderation) if !moderation.failed.is_empty() => std::mem::take(&mut moderation.failed),
             _ => return,
@@ -344,19 +373,23 @@ impl Room {
         }
     }
 
+    /// Until when the room may say in which life it is.
+    pub(super) fn life_by(&self, inside: &Inside) -> Option<Instant> {
+        (inside.life.is_none() && self.moderation.is_some()).then(|| inside.entered + LIFE_WITHIN)
+    }
+
     /// Tells who is inside as soon as the life of the room is known.
     fn announce(&mut self, cx: &mut Context<'_>) {
-        let State::Inside(inside) = &mut self.state else { return };
+        let State::Inside(inside) = &self.state else { return };
         if inside.life.is_some() {
             return;
         }
-        let info = match &self.moderation {
-            Some(moderation) => match &moderation.info {
-                Some(info) => info.meeting_id.as_deref(),
-                None => return,
-            },
-            None => None,
-        };
+        let told = self.moderation.as_ref().and_then(|moderation| moderation.info.as_ref());
+        if told.is_none() && self.life_by(inside).is_some_and(|at| cx.now < at) {
+            return;
+        }
+        let info = told.and_then(|info| info.meeting_id.as_deref());
+        let State::Inside(inside) = &mut self.state else { return };
         let policy = self.watch.as_ref().and_then(|watch| watch.policy.as_ref());
         let before = policy.and_then(Policy::life).filter(|_| !inside.created);
         let life: Box<str> = info.or(before).map_or_else(|| moment(inside.came), Into::into);
