@@ -16,7 +16,7 @@
 //! |---|---|
 //! | words | [`xml`], [`xmpp`], [`cause`], [`action`], [`command`], [`event`], [`rights`], [`pattern`] |
 //! | core  | [`stream`], [`room`], [`jitsi`], [`policy`], [`session`], [`service`], [`desired`], [`config`], [`token`], [`capture`] |
-//! | shell | [`runtime`], [`control`], [`store`], [`telemetry`], [`cli`], [`app`] |
+//! | shell | [`runtime`], [`control`], [`sinks`], [`store`], [`telemetry`], [`cli`], [`app`] |
 //!
 //! `clippy.toml` forbids clocks, tasks and randomness in the core; the shell carries a one-line `allow`.
 #![forbid(unsafe_code)]
@@ -41,6 +41,7 @@ pub mod room;
 pub mod runtime;
 pub mod service;
 pub mod session;
+pub mod sinks;
 pub mod store;
 pub mod stream;
 pub mod telemetry;

@@ -23,6 +23,7 @@ use crate::xml::{Element, Limits};
 
 pub use memory::memory;
 pub use tls::Tls;
+pub(crate) use tls::secure;
 
 mod dns;
 mod memory;

@@ -203,6 +203,19 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// Protects a connection on which HTTP/1.1 will be spoken; the certificate must be for `name`. `at` is host and port, for
+/// errors.
+pub(crate) async fn secure(
+    tls: Arc<Tls>,
+    name: &str,
+    at: &str,
+    deadline: Duration,
+    io: Box<dyn Io>,
+) -> Result<Box<dyn Io>, Cause> {
+    let upgrade = Upgrade { tls, name: name.to_owned(), at: at.to_owned(), deadline };
+    Ok(upgrade.run(io, Alpn::Http, false).await?.0)
+}
+
 /// How to upgrade one connection.
 #[derive(Debug)]
 pub(super) struct Upgrade {
