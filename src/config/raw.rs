@@ -59,26 +59,7 @@ pub(super) const SERVICE: &[&str] = &[
 ];
 /// Keys of `[service.NAME]` that only the environment may hold: no secret stands in a file of the configuration.
 const SECRET_VARIABLES: &[&str] = &["password", "guest_password", "secret"];
-/// Keys of `[defaults]`.
-pub(super) const DEFAULTS: &[&str] = &[
-    "nick",
-    "display_name",
-    "password_file",
-    "subject",
-    "lobby",
-    "members_only",
-    "moderated",
-    "persistent",
-    "max_occupants",
-    "av_moderation",
-    "start_muted",
-    "form",
-    "on_drift",
-    "chat_commands",
-    "chat_accounts",
-    "store_text",
-];
-/// Keys of `[[room]]`.
+/// Keys of `[[room]]`; first those that tell it from the others.
 pub(super) const ROOM: &[&str] = &[
     "service",
     "name",
@@ -99,6 +80,8 @@ pub(super) const ROOM: &[&str] = &[
     "chat_accounts",
     "store_text",
 ];
+/// Keys of `[defaults]`: those of a room but for what tells it from the others.
+pub(super) const DEFAULTS: &[&str] = ROOM.split_at(2).1;
 
 /// Keys of `[http]`, but for its tokens.
 pub(super) const HTTP: &[&str] =

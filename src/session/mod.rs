@@ -624,10 +624,23 @@ impl Session {
     }
 
     fn room_input(&mut self, now: Instant, id: u32, input: room::Input<'_>, out: &mut Outbox) {
-        let around = self.around();
-        let Some(held) = self.rooms.get_mut(&id) else { return };
-        let nothing = FocusFacts::default();
         let mut effects = Vec::new();
+        if self.in_room(now, id, &mut effects, |room, cx| room.handle(input, cx)).is_some() {
+            self.after_room(now, id, effects, out);
+        }
+    }
+
+    /// Lends a room, if it is one of ours, what rooms are lent.
+    fn in_room<T>(
+        &mut self,
+        now: Instant,
+        id: u32,
+        effects: &mut Vec<room::Effect>,
+        look: impl FnOnce(&mut Room, &mut room::Context<'_>) -> T,
+    ) -> Option<T> {
+        let around = self.around();
+        let held = self.rooms.get_mut(&id)?;
+        let nothing = FocusFacts::default();
         let mut cx = room::Context {
             now,
             clock: self.clock.clock_at(now),
@@ -636,10 +649,9 @@ impl Session {
             rules: &self.profile.rules,
             focus: self.focus.as_ref().map_or(&nothing, Focus::facts),
             around,
-            effects: &mut effects,
+            effects,
         };
-        held.room.handle(input, &mut cx);
-        self.after_room(now, id, effects, out);
+        Some(look(&mut held.room, &mut cx))
     }
 
     /// Carries out what a room wants, and keeps its timer, its place and what it shows.

@@ -59,29 +59,18 @@ impl Session {
 
     /// What can be done in a room now, by verb, and if not, why.
     pub fn abilities(&mut self, now: Instant, key: &RoomKey) -> Vec<(Verb, Result<(), Cause>)> {
-        let around = self.around();
-        let Some(held) = self.by_key.get(key).and_then(|id| self.rooms.get(id)) else {
+        let id = self.by_key.get(key).copied();
+        let asked = id.and_then(|id| self.in_room(now, id, &mut Vec::new(), |room, cx| room.abilities(cx)));
+        asked.unwrap_or_else(|| {
             let cause = Cause::new(Word::NotInRoom, format!("{key} is not held"));
-            return Verb::ALL.into_iter().map(|verb| (verb, Err(cause.clone()))).collect();
-        };
-        let nothing = FocusFacts::default();
-        let cx = room::Context {
-            now,
-            clock: self.clock.clock_at(now),
-            bans: &self.bans,
-            rng: &mut self.rng,
-            rules: &self.profile.rules,
-            focus: self.focus.as_ref().map_or(&nothing, Focus::facts),
-            around,
-            effects: &mut Vec::new(),
-        };
-        held.room.abilities(&cx)
+            Verb::ALL.into_iter().map(|verb| (verb, Err(cause.clone()))).collect()
+        })
     }
 
     /// Who somebody in a room is: the exact nick, else the only one who shows that name.
     pub fn person(&mut self, now: Instant, key: &RoomKey, name: &str) -> Found {
-        let around = self.around();
-        let Some(held) = self.by_key.get(key).and_then(|id| self.rooms.get(id)) else { return Found::Nobody };
+        let id = self.by_key.get(key).copied();
+        let Some((id, held)) = id.and_then(|id| Some((id, self.rooms.get(&id)?))) else { return Found::Nobody };
         let Some((_, here)) = held.room.inside() else { return Found::Nobody };
         let shown = |one: &room::Occupant| one.display_name.as_deref() == Some(name);
         let nick: Box<str> = if here.by_nick(name).is_some() {
@@ -94,18 +83,8 @@ impl Session {
                 _ => return Found::Several(named),
             }
         };
-        let nothing = FocusFacts::default();
-        let cx = room::Context {
-            now,
-            clock: self.clock.clock_at(now),
-            bans: &self.bans,
-            rng: &mut self.rng,
-            rules: &self.profile.rules,
-            focus: self.focus.as_ref().map_or(&nothing, Focus::facts),
-            around,
-            effects: &mut Vec::new(),
-        };
-        held.room.identity(&nick, &cx).map_or(Found::Nobody, |person| Found::Here(Box::new(person)))
+        let person = self.in_room(now, id, &mut Vec::new(), |room, cx| room.identity(&nick, cx)).flatten();
+        person.map_or(Found::Nobody, |person| Found::Here(Box::new(person)))
     }
 
     // ── saying
