@@ -333,6 +333,11 @@ pub enum Actor {
         /// The token's name in the configuration.
         name: String,
     },
+    /// A game server, or somebody else who speaks the line protocol.
+    Line {
+        /// Its name in the configuration.
+        name: String,
+    },
     /// A moderator's word in chat.
     Chat {
         /// Their nick.
@@ -350,6 +355,7 @@ impl fmt::Display for Actor {
             Actor::Bans => f.write_str("ban list"),
             Actor::CommandLine { uid } => write!(f, "uid {uid}"),
             Actor::Token { name } => write!(f, "token {name}"),
+            Actor::Line { name } => write!(f, "line {name}"),
             Actor::Chat { nick, jid: Some(jid) } => write!(f, "{nick} ({jid}) in chat"),
             Actor::Chat { nick, jid: None } => write!(f, "{nick} in chat"),
         }

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::cli::Exit;
 use crate::config::{self, Config, File, Files, Input, Problem};
-use crate::control::{self, Groups, Listener, http};
+use crate::control::{self, Groups, Listener, http, line};
 use crate::runtime::bus::Bus;
 use crate::runtime::connect::connectors;
 use crate::runtime::files::Disk;
@@ -161,6 +161,13 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
             }
         },
     };
+    let ends = match line::Ends::open(&config.lines).await {
+        Ok(ends) => ends,
+        Err(error) => {
+            error!("{:#}", anyhow::Error::new(error));
+            return Exit::Failed.into();
+        }
+    };
     let recorder = match recorder(&config, record) {
         Ok(recorder) => recorder,
         Err(error) => {
@@ -185,6 +192,8 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
             (Some(tokio::spawn(listener.serve(shared))), Some(told))
         }
     };
+    let lines = watch::Sender::new(config.lines.as_slice().into());
+    let lined = tokio::spawn(ends.serve(line::Shared::new(asked.clone(), bus.clone(), lines.subscribe())));
     let setup = Setup {
         config,
         store,
@@ -195,13 +204,14 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
         recorder: recorder.clone(),
         bus,
         http: told_http,
+        lines,
     };
     tokio::spawn(pass_signals(term, int, hup, told));
     let control = tokio::spawn(control::serve(listener, asked));
     supervisor::run(setup, commands, signals).await;
     database.close().await;
     // The sockets go with their task.
-    for task in [Some(control), web].into_iter().flatten() {
+    for task in [Some(control), Some(lined), web].into_iter().flatten() {
         task.abort();
         let _ = task.await;
     }

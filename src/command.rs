@@ -269,6 +269,11 @@ pub enum Who {
         /// The token's name in the configuration.
         name: Box<str>,
     },
+    /// Somebody who speaks the line protocol, such as a game server.
+    Line {
+        /// Its name in the configuration.
+        name: Box<str>,
+    },
     /// Somebody who showed nothing.
     Nobody,
 }
@@ -280,6 +285,7 @@ impl Who {
         match self {
             Who::Unix { uid, .. } => Actor::CommandLine { uid: *uid },
             Who::Token { name } => Actor::Token { name: name.to_string() },
+            Who::Line { name } => Actor::Line { name: name.to_string() },
             Who::Nobody => Actor::Token { name: String::new() },
         }
     }
@@ -292,6 +298,7 @@ impl Who {
                 format!("user {uid} may ask for facts only; to change something be in group innkeeper-admin")
             }
             Who::Token { name } => format!("token \"{name}\" does not have the scope \"{scope}\""),
+            Who::Line { name } => format!("line \"{name}\" does not have the scope \"{scope}\""),
             Who::Nobody => "this takes a token".to_owned(),
         }
     }
@@ -302,6 +309,7 @@ impl fmt::Display for Who {
         match self {
             Who::Unix { uid, .. } => write!(f, "uid {uid}"),
             Who::Token { name } => write!(f, "token {name}"),
+            Who::Line { name } => write!(f, "line {name}"),
             Who::Nobody => f.write_str("nobody"),
         }
     }
@@ -635,11 +643,11 @@ pub struct OccupantRow {
 /// One voice for or against holding a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SourceRow {
-    /// `configuration`, `command line` or `http`.
+    /// `configuration`, `command line`, `http` or `line`.
     pub source: String,
     /// `hold`, `release` or `suspend`.
     pub says: String,
-    /// Where or who: file and line, the user id, or the token's name.
+    /// Where or who: file and line, the user id, or the name of the token or line.
     pub who: String,
     /// When, RFC 3339 UTC; empty for the configuration.
     pub when: String,

@@ -208,7 +208,12 @@ pub fn sources(config: &Config, overrides: &Overrides, now: Timestamp, room: &Ro
             Says::Suspend { until } => ("suspend", until),
         };
         rows.push(SourceRow {
-            source: if said.who.starts_with("token ") { "http" } else { "command line" }.to_owned(),
+            source: match said.who.split(' ').next() {
+                Some("token") => "http",
+                Some("line") => "line",
+                _ => "command line",
+            }
+            .to_owned(),
             says: says.to_owned(),
             who: said.who.clone(),
             when: said.when.to_string(),

@@ -9,11 +9,16 @@ use tokio::sync::oneshot;
 use crate::command::{Command, Reply, Requester};
 
 pub use client::{ClientError, ask};
+pub use socket::SocketError;
+pub use tls::TlsError;
 pub use unix::{BindError, Groups, Listener, serve};
 
 pub mod auth;
 mod client;
 pub mod http;
+pub mod line;
+mod socket;
+mod tls;
 mod unix;
 pub mod watch;
 

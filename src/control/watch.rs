@@ -7,9 +7,23 @@ use tokio::sync::broadcast::error::RecvError;
 use tracing::warn;
 
 use super::auth;
-use crate::event::{Event, EventId};
-use crate::rights::Rights;
+use crate::event::{Event, EventId, Kind};
+use crate::pattern::Pattern;
+use crate::rights::{Rights, RoomPattern};
 use crate::runtime::bus::{Bus, Narrow};
+
+/// What a follower wants to hear of; kinds have commas between.
+///
+/// # Errors
+/// No event is of such a kind: the sentence to answer.
+pub fn narrow(rooms: Option<&str>, service: Option<String>, kinds: Option<&str>) -> Result<Narrow, String> {
+    let kinds: Vec<Pattern> =
+        kinds.into_iter().flat_map(|kinds| kinds.split(',')).map(|kind| Pattern::new(kind.trim())).collect();
+    match kinds.iter().find(|kind| !Kind::ALL.iter().any(|known| kind.matches(known.as_str()))) {
+        Some(odd) => Err(format!("no event is of kind {:?}", odd.as_str())),
+        None => Ok(Narrow { room: rooms.map(RoomPattern::new), service: service.map(Into::into), kinds }),
+    }
+}
 
 /// What a follower is told next.
 #[derive(Debug, Clone, PartialEq)]

@@ -549,7 +549,7 @@ impl Desk<'_, '_> {
             self.moderation.early.push(request);
             return;
         }
-        if let Actor::CommandLine { .. } | Actor::Token { .. } | Actor::Chat { .. } = request.actor
+        if let Actor::CommandLine { .. } | Actor::Token { .. } | Actor::Line { .. } | Actor::Chat { .. } = request.actor
             && let Err(cause) = self.aim(&mut request)
         {
             return self.refuse(request, cause);

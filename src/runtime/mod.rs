@@ -25,7 +25,7 @@ pub mod transport;
 mod writes;
 
 /// A seed that nobody can guess. Without randomness from the kernel nothing here is safe, so its failure is fatal.
-fn random_u64() -> u64 {
+pub(crate) fn random_u64() -> u64 {
     let mut bytes = [0; 8];
     random(&mut bytes);
     u64::from_le_bytes(bytes)

@@ -66,6 +66,8 @@ pub struct Setup {
     pub bus: Arc<Bus>,
     /// Told of the HTTP interface's settings when they are read again; `None`: it is off until the next start.
     pub http: Option<watch::Sender<Arc<config::Http>>>,
+    /// Told who speaks the line protocol when that is read again.
+    pub lines: watch::Sender<Arc<[config::Line]>>,
 }
 
 /// What comes from outside.
@@ -94,6 +96,7 @@ pub struct Supervisor {
     recorder: Recorder,
     pub(super) herald: Herald,
     http: Option<watch::Sender<Arc<config::Http>>>,
+    lines: watch::Sender<Arc<[config::Line]>>,
     tasks: JoinSet<()>,
     news: NewsSender,
     instances: u64,
@@ -153,6 +156,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         plans: HashMap::new(),
         told,
         http: setup.http,
+        lines: setup.lines,
         tasks: JoinSet::new(),
         news,
         instances: 0,
@@ -653,6 +657,7 @@ impl Supervisor {
         if let (Some(told), Some(http)) = (&self.http, &config.http) {
             told.send_replace(Arc::new(http.clone()));
         }
+        self.lines.send_replace(config.lines.as_slice().into());
         self.configuration = format!("read again at {}", super::board::rfc3339(Timestamp::now()));
         self.recorder.configure(&config);
         self.config = config;

@@ -24,11 +24,8 @@ use super::{Ctx, Settings, Shared};
 use crate::command::{Command, EventsQuery, EventsReply, Reply, Requester, Who};
 use crate::config::{self, HttpToken};
 use crate::control::auth;
-use crate::control::watch::{Told, Watch};
-use crate::event::{Event, EventId, Kind};
-use crate::pattern::Pattern;
-use crate::rights::RoomPattern;
-use crate::runtime::bus::Narrow;
+use crate::control::watch::{self, Told, Watch};
+use crate::event::{Event, EventId};
 
 /// How often a silent connection gets a comment, so that proxies keep it and a dead one is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -94,18 +91,13 @@ async fn live(
             Some(id.ok_or_else(|| Problem::bad_request("Last-Event-ID is the id of an event, a number"))?)
         }
     };
-    let kinds: Vec<Pattern> =
-        asked.kind.iter().flat_map(|kinds| kinds.split(',')).map(|k| Pattern::new(k.trim())).collect();
-    if let Some(odd) = kinds.iter().find(|kind| !Kind::ALL.iter().any(|known| kind.matches(known.as_str()))) {
-        return Err(Problem::bad_request(format!("no event is of kind {:?}", odd.as_str())));
-    }
+    let narrow = watch::narrow(asked.room.as_deref(), asked.service, asked.kind.as_deref());
+    let narrow = narrow.map_err(Problem::bad_request)?;
     auth::may(&asker, &Command::Follow).map_err(|text| Problem::of_refusal("forbidden", text))?;
     let Ok(place) = shared.live.clone().try_acquire_owned() else {
         let text = "as many follow events as may; try again later, or raise [http] connections";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text));
     };
-    let narrow =
-        Narrow { room: asked.room.as_deref().map(RoomPattern::new), service: asked.service.map(Into::into), kinds };
     let after = after.map(EventId::from);
     let watch = Watch::new(shared.bus.clone(), asker.rights.clone(), narrow, after);
     let settings = shared.settings.clone();

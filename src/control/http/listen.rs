@@ -1,7 +1,5 @@
 //! The listening end: an address or a Unix socket, TLS where it is asked for, bounded connections.
 
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +10,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -27,8 +20,10 @@ use tracing::{debug, error, info, warn};
 use super::access::Peer;
 use super::patient::Patient;
 use super::{Shared, router};
-use crate::config::{Http, Listen};
-use crate::control::unix::{BindError, SocketFile};
+use crate::config::Http;
+use crate::control::socket::{Socket, SocketError};
+use crate::control::tls::{self, TlsError};
+use crate::runtime::transport::Io;
 
 /// How long a request's head may take, an idle connection's next one included; and a TLS handshake.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
@@ -41,29 +36,11 @@ const FIELDS: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The address can not be had.
-    #[error("the HTTP interface can not listen on {listen}; is the port in use, or the address not ours?")]
-    Address {
-        /// Where.
-        listen: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// The Unix socket can not be made.
-    #[error("the HTTP interface can not listen on its Unix socket")]
-    Socket(#[from] BindError),
+    #[error("the HTTP interface can not be opened")]
+    Socket(#[from] SocketError),
     /// The certificate or key does not work.
-    #[error("the HTTP interface's TLS: {}: {what}", path.display())]
-    Tls {
-        /// The file that is wrong.
-        path: PathBuf,
-        /// Why.
-        what: String,
-    },
-}
-
-enum Socket {
-    Tcp(TcpListener),
-    Unix(UnixListener, #[expect(dead_code, reason = "removes the file when dropped")] SocketFile),
+    #[error("the HTTP interface's TLS can not be set up")]
+    Tls(#[from] TlsError),
 }
 
 /// The HTTP interface's socket, open.
@@ -72,10 +49,6 @@ pub struct Listener {
     tls: Option<TlsAcceptor>,
 }
 
-/// What the connection is made of, whatever that is.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-
 impl Listener {
     /// Opens the socket, and reads certificate and key.
     ///
@@ -83,38 +56,12 @@ impl Listener {
     /// See [`ListenError`].
     pub async fn bind(http: &Http) -> Result<Listener, ListenError> {
         let tls = acceptor(http)?;
-        let fail = |source| ListenError::Address { listen: http.listen.to_string(), source };
-        let socket = match &http.listen {
-            Listen::Tcp(address) => Socket::Tcp(TcpListener::bind(address).await.map_err(fail)?),
-            Listen::Unix(path) => {
-                // For everybody on this machine, as a port on loopback is: the tokens guard it.
-                let (listener, file) = SocketFile::bind(path, 0o666)?;
-                Socket::Unix(listener, file)
-            }
-        };
+        // For everybody on this machine, as a port on loopback is: the tokens guard it.
+        let socket = Socket::bind(&http.listen, 0o666).await?;
         let listener = Listener { socket, tls };
-        let place = listener.address().map_or_else(|| http.listen.to_string(), |address| address.to_string());
+        let place = listener.socket.place(&http.listen);
         info!(listen = %place, tls = http.tls.is_some(), tokens = http.tokens.len(), "HTTP interface open");
         Ok(listener)
-    }
-
-    /// Where it listens: the port that was given where the configuration says 0.
-    fn address(&self) -> Option<std::net::SocketAddr> {
-        match &self.socket {
-            Socket::Tcp(listener) => listener.local_addr().ok(),
-            Socket::Unix(..) => None,
-        }
-    }
-
-    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
-        match &self.socket {
-            Socket::Tcp(listener) => {
-                let (stream, address) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Ok((Box::new(stream), Peer(Some(address.ip()))))
-            }
-            Socket::Unix(listener, _) => Ok((Box::new(listener.accept().await?.0), Peer(None))),
-        }
     }
 
     /// Answers requests until dropped, which ends all connections.
@@ -126,7 +73,7 @@ impl Listener {
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
-                accepted = self.accept() => accepted,
+                accepted = self.socket.accept() => accepted,
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
                 changed = settings.changed() => {
                     if changed.is_err() {
@@ -155,7 +102,7 @@ impl Listener {
                 continue;
             };
             // Behind a proxy all have its address.
-            let peer = if now.behind_proxy { Peer(None) } else { peer };
+            let peer = Peer(peer.filter(|_| !now.behind_proxy));
             let (router, tls) = (router.clone(), self.tls.clone());
             connections.spawn(async move {
                 converse(Patient::new(stream), tls, peer, router).await;
@@ -165,7 +112,7 @@ impl Listener {
     }
 }
 
-async fn converse(stream: Patient<Box<dyn Stream>>, tls: Option<TlsAcceptor>, peer: Peer, router: Router) {
+async fn converse(stream: Patient<Box<dyn Io>>, tls: Option<TlsAcceptor>, peer: Peer, router: Router) {
     let Some(tls) = tls else { return requests(stream, peer, router).await };
     match timeout(HEAD_PATIENCE, tls.accept(stream)).await {
         Ok(Ok(stream)) => requests(stream, peer, router).await,
@@ -174,7 +121,7 @@ async fn converse(stream: Patient<Box<dyn Stream>>, tls: Option<TlsAcceptor>, pe
     }
 }
 
-async fn requests(stream: impl Stream + 'static, peer: Peer, router: Router) {
+async fn requests(stream: impl Io + 'static, peer: Peer, router: Router) {
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
@@ -192,22 +139,7 @@ async fn requests(stream: impl Stream + 'static, peer: Peer, router: Router) {
     }
 }
 
-/// TLS 1.2 and 1.3 with the configured certificate; `None` where there is none.
+/// TLS with the configured certificate; `None` where there is none.
 fn acceptor(http: &Http) -> Result<Option<TlsAcceptor>, ListenError> {
-    let Some((cert, key)) = &http.tls else { return Ok(None) };
-    let wrong = |path: &Path, what: String| ListenError::Tls { path: path.to_owned(), what };
-    let text = std::fs::read(cert).map_err(|error| wrong(cert, error.to_string()))?;
-    let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
-    let chain = chain.map_err(|error| wrong(cert, error.to_string()))?;
-    let text = std::fs::read(key).map_err(|error| wrong(key, error.to_string()))?;
-    let private = PrivateKeyDer::from_pem_slice(&text).map_err(|error| wrong(key, error.to_string()))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(cert, error.to_string()))?
-        .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .map_err(|error| wrong(cert, format!("it and {} do not work together: {error}", key.display())))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+    Ok(http.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key, &[b"http/1.1"])).transpose()?)
 }

@@ -139,6 +139,7 @@ async fn play_run(dialogue: &Dialogue, run: &Run) -> Result<Vec<(usize, Report)>
         connect: Box::new(connectors),
         recorder: Recorder::start(None)?,
         bus: Bus::new(EventId::default(), None),
+        lines: tokio::sync::watch::Sender::new(Arc::from([])),
         http: None,
     };
     // The supervisor's future is not to be sent to another thread, so it is polled here beside the wait.

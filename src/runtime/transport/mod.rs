@@ -170,6 +170,20 @@ pub async fn connect(target: &Target) -> Result<Box<dyn Transport>, Cause> {
     Box::pin(connect_any(target)).await
 }
 
+/// Bytes to and from `at`, for what is no XMPP; inside TLS where `tls` says whom to trust.
+///
+/// # Errors
+/// As for [`connect`].
+pub(crate) async fn bytes(at: &HostPort, tls: Option<&Arc<Tls>>) -> Result<Box<dyn Io>, Cause> {
+    let deadlines = Deadlines::default();
+    let (stream, loopback) = dial(at, &deadlines).await?;
+    let Some(tls) = tls else { return Ok(Box::new(stream)) };
+    let name = at.host.clone();
+    let upgrade =
+        tls::Upgrade { tls: tls.clone(), name, at: format!("{}:{}", at.host, at.port), deadline: deadlines.tls };
+    Ok(upgrade.run(Box::new(stream), tls::Alpn::None, loopback).await?.0)
+}
+
 async fn connect_any(target: &Target) -> Result<Box<dyn Transport>, Cause> {
     if let Endpoint::WebSocket(url) = &target.endpoint {
         return websocket::connect(url, target).await;

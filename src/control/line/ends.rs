@@ -1,0 +1,222 @@
+//! Where the line protocol is spoken: sockets that listen, and places that are dialled again and again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, error, info, warn};
+
+use super::Shared;
+use super::talk::talk;
+use crate::backoff::Ladder;
+use crate::config::{Dial, Line, Place};
+use crate::control::socket::{Socket, SocketError};
+use crate::control::tls::{self, TlsError};
+use crate::runtime::transport::{Io, Tls, bytes};
+
+/// Connections at a time, at each place that listens.
+const CONNECTIONS: usize = 32;
+/// How long a TLS handshake may take.
+const TLS_PATIENCE: Duration = Duration::from_secs(10);
+/// The first wait before a place is dialled again.
+const FIRST: Duration = Duration::from_millis(500);
+/// The longest.
+const LAST: Duration = Duration::from_secs(30);
+
+/// Why a place can not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum EndsError {
+    /// The socket can not be opened.
+    #[error("the line protocol can not be spoken there")]
+    Socket(#[from] SocketError),
+    /// Its certificate does not work.
+    #[error("the line protocol's TLS can not be set up")]
+    Tls(#[from] TlsError),
+}
+
+/// A place that is open.
+struct End {
+    place: Place,
+    /// `None`: it is dialled.
+    socket: Option<(Socket, Option<TlsAcceptor>)>,
+}
+
+impl End {
+    async fn open(place: &Place) -> Result<End, EndsError> {
+        let socket = match place {
+            Place::Dial(_) => None,
+            Place::Listen { listen, tls } => {
+                let acceptor = acceptor(tls.as_ref())?;
+                // For everybody on this machine, as a port on loopback is: the secrets guard it.
+                let socket = Socket::bind(listen, 0o666).await?;
+                info!(listen = %socket.place(listen), tls = acceptor.is_some(), "line protocol open");
+                Some((socket, acceptor))
+            }
+        };
+        Ok(End { place: place.clone(), socket })
+    }
+
+    async fn serve(self, shared: Arc<Shared>) {
+        match (self.place, self.socket) {
+            (Place::Listen { listen, tls }, Some((socket, acceptor))) => {
+                listening(Place::Listen { listen, tls }, socket, acceptor, shared).await;
+            }
+            (Place::Dial(dial), _) => dialling(dial, shared).await,
+            // What listens has its socket.
+            (Place::Listen { .. }, None) => {}
+        }
+    }
+}
+
+fn acceptor(tls: Option<&(std::path::PathBuf, std::path::PathBuf)>) -> Result<Option<TlsAcceptor>, TlsError> {
+    tls.map(|(cert, key)| tls::acceptor(cert, key, &[])).transpose()
+}
+
+/// All places, open.
+pub struct Ends(Vec<End>);
+
+impl Ends {
+    /// Opens the places of these lines.
+    ///
+    /// # Errors
+    /// See [`EndsError`].
+    pub async fn open(lines: &[Line]) -> Result<Ends, EndsError> {
+        let mut ends = Vec::new();
+        for place in places(lines) {
+            ends.push(End::open(&place).await?);
+        }
+        Ok(Ends(ends))
+    }
+
+    /// Talks with all peers until dropped, which ends all connections. Places come and go with a reload.
+    pub async fn serve(self, shared: Arc<Shared>) {
+        let mut lines = shared.lines.clone();
+        let mut tasks = JoinSet::new();
+        let mut open: Vec<(Place, AbortHandle)> = Vec::new();
+        for end in self.0 {
+            open.push((end.place.clone(), tasks.spawn(end.serve(shared.clone()))));
+        }
+        while lines.changed().await.is_ok() {
+            let wanted = places(&lines.borrow_and_update().clone());
+            let (stay, go): (Vec<_>, Vec<_>) = open.into_iter().partition(|(place, _)| wanted.contains(place));
+            open = stay;
+            for (_, task) in &go {
+                task.abort();
+            }
+            // Their sockets are free again once their tasks are gone; no task ends by itself.
+            for _ in go {
+                tasks.join_next().await;
+            }
+            for place in wanted {
+                if open.iter().any(|(known, _)| *known == place) {
+                    continue;
+                }
+                match End::open(&place).await {
+                    Ok(end) => open.push((place, tasks.spawn(end.serve(shared.clone())))),
+                    Err(error) => error!("{:#}; a reload tries it again", anyhow::Error::new(error)),
+                }
+            }
+        }
+    }
+}
+
+/// Each place once.
+fn places(lines: &[Line]) -> Vec<Place> {
+    let mut places: Vec<Place> = Vec::new();
+    for line in lines {
+        if !places.contains(&line.place) {
+            places.push(line.place.clone());
+        }
+    }
+    places
+}
+
+async fn listening(place: Place, socket: Socket, mut acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
+    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut lines = shared.lines.clone();
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            changed = lines.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                lines.borrow_and_update();
+                // A certificate is renewed under the same name.
+                if let Place::Listen { tls, .. } = &place {
+                    match self::acceptor(tls.as_ref()) {
+                        Ok(renewed) => acceptor = renewed,
+                        Err(error) => error!("{:#}; the certificate before stays", anyhow::Error::new(error)),
+                    }
+                }
+                continue;
+            }
+        };
+        let (io, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: the next try would fail at once too.
+                warn!(%error, "line not accepted");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                continue;
+            }
+        };
+        let Ok(permit) = free.clone().try_acquire_owned() else {
+            debug!("more lines than are allowed; one was closed");
+            continue;
+        };
+        let address = address.map_or_else(|| "unix".to_owned(), |address| address.to_string());
+        let (place, acceptor, shared) = (place.clone(), acceptor.clone(), shared.clone());
+        connections.spawn(async move {
+            let io: Box<dyn Io> = match acceptor {
+                None => io,
+                Some(acceptor) => match timeout(TLS_PATIENCE, acceptor.accept(io)).await {
+                    Ok(Ok(stream)) => Box::new(stream),
+                    _ => return debug!(address, "no TLS with a peer of the line protocol"),
+                },
+            };
+            talk(io, &place, &address, &shared).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn dialling(dial: Dial, shared: Arc<Shared>) {
+    let tls = if let Dial::Tls { ca_file, .. } = &dial { Some(Arc::new(Tls::new(ca_file.clone()))) } else { None };
+    let mut rng = fastrand::Rng::with_seed(crate::runtime::random_u64());
+    let (mut ladder, place, address) = (Ladder::default(), Place::Dial(dial.clone()), dial.to_string());
+    let mut said = false;
+    loop {
+        let connected = match &dial {
+            Dial::Tcp(to) => bytes(to, None).await.map_err(|cause| cause.text.to_string()),
+            Dial::Tls { to, .. } => bytes(to, tls.as_ref()).await.map_err(|cause| cause.text.to_string()),
+            Dial::Unix(path) => match timeout(TLS_PATIENCE, UnixStream::connect(path)).await {
+                Ok(connected) => {
+                    connected.map(|stream| Box::new(stream) as Box<dyn Io>).map_err(|error| error.to_string())
+                }
+                Err(_) => Err("nobody accepts the connection".to_owned()),
+            },
+        };
+        match connected {
+            Ok(io) => {
+                said = false;
+                if talk(io, &place, &address, &shared).await {
+                    ladder.reset();
+                }
+            }
+            // Said once, and then no more until it has worked again.
+            Err(why) if said => debug!(dial = %address, why, "no line"),
+            Err(why) => {
+                said = true;
+                warn!(dial = %address, why, "no line; it is dialled until somebody answers");
+            }
+        }
+        tokio::time::sleep(ladder.next(FIRST, LAST, &mut rng)).await;
+    }
+}

@@ -1,0 +1,290 @@
+//! The line protocol as game servers see it: the real binary, raw lines.
+#![allow(clippy::disallowed_methods)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+#[path = "support/process.rs"]
+#[allow(dead_code)]
+mod process;
+
+const SECRET: &str = "correct-horse-battery";
+const SOON: Duration = Duration::from_secs(20);
+
+/// A daemon with a service that can not be reached, and these lines.
+struct Daemon {
+    folder: TempDir,
+    child: Child,
+}
+
+impl Daemon {
+    /// Each line with its name, its place, its scopes and its rooms; its secret is [`SECRET`] and the name.
+    fn start(lines: &[(&str, &str, &[&str], &str)]) -> Daemon {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), lines);
+        let log = fs::File::create(folder.path().join("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_innkeeper"));
+        command.args(["run", "--config"]).arg(folder.path().join("innkeeper.toml"));
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        Daemon { folder, child }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// The last place that was opened.
+    fn listening(&self) -> String {
+        process::until("a place to speak the line protocol", SOON, || {
+            let log = self.log();
+            let line = log.lines().rfind(|line| line.contains("line protocol open"))?.to_owned();
+            Some(line.split("listen=").nth(1)?.split_whitespace().next()?.trim_matches('"').to_owned())
+        })
+    }
+
+    fn connect(&self) -> Peer {
+        Peer::of(TcpStream::connect(self.listening()).unwrap())
+    }
+
+    /// Somebody who has shown the secret of `name`.
+    fn enter(&self, name: &str) -> Peer {
+        let mut peer = self.connect();
+        peer.say(&format!("auth {SECRET}-{name}"));
+        assert_eq!(peer.hear()["reply"], "welcome");
+        peer
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        process::terminate(&mut self.child, Duration::from_secs(5));
+        if std::thread::panicking() {
+            eprintln!("--- log ---\n{}", self.log());
+        }
+    }
+}
+
+fn write(folder: &Path, lines: &[(&str, &str, &[&str], &str)]) {
+    let path = |name: &str| folder.join(name);
+    fs::write(path("password"), "wrong").unwrap();
+    let mut text = format!(
+        "control_socket = {:?}\nstate_dir = {:?}\n[service.meet]\nurl = \"xmpp://127.0.0.1:1\"\n\
+         domain = \"meet.jitsi\"\nmuc = \"muc.meet.jitsi\"\naccount = \"a\"\npassword_file = \"password\"\n",
+        path("control.sock"),
+        path("state")
+    );
+    for (name, place, scopes, rooms) in lines {
+        fs::write(path(&format!("{name}.secret")), format!("{SECRET}-{name}")).unwrap();
+        text += &format!(
+            "[[line]]\nname = {name:?}\nfile = \"{name}.secret\"\nscopes = {scopes:?}\nrooms = {rooms:?}\n{place}\n"
+        );
+    }
+    fs::write(path("innkeeper.toml"), text).unwrap();
+}
+
+trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
+/// The other end of a line.
+struct Peer(BufReader<Box<dyn Stream>>);
+
+impl Peer {
+    fn of(stream: TcpStream) -> Peer {
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        Peer(BufReader::new(Box::new(stream)))
+    }
+
+    fn say(&mut self, line: &str) {
+        self.0.get_mut().write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    /// The next line; `Null` is the end.
+    fn hear(&mut self) -> Value {
+        let mut line = String::new();
+        match self.0.read_line(&mut line) {
+            Ok(0) => Value::Null,
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Value::Null,
+            Ok(_) => serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}")),
+            Err(error) => panic!("nothing was said: {error}"),
+        }
+    }
+
+    fn ask(&mut self, line: &str) -> Value {
+        self.say(line);
+        self.hear()
+    }
+
+    /// The next event of this kind.
+    fn event(&mut self, kind: &str) -> Value {
+        loop {
+            let heard = self.hear();
+            assert_ne!(heard, Value::Null, "no {kind}");
+            if heard["event"]["kind"] == kind {
+                return heard["event"].clone();
+            }
+        }
+    }
+}
+
+const LISTEN: &str = "listen = \"127.0.0.1:0\"";
+const ALL: &[&str] = &["read", "rooms", "moderate"];
+
+#[test]
+fn commands_are_said_in_objects_or_words_and_answered_with_their_number() {
+    let daemon = Daemon::start(&[("game", LISTEN, ALL, "game-*")]);
+    let mut game = daemon.connect();
+    let welcome = game.ask(&json!({ "auth": format!("{SECRET}-game"), "seq": 1 }).to_string());
+    assert_eq!(
+        (&welcome["reply"], &welcome["seq"], &welcome["rooms"], &welcome["line"]),
+        (&json!("welcome"), &json!(1), &json!("game-*"), &json!("game"))
+    );
+    let held = game.ask(r#"{"command":"hold","room":"game-hall","reason":"act one","seq":"a"}"#);
+    assert_eq!(
+        (&held["reply"], &held["seq"], &held["room"]["name"]),
+        (&json!("done"), &json!("a"), &json!("game-hall"))
+    );
+    let held = game.ask("hold game-crypt");
+    assert_eq!((&held["reply"], held.get("seq")), (&json!("done"), None));
+    let rooms = game.ask("rooms");
+    assert_eq!(rooms["rooms"].as_array().map(Vec::len), Some(2), "{rooms:#}");
+    let room = game.ask(r#"{"command":"room","room":"game-hall"}"#);
+    assert_eq!(room["sources"][0]["source"], "line");
+    assert_eq!(room["sources"][0]["who"], "line game");
+    assert_eq!(game.ask("ping")["reply"], "pong");
+    assert!(game.ask("help")["lines"].as_array().is_some_and(|lines| lines.len() > 5));
+    assert_eq!(game.ask("release game-crypt")["reply"], "done");
+    let refused = game.ask("kick game-hall ann");
+    assert_eq!((&refused["reply"], &refused["error"]), (&json!("refused"), &json!("not-in-room")));
+    for line in ["dance", "{\"command\":\"dance\"}", "{"] {
+        assert_eq!(game.ask(line)["error"], "bad-request", "{line}");
+    }
+    assert_eq!(game.ask("quit")["reply"], "bye");
+    assert_eq!(game.hear(), Value::Null);
+    let log = daemon.log();
+    assert!(log.contains("command carried out") && log.contains("line game"), "{log}");
+    assert!(!log.contains(SECRET), "{log}");
+}
+
+#[test]
+fn nothing_but_the_secret_is_listened_to_and_five_wrong_ones_shut_the_address_out() {
+    let daemon = Daemon::start(&[("game", LISTEN, ALL, "*")]);
+    for first in ["hold tavern", "GET / HTTP/1.1", "POST / HTTP/1.1", "", "{}", "ping"] {
+        let mut peer = daemon.connect();
+        assert_eq!(peer.ask(first), Value::Null, "{first}");
+    }
+    daemon.enter("game");
+    for _ in 0..5 {
+        let mut peer = daemon.connect();
+        assert_eq!(peer.ask("auth correct-horse")["error"], "wrong-secret");
+        assert_eq!(peer.hear(), Value::Null);
+    }
+    let mut peer = daemon.connect();
+    assert_eq!(peer.ask(&format!("auth {SECRET}-game")), Value::Null, "the right one, too");
+}
+
+#[test]
+fn a_line_does_what_its_scopes_and_rooms_allow_and_nothing_else() {
+    let daemon = Daemon::start(&[("reader", LISTEN, &["read"], "*"), ("game", LISTEN, ALL, "game-*")]);
+    let mut reader = daemon.enter("reader");
+    assert_eq!(reader.ask("rooms")["reply"], "rooms");
+    let refused = reader.ask("hold game-hall");
+    assert_eq!(refused["error"], "forbidden");
+    assert!(refused["text"].as_str().is_some_and(|text| text.contains("line \"reader\"")), "{refused}");
+    let mut game = daemon.enter("game");
+    for line in ["hold tavern", "room tavern", "{\"command\":\"reload\",\"plan\":false}", "bans", "unban 1"] {
+        assert_eq!(game.ask(line)["error"], "forbidden", "{line}");
+    }
+    assert_eq!(game.ask("rooms")["rooms"], json!([]), "nothing was changed");
+}
+
+#[test]
+fn events_are_followed_and_taken_up_again_after_the_last_that_was_seen() {
+    let daemon = Daemon::start(&[("game", LISTEN, ALL, "game-*"), ("all", LISTEN, ALL, "*")]);
+    let (mut game, mut all) = (daemon.enter("game"), daemon.enter("all"));
+    assert_eq!(game.ask("follow dance-*")["reply"], "following");
+    assert_eq!(game.ask("follow * dance")["error"], "bad-request");
+    assert_eq!(game.ask(r#"{"command":"follow","kind":"room.*","seq":5}"#)["seq"], 5);
+    for room in ["tavern", "game-hall"] {
+        assert_eq!(all.ask(&format!("hold {room}"))["reply"], "done");
+        assert_eq!(all.ask(&format!("suspend {room}"))["reply"], "done");
+    }
+    let first = game.event("room.suspended");
+    assert_eq!(first["room"], "game-hall", "the other is none of its rooms");
+    drop(game);
+    assert_eq!(all.ask("hold game-hall")["reply"], "done");
+    assert_eq!(all.ask("suspend game-hall")["reply"], "done");
+    let mut again = daemon.enter("game");
+    again.ask(&json!({ "command": "follow", "kind": "room.suspended", "after": first["id"] }).to_string());
+    let second = again.event("room.suspended");
+    assert!(second["id"].as_u64() > first["id"].as_u64(), "{first} {second}");
+    assert_eq!(again.ask("unfollow")["reply"], "unfollowed");
+}
+
+#[test]
+fn what_is_too_long_or_no_text_ends_the_line_with_a_last_word() {
+    let daemon = Daemon::start(&[("game", LISTEN, ALL, "*")]);
+    for (bytes, part) in [(vec![b'x'; 70_000], "65536 bytes"), (b"hold \xff\n".to_vec(), "UTF-8")] {
+        let mut game = daemon.enter("game");
+        // It may be closed before all is sent.
+        let _ = game.0.get_mut().write_all(&bytes);
+        let last = game.hear();
+        let told = last["text"].as_str().is_some_and(|text| text.contains(part));
+        // What was not read is answered with a reset, which may overtake the word.
+        assert!(last == Value::Null || told, "{last}");
+        assert_eq!(daemon.enter("game").ask("rooms")["rooms"], json!([]));
+    }
+}
+
+#[test]
+fn a_reload_ends_lines_whose_secret_changed_and_opens_new_places() {
+    let daemon = Daemon::start(&[("game", LISTEN, ALL, "*"), ("other", LISTEN, ALL, "*")]);
+    let (mut game, mut other) = (daemon.enter("game"), daemon.enter("other"));
+    let socket = format!("listen = {:?}", format!("unix:{}", daemon.path("line.sock").display()));
+    write(daemon.folder.path(), &[("other", LISTEN, ALL, "*"), ("game", &socket, &["read"], "*")]);
+    process::signal(&daemon.child, Signal::HUP);
+    let last = game.hear();
+    assert_eq!((&last["reply"], game.hear()), (&json!("dropped"), Value::Null), "{last}");
+    assert_eq!(other.ask("ping")["reply"], "pong", "the other stays");
+    let unix = process::until("the new place", SOON, || UnixStream::connect(daemon.path("line.sock")).ok());
+    unix.set_read_timeout(Some(SOON)).unwrap();
+    let mut game = Peer(BufReader::new(Box::new(unix)));
+    game.say(&format!("auth {SECRET}-game"));
+    assert_eq!(game.hear()["scopes"], json!(["read"]));
+    assert_eq!(game.ask("rooms")["reply"], "rooms");
+}
+
+#[test]
+fn a_game_server_is_dialled_again_and_again_and_proves_itself_before_it_commands() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let daemon = Daemon::start(&[("game", &format!("dial = \"{address}\""), ALL, "*")]);
+    let accept = || {
+        let (stream, _) = server.accept().unwrap();
+        let mut peer = Peer::of(stream);
+        assert_eq!(peer.hear()["hello"], "innkeeper");
+        peer
+    };
+    assert_eq!(accept().ask("hold tavern"), Value::Null, "who shows no secret commands nothing");
+    let mut game = accept();
+    assert_eq!(game.ask(&format!("auth {SECRET}-game"))["reply"], "welcome");
+    assert_eq!(game.ask("rooms")["rooms"], json!([]));
+    assert_eq!(game.ask("hold tavern")["reply"], "done");
+    drop(game);
+    let mut game = accept();
+    assert_eq!(game.ask(&format!("auth {SECRET}-game"))["reply"], "welcome");
+    assert_eq!(game.ask("rooms")["rooms"].as_array().map(Vec::len), Some(1));
+    drop(daemon);
+}
