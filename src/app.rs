@@ -202,12 +202,12 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
         load: Arc::new(move || load(&again, false).map_err(|problems| sentences(&problems))),
         connect: Box::new(connectors),
         recorder: recorder.clone(),
-        bus,
+        bus: bus.clone(),
         http: told_http,
         lines,
     };
     tokio::spawn(pass_signals(term, int, hup, told));
-    let control = tokio::spawn(control::serve(listener, asked));
+    let control = tokio::spawn(control::serve(listener, asked, bus));
     supervisor::run(setup, commands, signals).await;
     database.close().await;
     // The sockets go with their task.

@@ -117,7 +117,7 @@ pub enum Command {
         who: String,
     },
     /// Hear of events as they happen. What streams is answered by the surface that was asked, not by one reply.
-    Follow,
+    Follow(FollowQuery),
     /// Who could put us out of a room, and through what.
     WhoCan {
         /// `NAME`, `SERVICE/NAME` or the room JID.
@@ -178,7 +178,7 @@ impl Command {
             Command::Health
             | Command::Status
             | Command::Rooms
-            | Command::Follow
+            | Command::Follow(_)
             | Command::Events(_)
             | Command::Room { .. }
             | Command::WhyRoom { .. }
@@ -243,6 +243,22 @@ pub struct EventsQuery {
     /// At most so many, and never more than 1,000; 100 when left out.
     #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u16>,
+}
+
+/// Which events are heard of as they happen; what is not said does not narrow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FollowQuery {
+    /// Of this service.
+    pub service: Option<String>,
+    /// Of rooms whose name fits: `*` stands for any text; with a slash, `service/name`.
+    pub room: Option<String>,
+    /// Of these kinds, with commas between: `room.held,occupant.*`.
+    pub kind: Option<String>,
+    /// About whoever has this nick, display name, bare JID or occupant id.
+    pub who: Option<String>,
+    /// Those later than the event with this id come first, from the record where that is long ago.
+    pub after: Option<u64>,
 }
 
 /// Who asks, and what they may ask.
@@ -371,6 +387,16 @@ pub enum Reply {
     },
     /// To [`Command::Events`].
     Events(EventsReply),
+    /// To [`Command::Follow`], again and again.
+    Event {
+        /// As it is public.
+        event: serde_json::Value,
+    },
+    /// To [`Command::Follow`]: what happened before the next event could not be read.
+    Gap {
+        /// One sentence.
+        text: String,
+    },
     /// To [`Command::Ban`], [`Command::Unban`], [`Command::ImportBans`] and [`Command::Exempt`].
     Banned {
         /// What was done, in one sentence.
@@ -397,7 +423,7 @@ pub enum Reply {
     /// The command was refused.
     Refused {
         /// A stable word: `unknown-room`, `ambiguous-room`, `unknown-service`, `bad-request`, `forbidden`,
-        /// `bad-configuration`, `not-saved`, `not-readable`, `busy`; of an action the cause's own word.
+        /// `bad-configuration`, `not-saved`, `not-readable`, `busy`, `dropped`; of an action the cause's own word.
         error: String,
         /// What is wrong and what to do, in one sentence.
         text: String,

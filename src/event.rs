@@ -120,6 +120,15 @@ pub struct Person {
 }
 
 impl Person {
+    /// Whether this is their nick, display name, bare JID or occupant id.
+    #[must_use]
+    pub fn is_called(&self, who: &str) -> bool {
+        *self.nick == *who
+            || self.display_name.as_deref() == Some(who)
+            || self.account() == Some(who)
+            || self.occupant_id.as_deref() == Some(who)
+    }
+
     /// The bare real JID, where the room shows it.
     #[must_use]
     pub fn account(&self) -> Option<&str> {

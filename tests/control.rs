@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use innkeeper::command::{self, Reply, Requester, RoomRow, RoomState, Who, refused};
 use innkeeper::control::{self, BindError, Groups, Listener};
+use innkeeper::event::{EventId, What};
+use innkeeper::runtime::bus::Bus;
 use innkeeper::store::Store;
 use tempfile::TempDir;
 
@@ -24,6 +26,7 @@ const SOMEBODY: u32 = 61_003;
 struct Daemon {
     folder: TempDir,
     asked: Arc<Mutex<Vec<(command::Command, Requester)>>>,
+    bus: Arc<Bus>,
     _stop: tokio::sync::oneshot::Sender<()>,
 }
 
@@ -38,6 +41,8 @@ impl Daemon {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let kept = asked.clone();
+        let bus = Bus::new(EventId::default(), None);
+        let told = bus.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
@@ -51,11 +56,11 @@ impl Daemon {
                         let _ = reply.send(answer);
                     }
                 };
-                tokio::select! { () = control::serve(listener, sender) => {} () = answer => {} _ = stopped => {} }
+                tokio::select! { () = control::serve(listener, sender, told) => {} () = answer => {} _ = stopped => {} }
             });
         });
         let warnings = started.recv().unwrap();
-        (Daemon { folder, asked, _stop: stop }, warnings)
+        (Daemon { folder, asked, bus, _stop: stop }, warnings)
     }
 
     fn socket(&self) -> PathBuf {
@@ -87,6 +92,10 @@ fn row() -> RoomRow {
 
 fn answer(command: &command::Command) -> Reply {
     match command {
+        command::Command::Events(_) => {
+            let events = vec![serde_json::json!({ "recorded": true })];
+            Reply::Events(command::EventsReply { events, next: Some(1) })
+        }
         command::Command::Rooms => Reply::Rooms { rooms: vec![row()] },
         command::Command::Reload { .. } => Reply::Reload(command::Plan::default()),
         command::Command::Hold { room, .. } if room == "nowhere" => refused("unknown-room", "no room \u{1b}[31m"),
@@ -323,4 +332,77 @@ fn a_second_start_is_refused_naming_the_first_and_a_killed_daemon_leaves_nothing
     wait_for_socket(folder.path());
     third.kill().unwrap();
     third.wait().unwrap();
+}
+
+/// An event of that room; answers its id.
+fn publish(daemon: &Daemon, room: &str) -> u64 {
+    daemon.bus.publish(jiff::Timestamp::now(), "meet", Some(room), None, What::RoomHeld).id.number()
+}
+
+fn next(reader: &mut impl BufRead) -> Reply {
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+}
+
+#[test]
+fn who_follows_gets_a_line_for_each_event_from_the_one_they_saw_last() {
+    let (daemon, _) = Daemon::start(Groups::default());
+    let ids: Vec<u64> = ["tavern", "chapel", "tavern"].iter().map(|room| publish(&daemon, room)).collect();
+    let mut stream = daemon.connect();
+    let ask = |query: &str| format!("{{\"command\":\"follow\",{query}}}\n").into_bytes();
+    stream.write_all(&ask(&format!("\"room\":\"tav*\",\"after\":{}", ids[0]))).unwrap();
+    let mut reader = BufReader::new(stream);
+    let id = |reply: Reply| match reply {
+        Reply::Event { event } => event["id"].as_u64(),
+        reply => panic!("{reply:?}"),
+    };
+    assert_eq!(id(next(&mut reader)), Some(ids[2]));
+    publish(&daemon, "chapel");
+    let last = publish(&daemon, "tavern");
+    assert_eq!(id(next(&mut reader)), Some(last));
+    let mut odd = daemon.connect();
+    odd.write_all(&ask("\"kind\":\"room.eaten\"")).unwrap();
+    assert!(matches!(next(&mut BufReader::new(odd)), Reply::Refused { error, .. } if error == "bad-request"));
+}
+
+#[test]
+fn who_follows_and_does_not_read_is_dropped_with_a_last_word_while_others_go_on() {
+    let (daemon, _) = Daemon::start(Groups::default());
+    let follow = || {
+        let mut stream = daemon.connect();
+        stream.write_all(b"{\"command\":\"follow\",\"after\":0}\n").unwrap();
+        stream
+    };
+    publish(&daemon, "tavern");
+    let (slow, mut quick) = (follow(), BufReader::new(follow()));
+    assert!(matches!(next(&mut quick), Reply::Event { .. }));
+    let long = "x".repeat(1000);
+    for _ in 0..3000 {
+        publish(&daemon, &long);
+        assert!(matches!(next(&mut quick), Reply::Event { .. }));
+    }
+    let mut reader = BufReader::new(slow);
+    let last = std::iter::repeat_with(|| next(&mut reader)).find(|reply| !matches!(reply, Reply::Event { .. }));
+    assert!(matches!(&last, Some(Reply::Refused { error, .. }) if error == "dropped"), "{last:?}");
+}
+
+#[test]
+fn the_command_line_goes_on_with_what_happens_until_the_daemon_stops() {
+    let (daemon, _) = Daemon::start(Groups::default());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_innkeeper"));
+    command.args(["events", "--follow", "--json", "tavern", "--socket"]).arg(daemon.socket());
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut printed = BufReader::new(child.stdout.take().unwrap());
+    let mut line = || {
+        let mut line = String::new();
+        printed.read_line(&mut line).unwrap();
+        line
+    };
+    assert_eq!(line(), "{\"recorded\":true}\n");
+    publish(&daemon, "chapel");
+    let id = publish(&daemon, "tavern");
+    assert!(line().contains(&format!("\"id\":{id},")));
+    drop(daemon);
+    assert_eq!((line(), child.wait().unwrap().code()), (String::new(), Some(69)));
 }

@@ -30,7 +30,8 @@ impl Ask {
         }
     }
 
-    fn refused(&self, error: &str, text: &str) {
+    /// Says what the daemon refused, and why.
+    pub(super) fn refused(&self, error: &str, text: &str) {
         if self.json {
             print::out(&json(&serde_json::json!({ "error": error, "text": text })));
         } else {

@@ -9,12 +9,13 @@ use serde_json::Value;
 use super::ask::json;
 use super::print::{self, Paint, table};
 use super::{Ask, Exit, Outcome};
-use crate::command::{Command, EventsQuery, Reply};
+use crate::command::{Command, EventsQuery, FollowQuery, Reply};
 use crate::control;
+use crate::event::EventId;
 use crate::telemetry::text::printable;
 
-/// How often new events are asked for.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long an event takes to its place in the record, at most.
+const LATELY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(super) struct Events {
@@ -66,16 +67,25 @@ impl Events {
         if !follow || exit != Exit::Done {
             return Ok(exit);
         }
-        let mut after = next.unwrap_or_default();
-        loop {
-            std::thread::sleep(LOOK_EVERY);
-            let later = EventsQuery { after: Some(after), limit: Some(1000), ..query.clone() };
-            // A refusal, such as `busy`, passes: it is asked again.
-            if let Reply::Events(reply) = control::ask(&ask.socket, &Command::Events(later))? {
-                after = reply.next.unwrap_or(after);
-                print::out(&if ask.json { lines(&reply.events) } else { show(&reply.events, false) });
+        let EventsQuery { service, room, kind, who, .. } = query;
+        // Where nothing was recorded yet, what happened in the meantime may be on its way to the record.
+        let lately = || EventId::default().next(Timestamp::now().saturating_sub(LATELY).unwrap_or_default()).number();
+        let after = Some(next.unwrap_or_else(lately));
+        let mut exit = Exit::Done;
+        control::follow(&ask.socket, &Command::Follow(FollowQuery { service, room, kind, who, after }), |reply| {
+            match reply {
+                Reply::Event { event } if ask.json => print::out(&lines(&[event])),
+                Reply::Event { event } => print::out(&show(&[event], false)),
+                Reply::Gap { text } => print::err(&format!("innkeeper: {}", printable(&text))),
+                Reply::Refused { error, text } => {
+                    ask.refused(&error, &text);
+                    exit = Exit::Failed;
+                }
+                _ => exit = Exit::Failed,
             }
-        }
+            exit == Exit::Done
+        })?;
+        Ok(exit)
     }
 }
 

@@ -32,7 +32,7 @@ pub fn scope(command: &Command) -> Option<Scope> {
         Command::Ban { .. } | Command::Unban { .. } | Command::ImportBans { .. } | Command::Exempt { .. } => {
             Some(Scope::Moderate)
         }
-        Command::Follow | Command::Events(_) | Command::Reload { plan: true } => Some(Scope::Read),
+        Command::Follow(_) | Command::Events(_) | Command::Reload { plan: true } => Some(Scope::Read),
         Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } => Some(Scope::Rooms),
         Command::Reload { plan: false } => Some(Scope::Admin),
     }
@@ -114,7 +114,7 @@ mod tests {
         let room = || "tavern".to_owned();
         for (command, scope) in [
             (Command::Status, Scope::Read),
-            (Command::Follow, Scope::Read),
+            (Command::Follow(crate::command::FollowQuery::default()), Scope::Read),
             (Command::Events(crate::command::EventsQuery::default()), Scope::Read),
             (Command::Rooms, Scope::Read),
             (Command::Room { room: room() }, Scope::Read),

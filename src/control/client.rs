@@ -38,28 +38,11 @@ pub enum ClientError {
 /// # Errors
 /// See [`ClientError`]; a refusal by the daemon is a [`Reply`].
 pub fn ask(path: &Path, command: &Command) -> Result<Reply, ClientError> {
-    let stream = match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            UnixStream::connect(read_socket(path)).map_err(|_| ClientError::Forbidden(path.to_owned()))?
-        }
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            return Err(ClientError::Absent(path.to_owned()));
-        }
-        other => other.map_err(|source| ClientError::Silent { path: path.to_owned(), source })?,
-    };
+    let stream = connect(path)?;
     let exchange = || -> io::Result<Vec<u8>> {
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        let mut request = serde_json::to_vec(command)?;
-        request.push(b'\n');
-        match (&stream).write_all(&request) {
-            // A full or refusing daemon closes at once, its reason waits to be read.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            other => other?,
-        }
-        let mut reply = Vec::new();
-        BufReader::new((&stream).take(REPLY_BYTES as u64)).read_until(b'\n', &mut reply)?;
-        Ok(reply)
+        send(&stream, command)?;
+        line(&mut BufReader::new(&stream))
     };
     let reply = exchange().map_err(|source| ClientError::Silent { path: path.to_owned(), source })?;
     if reply.is_empty() {
@@ -67,4 +50,54 @@ pub fn ask(path: &Path, command: &Command) -> Result<Reply, ClientError> {
         return Err(ClientError::Silent { path: path.to_owned(), source });
     }
     serde_json::from_slice(&reply).map_err(|_| ClientError::Strange(path.to_owned()))
+}
+
+/// Asks for what goes on ([`Command::Follow`]) and hands each reply to `heard`, until it says that it is enough.
+///
+/// # Errors
+/// See [`ClientError`]: also where the daemon stops.
+pub fn follow(path: &Path, command: &Command, mut heard: impl FnMut(Reply) -> bool) -> Result<(), ClientError> {
+    let silent = |source| ClientError::Silent { path: path.to_owned(), source };
+    let stream = connect(path)?;
+    send(&stream, command).map_err(silent)?;
+    let mut reader = BufReader::new(&stream);
+    loop {
+        let reply = line(&mut reader).map_err(silent)?;
+        if reply.is_empty() {
+            return Err(silent(io::ErrorKind::UnexpectedEof.into()));
+        }
+        if !heard(serde_json::from_slice(&reply).map_err(|_| ClientError::Strange(path.to_owned()))?) {
+            return Ok(());
+        }
+    }
+}
+
+fn connect(path: &Path) -> Result<UnixStream, ClientError> {
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            UnixStream::connect(read_socket(path)).map_err(|_| ClientError::Forbidden(path.to_owned()))
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            Err(ClientError::Absent(path.to_owned()))
+        }
+        other => other.map_err(|source| ClientError::Silent { path: path.to_owned(), source }),
+    }
+}
+
+fn send(mut stream: &UnixStream, command: &Command) -> io::Result<()> {
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut request = serde_json::to_vec(command)?;
+    request.push(b'\n');
+    match stream.write_all(&request) {
+        // A full or refusing daemon closes at once, its reason waits to be read.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// One line, of bounded length; none at the end.
+fn line(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    reader.take(REPLY_BYTES as u64).read_until(b'\n', &mut line)?;
+    Ok(line)
 }

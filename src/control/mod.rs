@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::command::{Command, Reply, Requester};
 
-pub use client::{ClientError, ask};
+pub use client::{ClientError, ask, follow};
 pub use socket::SocketError;
 pub use tls::TlsError;
 pub use unix::{BindError, Groups, Listener, serve};

@@ -16,19 +16,24 @@ use std::time::Duration;
 
 use rustix::fs::{Gid, Mode};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use super::watch::{Told, Watch};
 use super::{Asked, PATIENCE, REQUEST_BYTES, auth, read_socket};
-use crate::command::{Command, Reply, Requester, Who, refused};
+use crate::command::{Command, FollowQuery, Reply, Requester, Who, refused};
 use crate::rights::Rights;
+use crate::runtime::bus::Bus;
 use crate::store::Store;
 
 /// Connections at a time, over both sockets.
 const CONNECTIONS: usize = 32;
+/// So many of them may follow events, so that questions still come through.
+const FOLLOWERS: usize = CONNECTIONS / 2;
 
 /// The groups that may connect, by number; `None` where the machine does not have the group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -189,8 +194,10 @@ fn clear(path: &Path) -> Result<(), BindError> {
 }
 
 /// Takes requests until the receiver of `asked` is gone. Dropping it ends all connections and removes the sockets.
-pub async fn serve(listener: Listener, asked: mpsc::Sender<Asked>) {
+pub async fn serve(listener: Listener, asked: mpsc::Sender<Asked>, bus: Arc<Bus>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let shared = Arc::new(Shared { asked, bus, followers: Semaphore::new(FOLLOWERS) });
+    let asked = &shared.asked;
     let mut connections = JoinSet::new();
     while !asked.is_closed() {
         let (accepted, socket) = tokio::select! {
@@ -213,9 +220,9 @@ pub async fn serve(listener: Listener, asked: mpsc::Sender<Asked>) {
             continue;
         };
         let access = access(&stream, socket, listener.own);
-        let asked = asked.clone();
+        let shared = shared.clone();
         connections.spawn(async move {
-            if let Err(error) = converse(stream, access, asked).await {
+            if let Err(error) = converse(stream, access, &shared).await {
                 debug!(%error, "control connection ended");
             }
             drop(place);
@@ -248,7 +255,14 @@ fn access(stream: &UnixStream, socket: &Socket, own: u32) -> Result<Requester, S
     Err(format!("user {} may not ask here: be root, the daemon's user, or in group innkeeper-admin", peer.uid()))
 }
 
-async fn converse(stream: UnixStream, access: Result<Requester, String>, asked: mpsc::Sender<Asked>) -> io::Result<()> {
+/// What all connections share.
+struct Shared {
+    asked: mpsc::Sender<Asked>,
+    bus: Arc<Bus>,
+    followers: Semaphore,
+}
+
+async fn converse(stream: UnixStream, access: Result<Requester, String>, shared: &Shared) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::with_capacity(4096, reader);
     let mut request = Vec::new();
@@ -265,24 +279,65 @@ async fn converse(stream: UnixStream, access: Result<Requester, String>, asked: 
             Ok(Ok(_)) if !whole && request.len() > REQUEST_BYTES => {
                 (refused("bad-request", format!("a request has at most {REQUEST_BYTES} bytes")), true)
             }
-            Ok(Ok(_)) => (answer(&request, &access, &asked).await, access.is_err()),
+            Ok(Ok(_)) => match read_command(&request, &access) {
+                Ok((requester, Command::Follow(query))) => {
+                    return follow(reader, writer, &requester, &query, shared).await;
+                }
+                Ok((requester, command)) => (auth::ask(&shared.asked, requester, command).await, false),
+                Err(refusal) => (*refusal, access.is_err()),
+            },
         };
-        timeout(PATIENCE, writer.write_all(&line(&reply))).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        write(&mut writer, &reply).await?;
         if last {
             return Ok(());
         }
     }
 }
 
-async fn answer(request: &[u8], access: &Result<Requester, String>, asked: &mpsc::Sender<Asked>) -> Reply {
-    let requester = match access {
-        Ok(requester) => requester.clone(),
-        Err(text) => return refused("forbidden", text.clone()),
-    };
-    match serde_json::from_slice::<Command>(request) {
-        Ok(command) => auth::ask(asked, requester, command).await,
-        Err(error) => refused("bad-request", format!("not a command: {error}")),
+fn read_command(request: &[u8], access: &Result<Requester, String>) -> Result<(Requester, Command), Box<Reply>> {
+    let refuse = |error: &str, text: String| Box::new(refused(error, text));
+    let requester = access.clone().map_err(|text| refuse("forbidden", text))?;
+    match serde_json::from_slice(request) {
+        Ok(command) => Ok((requester, command)),
+        Err(error) => Err(refuse("bad-request", format!("not a command: {error}"))),
     }
+}
+
+/// One reply for each event until the peer says anything more or goes, or is too slow.
+async fn follow(
+    mut reader: BufReader<OwnedReadHalf>,
+    mut writer: OwnedWriteHalf,
+    requester: &Requester,
+    query: &FollowQuery,
+    shared: &Shared,
+) -> io::Result<()> {
+    let Ok(_place) = shared.followers.try_acquire() else {
+        let text = format!("{FOLLOWERS} follow events already; try again later");
+        return write(&mut writer, &refused("busy", text)).await;
+    };
+    let mut watch = match Watch::begin(&shared.bus, requester, query) {
+        Ok(watch) => watch,
+        Err(refusal) => return write(&mut writer, &refusal).await,
+    };
+    loop {
+        let told = tokio::select! {
+            told = watch.next() => told,
+            _ = reader.fill_buf() => None,
+        };
+        match told {
+            None => return Ok(()),
+            Some(Told::Event(event)) => {
+                let event = serde_json::to_value(&*event).map_err(io::Error::other)?;
+                write(&mut writer, &Reply::Event { event }).await?;
+            }
+            Some(Told::Gap) => write(&mut writer, &Reply::Gap { text: Told::GAP.to_owned() }).await?,
+            Some(Told::TooSlow) => return write(&mut writer, &refused("dropped", Told::TOO_SLOW)).await,
+        }
+    }
+}
+
+async fn write(writer: &mut OwnedWriteHalf, reply: &Reply) -> io::Result<()> {
+    timeout(PATIENCE, writer.write_all(&line(reply))).await.map_err(|_| io::ErrorKind::TimedOut)?
 }
 
 fn line(reply: &Reply) -> Vec<u8> {

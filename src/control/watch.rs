@@ -7,23 +7,11 @@ use tokio::sync::broadcast::error::RecvError;
 use tracing::warn;
 
 use super::auth;
+use crate::command::{Command, FollowQuery, Reply, Requester, refused};
 use crate::event::{Event, EventId, Kind};
 use crate::pattern::Pattern;
 use crate::rights::{Rights, RoomPattern};
 use crate::runtime::bus::{Bus, Narrow};
-
-/// What a follower wants to hear of; kinds have commas between.
-///
-/// # Errors
-/// No event is of such a kind: the sentence to answer.
-pub fn narrow(rooms: Option<&str>, service: Option<String>, kinds: Option<&str>) -> Result<Narrow, String> {
-    let kinds: Vec<Pattern> =
-        kinds.into_iter().flat_map(|kinds| kinds.split(',')).map(|kind| Pattern::new(kind.trim())).collect();
-    match kinds.iter().find(|kind| !Kind::ALL.iter().any(|known| kind.matches(known.as_str()))) {
-        Some(odd) => Err(format!("no event is of kind {:?}", odd.as_str())),
-        None => Ok(Narrow { room: rooms.map(RoomPattern::new), service: service.map(Into::into), kinds }),
-    }
-}
 
 /// What a follower is told next.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +22,13 @@ pub enum Told {
     Gap,
     /// The follower reads too slowly; nothing more comes.
     TooSlow,
+}
+
+impl Told {
+    /// [`Told::Gap`] in words.
+    pub const GAP: &str = "some events before the next could not be read; the log says why";
+    /// [`Told::TooSlow`] in words.
+    pub const TOO_SLOW: &str = "you read too slowly; come back with the last id that you saw";
 }
 
 /// Somebody who follows events.
@@ -52,6 +47,18 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Follows as it was asked, if the requester may.
+    ///
+    /// # Errors
+    /// The refusal: they may not, or there is no such kind.
+    pub fn begin(bus: &Arc<Bus>, requester: &Requester, query: &FollowQuery) -> Result<Watch, Box<Reply>> {
+        if let Err(text) = auth::may(requester, &Command::Follow(query.clone())) {
+            return Err(Box::new(refused("forbidden", text)));
+        }
+        let narrow = narrow(query).map_err(|text| Box::new(refused("bad-request", text)))?;
+        Ok(Watch::new(bus.clone(), requester.rights.clone(), narrow, query.after.map(EventId::from)))
+    }
+
     /// Follows what these rights let one hear of and `narrow` takes, on after the event `after`; from now on where none
     /// is named.
     #[must_use]
@@ -119,5 +126,64 @@ impl Watch {
 
     fn takes(&self, event: &Event) -> bool {
         self.narrow.takes(event) && auth::event(&self.rights, &event.service, event.room.as_deref())
+    }
+}
+
+fn narrow(query: &FollowQuery) -> Result<Narrow, String> {
+    let kinds: Vec<Pattern> =
+        query.kind.iter().flat_map(|kinds| kinds.split(',')).map(|kind| Pattern::new(kind.trim())).collect();
+    if let Some(odd) = kinds.iter().find(|kind| !Kind::ALL.iter().any(|known| kind.matches(known.as_str()))) {
+        return Err(format!("no event is of kind {:?}", odd.as_str()));
+    }
+    Ok(Narrow {
+        room: query.room.as_deref().map(RoomPattern::new),
+        service: query.service.as_deref().map(Into::into),
+        kinds,
+        who: query.who.as_deref().map(Into::into),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Who;
+    use crate::event::What;
+
+    fn publish(bus: &Bus, room: &str) -> Arc<Event> {
+        let time = "2026-03-01T10:00:00Z".parse().expect("a time");
+        bus.publish(time, "meet", Some(room), None, What::RoomHeld)
+    }
+
+    fn requester(rights: Rights) -> Requester {
+        Requester { who: Who::Token { name: "t".into() }, rights }
+    }
+
+    #[tokio::test]
+    async fn a_follower_of_some_rooms_hears_of_those_and_is_told_when_too_slow() {
+        let bus = Bus::new(EventId::default(), None);
+        let games = Rights { rooms: RoomPattern::new("game-*"), ..Rights::all() };
+        let mut watch = Watch::begin(&bus, &requester(games), &FollowQuery::default()).expect("may");
+        publish(&bus, "tavern");
+        let game = publish(&bus, "game-1");
+        assert_eq!(watch.next().await, Some(Told::Event(game)));
+        for _ in 0..2000 {
+            publish(&bus, "game-1");
+        }
+        assert_eq!((watch.next().await, watch.next().await), (Some(Told::TooSlow), None));
+    }
+
+    #[test]
+    fn who_may_not_read_does_not_follow_and_an_unknown_kind_is_refused() {
+        let bus = Bus::new(EventId::default(), None);
+        let word = |rights: Rights, kind: &str| {
+            let query = FollowQuery { kind: Some(kind.to_owned()), ..FollowQuery::default() };
+            match Watch::begin(&bus, &requester(rights), &query).map_err(|refusal| *refusal) {
+                Err(Reply::Refused { error, .. }) => error,
+                _ => String::new(),
+            }
+        };
+        assert_eq!(word(Rights::none(), "room.*"), "forbidden");
+        assert_eq!(word(Rights::facts(), "room.eaten"), "bad-request");
+        assert_eq!(word(Rights::facts(), "room.*, session.lost"), "");
     }
 }

@@ -41,9 +41,8 @@ impl Supervisor {
                 Err(refusal) => *refusal,
             },
             Command::Events(query) => return self.events_reply(query, &requester.rights, reply),
-            Command::Follow => {
-                refused("bad-request", "events are not followed here; ask /v1/events/live of the HTTP interface")
-            }
+            // Each surface follows by itself; see `control::watch`.
+            Command::Follow(_) => refused("bad-request", "events are not followed here"),
             Command::WhyRoom { room } => match self.resolve(&room, false, requester) {
                 Ok(address) => self.why_reply(&address.key),
                 Err(refusal) => *refusal,

@@ -118,6 +118,8 @@ pub struct Narrow {
     pub service: Option<Box<str>>,
     /// Of a kind that fits one of these; all when empty.
     pub kinds: Vec<Pattern>,
+    /// About whoever has this nick, display name, bare JID or occupant id.
+    pub who: Option<Box<str>>,
 }
 
 impl Narrow {
@@ -130,7 +132,8 @@ impl Narrow {
             .is_none_or(|pattern| event.room.as_deref().is_some_and(|room| pattern.matches(&event.service, room)));
         let service = self.service.as_ref().is_none_or(|service| *service == event.service);
         let kind = event.what.kind().as_str();
-        room && service && (self.kinds.is_empty() || self.kinds.iter().any(|pattern| pattern.matches(kind)))
+        let who = self.who.as_ref().is_none_or(|who| event.what.person().is_some_and(|person| person.is_called(who)));
+        room && service && who && (self.kinds.is_empty() || self.kinds.iter().any(|pattern| pattern.matches(kind)))
     }
 }
 
@@ -188,6 +191,7 @@ mod tests {
             room: room.map(RoomPattern::new),
             service: service.map(Into::into),
             kinds: kinds.iter().map(|kind| Pattern::new(kind)).collect(),
+            who: None,
         };
         assert!(narrow(None, None, &[]).takes(&event));
         assert!(narrow(Some("game-*"), Some("meet"), &["occupant.*", "room.held"]).takes(&event));

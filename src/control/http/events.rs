@@ -21,11 +21,10 @@ use super::access::Asker;
 use super::input::Params;
 use super::problem::Problem;
 use super::{Ctx, Settings, Shared};
-use crate::command::{Command, EventsQuery, EventsReply, Reply, Requester, Who};
+use crate::command::{Command, EventsQuery, EventsReply, FollowQuery, Reply, Requester, Who};
 use crate::config::{self, HttpToken};
-use crate::control::auth;
-use crate::control::watch::{self, Told, Watch};
-use crate::event::{Event, EventId};
+use crate::control::watch::{Told, Watch};
+use crate::event::Event;
 
 /// How often a silent connection gets a comment, so that proxies keep it and a dead one is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -52,6 +51,8 @@ struct Asked {
     service: Option<String>,
     /// Of these kinds, with commas between: `room.held,occupant.*`.
     kind: Option<String>,
+    /// About whoever has this nick, display name, bare JID or occupant id.
+    who: Option<String>,
     /// Instead of the header `Last-Event-ID`, for programs that can not send it.
     last_event_id: Option<u64>,
 }
@@ -91,15 +92,13 @@ async fn live(
             Some(id.ok_or_else(|| Problem::bad_request("Last-Event-ID is the id of an event, a number"))?)
         }
     };
-    let narrow = watch::narrow(asked.room.as_deref(), asked.service, asked.kind.as_deref());
-    let narrow = narrow.map_err(Problem::bad_request)?;
-    auth::may(&asker, &Command::Follow).map_err(|text| Problem::of_refusal("forbidden", text))?;
+    let Asked { room, service, kind, who, .. } = asked;
+    let query = FollowQuery { service, room, kind, who, after };
+    let watch = Watch::begin(&shared.bus, &asker, &query).map_err(|refusal| Problem::of_reply(*refusal))?;
     let Ok(place) = shared.live.clone().try_acquire_owned() else {
         let text = "as many follow events as may; try again later, or raise [http] connections";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text));
     };
-    let after = after.map(EventId::from);
-    let watch = Watch::new(shared.bus.clone(), asker.rights.clone(), narrow, after);
     let settings = shared.settings.clone();
     let began = settings.borrow().clone();
     let reader = Reader { settings, began, asker, watch, _place: place };
@@ -138,8 +137,8 @@ impl Reader {
             };
             return Some(match told {
                 Told::Event(event) => sent(&event),
-                Told::Gap => word("gap", "some events before the next could not be read; the log says why"),
-                Told::TooSlow => word("dropped", "you read too slowly; come back with the last id that you saw"),
+                Told::Gap => word("gap", Told::GAP),
+                Told::TooSlow => word("dropped", Told::TOO_SLOW),
             });
         }
     }

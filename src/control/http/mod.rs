@@ -60,7 +60,7 @@ impl Shared {
     /// Asks the supervisor; a refusal is a problem.
     async fn ask(&self, requester: Requester, command: Command) -> Result<Reply, Problem> {
         match auth::ask(&self.asked, requester, command).await {
-            Reply::Refused { error, text } => Err(Problem::of_refusal(&error, text)),
+            refusal @ Reply::Refused { .. } => Err(Problem::of_reply(refusal)),
             reply => Ok(reply),
         }
     }

@@ -5,6 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::command::Reply;
 use crate::control::REQUEST_BYTES;
 
 /// Why a request was refused (RFC 9457).
@@ -63,8 +64,15 @@ impl Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "broken", detail)
     }
 
-    /// A [`crate::command::Reply::Refused`].
-    pub(super) fn of_refusal(error: &str, text: String) -> Self {
+    /// A [`Reply::Refused`]; any other reply belongs to another question.
+    pub(super) fn of_reply(reply: Reply) -> Self {
+        match reply {
+            Reply::Refused { error, text } => Problem::of_refusal(&error, text),
+            _ => Problem::strange(),
+        }
+    }
+
+    fn of_refusal(error: &str, text: String) -> Self {
         let status = match error {
             "bad-request" => StatusCode::BAD_REQUEST,
             "forbidden" => StatusCode::FORBIDDEN,

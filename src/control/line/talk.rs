@@ -13,11 +13,10 @@ use tracing::{info, warn};
 
 use super::words::{self, HELP, Said, Unclear, What};
 use super::{Lines, Shared};
-use crate::command::{Command, Reply, Requester, Who, refused};
+use crate::command::{Command, FollowQuery, Reply, Requester, Who, refused};
 use crate::config::{Line, Place};
-use crate::control::watch::{self, Told, Watch};
+use crate::control::watch::{Told, Watch};
 use crate::control::{REQUEST_BYTES, auth};
-use crate::event::EventId;
 use crate::runtime::transport::Io;
 
 /// How long the secret may take.
@@ -161,8 +160,7 @@ impl Talk<'_> {
         match told {
             Some(Told::Event(event)) => self.mouth.say(&json!({ "event": &*event })).await?,
             Some(Told::Gap) => {
-                let text = "some events before the next could not be read; the log says why";
-                self.mouth.say(&json!({ "reply": "gap", "text": text })).await?;
+                self.mouth.say(&json!({ "reply": "gap", "text": Told::GAP })).await?;
             }
             Some(Told::TooSlow) => {
                 self.mouth
@@ -190,15 +188,14 @@ impl Talk<'_> {
             What::Auth(_) => return self.refuse(seq, "bad-request", "you have shown your secret already").await,
             What::Command(command) => return self.ask(seq, *command).await,
             What::Follow { rooms, service, kinds, after } => {
-                if let Err(text) = auth::may(&self.requester, &Command::Follow) {
-                    return self.refuse(seq, "forbidden", text).await;
+                let query = FollowQuery { service, room: rooms, kind: kinds, who: None, after };
+                match Watch::begin(&self.shared.bus, &self.requester, &query) {
+                    Ok(watch) => self.watch = Some(watch),
+                    Err(refusal) => {
+                        self.mouth.answer(seq, &refusal).await?;
+                        return Ok(None);
+                    }
                 }
-                let narrow = match watch::narrow(rooms.as_deref(), service, kinds.as_deref()) {
-                    Ok(narrow) => narrow,
-                    Err(text) => return self.refuse(seq, "bad-request", text).await,
-                };
-                let rights = self.requester.rights.clone();
-                self.watch = Some(Watch::new(self.shared.bus.clone(), rights, narrow, after.map(EventId::from)));
                 json!({ "reply": "following" })
             }
             What::Unfollow => {
@@ -335,6 +332,7 @@ mod tests {
     use super::*;
     use crate::config::{Listen, Secret};
     use crate::event;
+    use crate::event::EventId;
     use crate::rights::Rights;
     use crate::runtime::bus::Bus;
 
