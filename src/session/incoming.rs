@@ -278,6 +278,8 @@ impl Session {
                 self.room_input(now, room, room::Input::Configured(result), out);
             }
             About::Step { room, number, form } => self.stepped(now, room, number, form, Some(iq), out),
+            // An IQ by that id answers no message.
+            About::Message { .. } => {}
             About::LockForm { room } => self.lock_form(now, room, Some(iq), out),
             About::Info { room } => self.info(now, room, Some(iq), out),
             About::Components => self.learn_components(now, Some(iq), out),
@@ -313,6 +315,7 @@ impl Session {
             }
             // The link has its own, shorter patience.
             About::Step { room, number, form } => self.stepped(now, room, number, form, None, out),
+            About::Message { .. } => {}
             About::LockForm { room } => self.lock_form(now, room, None, out),
             About::Info { room } => self.info(now, room, None, out),
             About::Components => self.learn_components(now, None, out),

@@ -363,13 +363,36 @@ enum Link {
 /// What a question was about.
 #[derive(Debug)]
 enum About {
-    Conference { room: u32, asked_at: Instant, number: u32 },
-    SelfPing { room: u32 },
-    Form { room: u32 },
-    FormSubmit { room: u32 },
-    Step { room: u32, number: u32, form: bool },
-    LockForm { room: u32 },
-    Info { room: u32 },
+    Conference {
+        room: u32,
+        asked_at: Instant,
+        number: u32,
+    },
+    SelfPing {
+        room: u32,
+    },
+    Form {
+        room: u32,
+    },
+    FormSubmit {
+        room: u32,
+    },
+    Step {
+        room: u32,
+        number: u32,
+        form: bool,
+    },
+    /// A message for an action: only a refusal comes back (XEP-0045 §7.4 "Sending a Message to All Occupants").
+    Message {
+        room: u32,
+        number: u32,
+    },
+    LockForm {
+        room: u32,
+    },
+    Info {
+        room: u32,
+    },
     Components,
     ServerPing,
     Discovery(discover::Step),

@@ -117,45 +117,55 @@ impl Session {
             Step::Destroy => room_form::destroy(&room, &ask(&room), None, reason),
             Step::Mute { nick, medium } => mute::request(&room, &ask(&format!("{room}/focus")), nick, *medium),
             Step::Retract { how, stanza_id } => how.request(&room, &ask(&room), stanza_id, reason),
-            Step::Subject(text) => message::subject(&room, &self.questions.id(), text),
-            Step::Groupchat(text) => message::groupchat(&room, &self.questions.id(), text),
-            Step::Private { nick, text } => message::private(&format!("{room}/{nick}"), &self.questions.id(), text),
-            Step::Invite(jid) => message::invite(&room, &self.questions.id(), &[&**jid]),
-            Step::Metadata { .. } | Step::Bound(_) => return self.bound(id, number, step, out),
+            Step::Subject(text) => message::subject(&room, &self.say(now, id, number, &room), text),
+            Step::Groupchat(text) => message::groupchat(&room, &self.say(now, id, number, &room), text),
+            Step::Private { nick, text } => {
+                let to = format!("{room}/{nick}");
+                message::private(&to, &self.say(now, id, number, &to), text)
+            }
+            Step::Invite(jid) => message::invite(&room, &self.say(now, id, number, &room), &[&**jid]),
+            Step::Metadata { .. } | Step::Bound(_) => return self.bound(now, id, number, step, out),
         };
         out.send.push(element);
     }
 
+    /// The id of a message to `peer`, which may refuse it.
+    fn say(&mut self, now: Instant, room: u32, number: u32, peer: &str) -> String {
+        self.questions.ask(peer, About::Message { room, number }, now, IQ_TIMEOUT)
+    }
+
     /// Says what takes a connection whose URL names the room.
-    fn bound(&mut self, id: u32, number: u32, step: &Step, out: &mut Outbox) {
+    fn bound(&mut self, now: Instant, id: u32, number: u32, step: &Step, out: &mut Outbox) {
         let Some(held) = self.rooms.get(&id) else { return };
         let (Some(components), Some((nick, _))) = (&self.components, held.room.inside()) else { return };
         let room = held.room.settings().jid.clone();
-        let question = self.questions.id();
-        let element = match step {
-            Step::Metadata { key, data } => components.metadata.as_deref().and_then(|component| {
-                let data = serde_json::from_str(data).ok()?;
-                Some(json_message::set_metadata(component, &question, &room, key, &data))
-            }),
-            Step::Bound(Bound::AvModeration(medium, on)) => {
-                let component = components.av_moderation.as_deref();
-                component.map(|component| av_moderation::switch(component, &question, *medium, *on))
-            }
-            Step::Bound(Bound::Approve(medium, occupant, on)) => components.av_moderation.as_deref().map(|component| {
-                let say = if *on { av_moderation::approve } else { av_moderation::withdraw };
-                say(component, &question, *medium, occupant)
-            }),
-            Step::Bound(Bound::End) => components
-                .end_conference
-                .as_deref()
-                .map(|component| av_moderation::end_conference(component, &question)),
-            _ => None,
+        let component = match step {
+            Step::Bound(Bound::End) => &components.end_conference,
+            Step::Bound(_) => &components.av_moderation,
+            _ => &components.metadata,
         };
-        let Some(element) = element else { return };
+        let (Some(component), nick) = (component.clone(), Box::<str>::from(nick)) else { return };
+        let question = self.say(now, id, number, &component);
+        let element = match step {
+            Step::Metadata { key, data } => {
+                let Ok(data) = serde_json::from_str(data) else { return };
+                json_message::set_metadata(&component, &question, &room, key, &data)
+            }
+            Step::Bound(Bound::AvModeration(medium, on)) => av_moderation::switch(&component, &question, *medium, *on),
+            Step::Bound(Bound::Approve(medium, occupant, true)) => {
+                av_moderation::approve(&component, &question, *medium, occupant)
+            }
+            Step::Bound(Bound::Approve(medium, occupant, false)) => {
+                av_moderation::withdraw(&component, &question, *medium, occupant)
+            }
+            Step::Bound(Bound::End) => av_moderation::end_conference(&component, &question),
+            _ => return,
+        };
         if self.around().url_room {
             out.send.push(element);
         } else {
-            let (key, nick): (_, Box<str>) = (held.room.settings().key.clone(), nick.into());
+            let Some(held) = self.rooms.get(&id) else { return };
+            let key = held.room.settings().key.clone();
             let enter = self.join(held.room.settings(), held.room.password(), &nick, "errand");
             out.reports.push(Report::Errand(Box::new(Errand { key, number, room, nick, enter, say: vec![element] })));
         }
@@ -242,6 +252,14 @@ impl Session {
 
     pub(super) fn message(&mut self, now: Instant, message: &Element, out: &mut Outbox) {
         let Some(from) = message.attr("from") else { return };
+        if message.attr("type") == Some("error")
+            && let Some(id) = message.attr("id")
+            && let Some(About::Message { room, number }) = self.questions.answer(Some(from), id, |_| false)
+        {
+            let said = StanzaError::of(message).describe();
+            out.reports.push(Report::Odd(format!("{from} did not take a message of ours: {said}")));
+            return self.stepped(now, room, number, false, Some(message), out);
+        }
         if self.is_component(from) {
             if let Some(push) = json_message::read(message) {
                 let room = match &push {

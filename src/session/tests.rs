@@ -1091,5 +1091,6 @@ fn a_room_reports_what_it_shows_once_for_each_change() {
     assert_eq!(bench.out.reports.iter().find(shows), None);
 }
 
+mod actions;
 mod guest;
 mod lobby;
