@@ -32,6 +32,13 @@ pub struct Settings {
     pub anonymous_domains: Vec<Box<str>>,
 }
 
+impl Settings {
+    /// Whether there is anybody who may.
+    fn anybody(&self) -> bool {
+        self.moderators || !self.accounts.is_empty()
+    }
+}
+
 /// What was said, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
@@ -73,6 +80,8 @@ pub enum Outcome {
 pub struct Chat {
     obeyed: VecDeque<Instant>,
     refused: Option<Instant>,
+    /// When somebody was told that it is not for them to say.
+    turned_away: VecDeque<Instant>,
 }
 
 impl Chat {
@@ -80,16 +89,19 @@ impl Chat {
     pub fn hear(&mut self, now: Instant, line: Line<'_>, here: &Occupants, who: &Settings) -> Option<Outcome> {
         let words = line.text.strip_prefix('!').filter(|words| words.len() <= LONGEST)?;
         let (verb, rest) = split(words);
-        // Somebody who only shouts gets no answer: the keeper is not to be made to talk.
+        // Somebody who only shouts gets no answer.
         let known = VERBS.iter().any(|(known, ..)| *known == verb);
         let sender = here.by_nick(line.nick)?;
-        if !known || !may(sender, who) {
+        if !known || !who.anybody() {
             return None;
         }
-        while self.obeyed.front().is_some_and(|at| *at + MINUTE <= now) {
-            self.obeyed.pop_front();
+        if !may(sender, who) {
+            // Nor is the keeper to be made to talk.
+            let whose = if who.moderators { "its moderators" } else { "those on its list" };
+            let text = format!("not done: in this room only {whose} may say that");
+            return a_place(&mut self.turned_away, now).then(|| Outcome::Answer(text.into()));
         }
-        if self.obeyed.len() >= A_MINUTE {
+        if !a_place(&mut self.obeyed, now) {
             let said = self.refused.is_some_and(|at| at + MINUTE > now);
             if !said {
                 self.refused = Some(now);
@@ -97,9 +109,20 @@ impl Chat {
             let text = format!("not done: {A_MINUTE} commands a minute are obeyed in this room");
             return (!said).then(|| Outcome::Answer(text.into()));
         }
-        self.obeyed.push_back(now);
         Some(read(verb, rest, line, here).unwrap_or_else(|refusal| Outcome::Answer(refusal.into())))
     }
+}
+
+/// Takes one of the places of this minute, where one is left.
+fn a_place(taken: &mut VecDeque<Instant>, now: Instant) -> bool {
+    while taken.front().is_some_and(|at| *at + MINUTE <= now) {
+        taken.pop_front();
+    }
+    let free = taken.len() < A_MINUTE;
+    if free {
+        taken.push_back(now);
+    }
+    free
 }
 
 /// Whether the sender may give commands.
@@ -295,16 +318,26 @@ mod tests {
     #[test]
     fn only_the_servers_word_makes_a_moderator() {
         let mut chat = Chat::default();
-        assert_eq!(hear(&mut chat, "a1", "!kick boss", &moderators()), None);
+        let refused = |heard: Option<Outcome>| matches!(heard, Some(Outcome::Answer(text)) if text.contains("only"));
+        assert!(refused(hear(&mut chat, "a1", "!kick boss", &moderators())));
         assert_eq!(hear(&mut chat, "nobody", "!kick boss", &moderators()), None);
+        assert_eq!(hear(&mut chat, "boss", "!help", &Settings::default()), None, "nobody asked for commands");
         let who = Settings {
             moderators: false,
             accounts: vec!["tom@example".into(), "ann@guest.example".into()],
             anonymous_domains: vec!["guest.example".into()],
         };
-        assert_eq!(hear(&mut chat, "boss", "!help", &who), None);
+        assert!(refused(hear(&mut chat, "boss", "!help", &who)));
         assert!(hear(&mut chat, "two words", "!help", &who).is_some());
-        assert_eq!(hear(&mut chat, "a1", "!help", &who), None, "an account for the asking proves nothing");
+        assert!(refused(hear(&mut chat, "a1", "!help", &who)), "an account for the asking proves nothing");
+    }
+
+    #[test]
+    fn whoever_may_not_is_told_so_ten_times_a_minute_and_takes_no_place_of_those_who_may() {
+        let mut chat = Chat::default();
+        let told = (0..50).filter(|_| hear(&mut chat, "a1", "!kick boss", &moderators()).is_some()).count();
+        assert_eq!(told, 10);
+        assert!(matches!(hear(&mut chat, "boss", "!kick a1", &moderators()), Some(Outcome::Do { .. })));
     }
 
     #[test]
