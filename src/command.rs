@@ -157,11 +157,16 @@ pub enum Command {
         keep: Vec<String>,
         /// Who is thrown out: nicks or display names.
         out: Vec<String>,
-        /// The password that is set; none is set where there is none.
+        /// The password that is set; one is made up where there is none, unless the configuration has one.
         #[serde(default, with = "crate::action::exposed")]
         password: Option<Secret>,
         /// Why: shown to those concerned, and kept.
         reason: Option<String>,
+    },
+    /// Say the password of a room, as far as we know it.
+    Password {
+        /// `NAME`, `SERVICE/NAME` or the room JID.
+        room: String,
     },
     /// Read the configuration again.
     Reload {
@@ -171,7 +176,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether the command changes anything; those that do not are open to the read group.
+    /// Whether the command is written down with who asked: all that change something, and who is told a secret.
     #[must_use]
     pub fn changes(&self) -> bool {
         match self {
@@ -192,7 +197,7 @@ impl Command {
             Command::Ban { .. } | Command::Unban { .. } | Command::ImportBans { .. } | Command::Exempt { .. } => true,
             Command::Reload { plan } => !plan,
             Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } | Command::Act { .. } => true,
-            Command::Undo { .. } | Command::Recover { .. } => true,
+            Command::Undo { .. } | Command::Recover { .. } | Command::Password { .. } => true,
         }
     }
 
@@ -379,6 +384,19 @@ pub enum Reply {
         room: String,
         /// What was done, and what was not, one by one.
         steps: Vec<StepRow>,
+        /// The password that was made up for the room.
+        #[serde(default, with = "crate::action::exposed", skip_serializing_if = "Option::is_none")]
+        password: Option<Secret>,
+    },
+    /// To [`Command::Password`].
+    Password {
+        /// The room: `service/name`.
+        room: String,
+        /// The password; `None`: it has none that we know of.
+        #[serde(default, with = "crate::action::exposed")]
+        password: Option<Secret>,
+        /// Where we know it from, in one sentence.
+        text: String,
     },
     /// To [`Command::Abilities`].
     Abilities {

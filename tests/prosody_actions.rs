@@ -490,5 +490,12 @@ fn a_room_is_recovered_by_one_command_and_who_could_evict_the_keeper_is_listed()
     assert_eq!(field(&mut scene.alice, &room, MEMBERS_ONLY), "1");
     let steps = told["steps"].as_array().expect("steps");
     assert!(steps.len() == 4 && steps.iter().all(|step| step["done"] == true), "{told:#}");
+    assert!(told["password"].is_null(), "whoever gave it knows it");
     assert!(bob.find(seconds(0), left(&room, BOB, 322)).expect("a live stream").is_none(), "bob was thrown out");
+    // Again without a password: one is made up, and shown.
+    let told = done(&scene.daemon, &["recover", "tavern", "--keep", "alice@meet.jitsi"]);
+    let made_up = field(&mut scene.alice, &room, SECRET);
+    assert!(made_up.len() >= 12 && told["password"] == made_up.as_str(), "{told:#}");
+    assert_eq!(done(&scene.daemon, &["password", "tavern"])["password"], made_up.as_str());
+    assert!(!scene.daemon.log().contains(&made_up));
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use support::client::Client;
 use support::daemon::{Daemon, Setup};
 use support::focus::Focus;
-use support::live::{BARE, NICK, is_told, put_out, seconds, take_part, wait_state, world};
+use support::live::{BARE, NICK, field, is_told, put_out, seconds, take_part, wait_state, world};
 use support::process::until;
 use support::prosody::{GUESTS, Options, Prosody};
 use support::xml::{Node, escape};
@@ -763,4 +763,133 @@ fn strikes_lead_from_a_warning_over_a_mute_and_a_kick_to_a_ban_that_ends() {
     let mut scene = scene(STRIKES, |_| {});
     scene.open();
     play(STRIKES, &scene);
+}
+
+// ── words in chat
+
+#[test]
+fn moderators_and_listed_accounts_are_obeyed_in_chat_and_others_are_refused_in_private() {
+    const CHAT: &[Row] = &[Row { name: "welcome-chat", policy: "[policy.rejoin]\n", play: |_| {} }];
+    let mut scene = scene(CHAT, |setup| {
+        setup.room = "chat_commands = true\nchat_accounts = [\"carol@meet.jitsi\"]\n".to_owned();
+    });
+    scene.open();
+    let name = "dry-welcome-chat".to_owned();
+    let room = format!("{name}@muc.meet.jitsi");
+    let stage = Stage { scene: &scene, rule: "rejoin", room: room.clone(), name, dry: true };
+    let mut alice = stage.alice();
+    let mut carol = Client::account(scene.prosody.c2s(), "carol", "wonderland");
+    stage.walks_in(&mut carol, "ca401000", "Carol");
+    let mut ann = stage.comes(ANN, "Ann");
+    let mut eve = stage.comes(EVE, "Eve");
+
+    ann.say(&room, "!kick Eve");
+    let said = is_told(&mut ann, &room, "not done", SOON);
+    assert!(said.contains("only its moderators"), "{said}");
+    // By the list, whatever her role.
+    carol.say(&room, "!kick Eve now");
+    assert!(put_out(&mut eve, &room, EVE, SOON).contains(&307));
+    // By her affiliation.
+    alice.say(&room, "!ban Ann 2s \"enough\"");
+    put_out(&mut ann, &room, ANN, SOON);
+    let said = is_told(&mut alice, &room, "is banned", SOON);
+    assert!(said.contains("until they reload"), "{said}");
+    // A guest is let in by the room and put out by us, while the ban lasts.
+    let stays = || {
+        let mut again = Client::guest(scene.prosody.c2s());
+        stage.walks_in(&mut again, ANN, "Somebody");
+        let own = format!("{room}/{ANN}");
+        let out = again
+            .find(Duration::from_millis(500), |node| node.attr("from") == own && node.attr("type") == "unavailable");
+        out.expect("a live stream").is_none().then_some(())
+    };
+    until("the ban has ended", SOON, stays);
+    let secret = |client: &mut Client| {
+        let keeper = format!("{room}/{NICK}");
+        client.find(seconds(0), |node| {
+            node.attr("from") == keeper && node.attr("type") == "groupchat" && node.child("body").is_some()
+        })
+    };
+    assert!(secret(&mut carol).expect("a live stream").is_none(), "an answer was not private");
+}
+
+// ── a password that a rule set
+
+/// A room that a wave has locked, with alice inside as another owner.
+struct Locked {
+    scene: Scene,
+    alice: Client,
+    /// The password that the rule made up.
+    password: String,
+    _inside: Vec<Client>,
+}
+
+const LOCKED: &[Row] = &[Row {
+    name: "join_wave-restart",
+    policy: "[policy.join_wave]\njoins = 3\ncalm = \"8s\"\nwith = \"lock\"\n",
+    play: |_| {},
+}];
+const SECRET: &str = "muc#roomconfig_roomsecret";
+const ROOM: &str = "enf-join_wave-restart";
+
+fn stage_of(scene: &Scene) -> Stage<'_> {
+    Stage { scene, rule: "join_wave", room: format!("{ROOM}@muc.meet.jitsi"), name: ROOM.to_owned(), dry: false }
+}
+
+/// `before` is the password that the room has when the wave comes; alice is part of it.
+fn locked_by_a_wave(before: &str) -> Locked {
+    let mut scene = scene(LOCKED, |_| {});
+    scene.open();
+    let stage = stage_of(&scene);
+    let mut alice = stage.alice();
+    let room = stage.room.clone();
+    let inside: Vec<Client> = (0..2).map(|n| stage.comes(&format!("{EVE}{n}"), &format!("Eve {n}"))).collect();
+    assert_eq!(alice.configure(&room, &[(SECRET, before)]).attr("type"), "result");
+    let mut last = Client::guest(scene.prosody.c2s());
+    last.send(&format!(
+        "<presence to='{room}/{EVE}2'><x xmlns='http://jabber.org/protocol/muc'><password>{before}</password></x></presence>"
+    ));
+    assert_eq!(last.own_presence(&room, &format!("{EVE}2")).attr("type"), "");
+    let password = until("the room is locked", SOON, || {
+        Some(field(&mut alice, &room, SECRET)).filter(|password| password != before)
+    });
+    assert_eq!(password.len(), 12, "{password:?}");
+    Locked { scene, alice, password, _inside: inside.into_iter().chain([last]).collect() }
+}
+
+#[test]
+fn a_password_that_a_rule_set_is_told_to_an_admin_alone_and_outlives_a_restart() {
+    let Locked { mut scene, mut alice, password, _inside } = locked_by_a_wave("");
+    let room = stage_of(&scene).room;
+    let told = |daemon: &Daemon| daemon.json(&["password", ROOM])["password"].clone();
+    until("it is told", SOON, || (told(&scene.daemon) == password.as_str()).then_some(()));
+    scene.daemon.stop();
+    scene.open();
+    assert_eq!(told(&scene.daemon), password.as_str());
+    assert_eq!(field(&mut alice, &room, SECRET), password, "the room is still locked");
+    stage_of(&scene).is_matched("unlock", "");
+    until("the room is open again", SOON, || (field(&mut alice, &room, SECRET).is_empty()).then_some(()));
+    until("nothing is told any more", SOON, || told(&scene.daemon).is_null().then_some(()));
+    let events = scene.daemon.cli(["events", "--limit", "1000", "--json"]).stdout;
+    assert!(events.contains("join_wave") && !events.contains(&password));
+    assert!(!scene.daemon.log().contains(&password));
+}
+
+#[test]
+fn a_room_gets_the_password_back_that_it_had_before_the_wave() {
+    let Locked { scene, mut alice, password: _, _inside } = locked_by_a_wave("hers");
+    let room = stage_of(&scene).room;
+    until("her password is back", seconds(15), || (field(&mut alice, &room, SECRET) == "hers").then_some(()));
+}
+
+#[test]
+fn what_a_person_set_after_the_wave_is_left_alone() {
+    let Locked { scene, mut alice, password: _, _inside } = locked_by_a_wave("");
+    let room = stage_of(&scene).room;
+    assert_eq!(alice.configure(&room, &[(SECRET, "hers")]).attr("type"), "result");
+    stage_of(&scene).is_matched("unlock", "");
+    let done = |kind: &str| support::live::recorded(&scene.daemon, kind, "unlock");
+    assert_eq!(field(&mut alice, &room, SECRET), "hers");
+    assert_eq!((done("action.requested"), done("action.refused")), (0, 0));
+    assert_eq!(scene.daemon.json(&["password", ROOM])["password"], "hers");
 }

@@ -244,7 +244,8 @@ pub(super) struct Recover {
     /// Who is thrown out; may be repeated
     #[arg(long, value_name = "WHO")]
     out: Vec<String>,
-    /// Lock the room with the password in this file; - is standard input
+    /// Lock the room with the password in this file, - is standard input; left out, one is made up and shown, unless the
+    /// configuration has one
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Why: shown to those concerned, and kept
@@ -380,10 +381,12 @@ impl Recover {
         let Recover { room, keep, out, reason, ask, .. } = self;
         let mut all_done = true;
         let told = ask.show(&Command::Recover { room, keep, out, password, reason }, |reply, as_json| {
-            let Reply::Recovered { room, steps } = reply else { return None };
+            let Reply::Recovered { room, steps, password } = reply else { return None };
             all_done = steps.iter().all(|step| step.done);
-            let value = serde_json::json!({ "room": room, "steps": steps });
-            Some(if as_json { json(&value) } else { recovered(steps, Paint::of_stdout()) })
+            let password = password.as_ref().map(Secret::expose);
+            let value = serde_json::json!({ "room": room, "steps": steps, "password": password });
+            let told = password.map(|password| format!("\nthe room's password is {password}\n")).unwrap_or_default();
+            Some(if as_json { json(&value) } else { recovered(steps, Paint::of_stdout()) + &told })
         })?;
         Ok(if all_done { told } else { Exit::Failed })
     }

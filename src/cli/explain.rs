@@ -1,4 +1,4 @@
-//! `who-can`, `why lobby`, `why moderator`, `why removed`: who could do what, and why things are as they are.
+//! `who-can`, `password`, `why lobby`, `why moderator`, `why removed`: who could do what, and why things are as they are.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -7,6 +7,7 @@ use super::ask::json;
 use super::print::{Paint, table, when};
 use super::{Ask, Outcome};
 use crate::command::{Command, Explanation, Reply, WhoCanReply};
+use crate::config::Secret;
 use crate::telemetry::text::printable;
 
 #[derive(Debug, Args)]
@@ -36,6 +37,18 @@ impl OfRoom {
             Reply::WhoCan(reply) if as_json => Some(json(reply)),
             Reply::WhoCan(reply) => Some(powers(reply, Paint::of_stdout())),
             _ => None,
+        })
+    }
+
+    pub(super) fn password(self) -> Outcome {
+        self.ask.show(&Command::Password { room: self.room }, |reply, as_json| {
+            let Reply::Password { room, password, text } = reply else { return None };
+            let password = password.as_ref().map(Secret::expose);
+            Some(match (as_json, password) {
+                (true, _) => json(&serde_json::json!({ "room": room, "password": password, "text": text })),
+                (false, Some(password)) => format!("{}  ({text})\n", printable(password)),
+                (false, None) => format!("{text}\n"),
+            })
         })
     }
 

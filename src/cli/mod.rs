@@ -137,6 +137,8 @@ enum Verb {
     StartMuted(act::StartMuted),
     /// Say who could put us out of a room, and through what
     WhoCan(explain::OfRoom),
+    /// Say the password of a room, as far as it is known: also one that a rule set
+    Password(explain::OfRoom),
     /// Take an action back, where that has a meaning
     Undo(act::Undo),
     /// Get a room back in hand: demote all but a list, password and lobby on, throw out by list
@@ -233,6 +235,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Avmod(verb) => verb.go(),
         Verb::StartMuted(verb) => verb.go(),
         Verb::WhoCan(verb) => verb.who_can(),
+        Verb::Password(verb) => verb.password(),
         Verb::Undo(verb) => verb.go(),
         Verb::Recover(verb) => verb.go(),
     };

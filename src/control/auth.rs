@@ -34,7 +34,7 @@ pub fn scope(command: &Command) -> Option<Scope> {
         }
         Command::Follow(_) | Command::Events(_) | Command::Reload { plan: true } => Some(Scope::Read),
         Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } => Some(Scope::Rooms),
-        Command::Reload { plan: false } => Some(Scope::Admin),
+        Command::Reload { plan: false } | Command::Password { .. } => Some(Scope::Admin),
     }
 }
 
@@ -121,6 +121,7 @@ mod tests {
             (Command::WhyRoom { room: room() }, Scope::Read),
             (Command::Reload { plan: true }, Scope::Read),
             (Command::Reload { plan: false }, Scope::Admin),
+            (Command::Password { room: room() }, Scope::Admin),
             (Command::Hold { room: room(), reason: None }, Scope::Rooms),
             (Command::Release { room: room(), reason: None }, Scope::Rooms),
             (Command::Suspend { room: room(), for_seconds: None, reason: None }, Scope::Rooms),

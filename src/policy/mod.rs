@@ -27,6 +27,7 @@ pub use person::{People, Person};
 pub use strikes::{Steps, Strikes};
 pub use table::{Policies, Table};
 
+use crate::config::Secret;
 use crate::xmpp::muc::{Affiliation, Role};
 use text::Text;
 
@@ -537,6 +538,32 @@ pub struct State {
     pub dry_strikes: Vec<strikes::Stored>,
     /// What rules remember, by name.
     pub rules: BTreeMap<String, Value>,
+    /// The room's password, where we set it.
+    #[serde(skip_serializing_if = "Lock::is_none")]
+    pub lock: Lock,
+}
+
+/// The password of a room as we set it on somebody's word. It stands in no configuration, so whoever comes in again
+/// without it stays outside.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lock {
+    /// The password; `None`: we set none.
+    #[serde(with = "crate::action::exposed")]
+    pub password: Option<Secret>,
+    /// The one that the room had before, which it gets back when the rule lets go.
+    #[serde(with = "crate::action::exposed")]
+    pub before: Option<Secret>,
+    /// A rule set it.
+    pub by_rule: bool,
+}
+
+impl Lock {
+    /// Whether we set no password.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.password.is_none()
+    }
 }
 
 /// The rules of one room.
@@ -775,6 +802,7 @@ impl Policy {
             strikes: self.strikes[Mode::Enforce as usize].export(now),
             dry_strikes: self.strikes[Mode::DryRun as usize].export(now),
             rules: rules.collect(),
+            lock: Lock::default(),
         }
     }
 

@@ -204,6 +204,17 @@ fn a_restart_forgets_no_strike() {
     assert_eq!(room.say("a", "darn"), ["words kick a"]);
 }
 
+#[test]
+fn what_is_remembered_of_a_lock_comes_back_and_is_not_printed() {
+    let lock = Lock { password: Some(Secret::new("sesame")), before: None, by_rule: true };
+    let state = State { lock: lock.clone(), ..State::default() };
+    assert!(!format!("{state:?}").contains("sesame"));
+    let stored = serde_json::to_string(&state).expect("plain data");
+    assert_eq!(serde_json::from_str::<State>(&stored).ok().map(|state| state.lock), Some(lock));
+    // As it was written before there were locks.
+    assert_eq!(serde_json::from_str::<State>(r#"{"life":null}"#).ok(), Some(State::default()));
+}
+
 /// Prints what it takes; the bound is wide, for machines that do other things too.
 #[test]
 #[allow(clippy::disallowed_methods)]

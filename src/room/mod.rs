@@ -31,7 +31,7 @@ use crate::xmpp::room_form::RoomForm;
 use crate::xmpp::room_info::RoomInfo;
 use crate::xmpp::stanza::StanzaError;
 
-pub use moderation::{LobbyOrigin, Moderated, Surroundings};
+pub use moderation::{LobbyOrigin, Moderated, PasswordFrom, Surroundings};
 pub use occupant::{Change, Ids, Occupant, Occupants};
 
 pub mod chat;
@@ -669,6 +669,7 @@ impl Room {
             (false, State::Inside(_)) => {
                 self.moderate(Happening::Entered, cx);
                 self.watch_entered(cx);
+                self.watch_made(cx);
             }
             (true, State::Inside(_)) | (false, _) => {}
             (true, state) => {

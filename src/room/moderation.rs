@@ -9,11 +9,12 @@ use super::lobby::{self, Attendance, Move};
 use super::pending::{self, Answer, Components, Facts, Pending, Step};
 use super::settings::{self, Keeper, Locked, OnDrift, Setting};
 use super::target::target;
+use super::watch::LockNews;
 use super::{Context, Effect, Inside, Occupant, Occupants, Room, State};
 use crate::action::{Action, Actor, Progress, Request, Standing, Verb};
 use crate::cause::{Cause, Word};
 use crate::config::{Media, Secret};
-use crate::policy::Trust;
+use crate::policy::{Lock, Trust};
 use crate::xmpp::jid;
 use crate::xmpp::jitsi::json_message::Push;
 use crate::xmpp::message::Said;
@@ -76,6 +77,8 @@ pub(super) struct Moderation {
     password: Option<Secret>,
     /// What rules, bans and the end of a meeting came to naught with, for [`super::watch`].
     pub(super) failed: Vec<Request>,
+    /// What became of the room's password, for [`super::watch`].
+    pub(super) locks: Vec<LockNews>,
 }
 
 /// Where a room's lobby comes from, as far as we have seen.
@@ -87,6 +90,17 @@ pub enum LobbyOrigin {
     By(Box<str>),
     /// It came on while we were inside, and nobody said who did it.
     Unsaid,
+}
+
+/// Where we know a room's password from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordFrom {
+    /// The room's form showed it.
+    Form,
+    /// We set it, for a rule or a person.
+    Us,
+    /// It is written down.
+    Configuration,
 }
 
 /// What happened, as far as moderation is concerned.
@@ -168,17 +182,31 @@ impl Room {
         self.moderation.as_ref().and_then(|moderation| moderation.origin.as_ref())
     }
 
-    /// The password to come in with: the last that we saw the room have, else the one that is written down.
+    /// The password to come in with.
     #[must_use]
     pub fn password(&self) -> Option<&Secret> {
+        self.known_password().map(|(password, _)| password)
+    }
+
+    /// The room's password as far as we know it: the last that we saw the room have, else the one that we set, else the
+    /// one that is written down.
+    #[must_use]
+    pub fn known_password(&self) -> Option<(&Secret, PasswordFrom)> {
         let seen = self.moderation.as_ref().and_then(|moderation| moderation.password.as_ref());
-        seen.or(self.settings.password.as_ref())
+        let set = self.watch.as_ref().and_then(|watch| watch.lock.password.as_ref());
+        let written = self.settings.password.as_ref();
+        let from = |from| move |password| (password, from);
+        let seen = seen.map(from(PasswordFrom::Form)).or_else(|| set.map(from(PasswordFrom::Us)));
+        seen.or_else(|| written.map(from(PasswordFrom::Configuration)))
     }
 
     /// The password that we last saw is wrong by now.
     pub(super) fn forget_password(&mut self) {
         if let Some(moderation) = &mut self.moderation {
             moderation.password = None;
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.lock = Lock::default();
         }
     }
 
@@ -212,7 +240,9 @@ impl Room {
             return;
         };
         let trust = settings.plans.as_deref().map(|plans| &plans.trust);
-        let mut desk = Desk { moderated, room: &settings.jid, focus: settings.focus, trust, inside, moderation, cx };
+        let guards_password = self.watch.as_ref().is_some_and(|watch| !watch.lock.is_none());
+        let (room, focus) = (&*settings.jid, settings.focus);
+        let mut desk = Desk { moderated, room, focus, trust, guards_password, inside, moderation, cx };
         desk.handle(happening);
     }
 }
@@ -232,6 +262,9 @@ impl Moderation {
                     out.push(pending::Output::Progress { request: Box::new(request), progress, over: true });
                 }
                 (self.info, self.origin, self.switched_by) = (None, None, None);
+                if destroyed {
+                    self.password = None;
+                }
                 let mut moves = Vec::new();
                 self.lobby.leave(&mut moves);
                 carry_out(moves, cx);
@@ -258,6 +291,8 @@ struct Desk<'d, 'c> {
     room: &'d str,
     focus: bool,
     trust: Option<&'d Trust>,
+    /// We set a password: that somebody changes it must be seen.
+    guards_password: bool,
     inside: &'d Inside,
     moderation: &'d mut Moderation,
     cx: &'d mut Context<'c>,
@@ -317,6 +352,7 @@ impl Desk<'_, '_> {
             }
             Happening::Form(Ok(form)) => {
                 self.moderation.password = secret(form);
+                self.moderation.locks.push(LockNews::Seen(secret(form)));
                 self.keep(settings::Input::Form(form));
                 self.pending(|pending, _, out| pending.form(form, out));
             }
@@ -383,6 +419,9 @@ impl Desk<'_, '_> {
             if life.is_some() { life != self.moderation.life } else { self.inside.form != super::Form::NotNeeded };
         self.moderation.life = life;
         self.moderation.moderator = true;
+        if self.guards_password {
+            self.cx.effects.push(Effect::LockForm);
+        }
         self.keep(settings::Input::Moderator { new });
     }
 
@@ -582,6 +621,9 @@ impl Desk<'_, '_> {
             if !self.moderation.pending.is_idle() || self.moderation.moderator {
                 self.keep(settings::Input::Changed);
             }
+            if self.guards_password {
+                self.cx.effects.push(Effect::LockForm);
+            }
         }
         if let Some(text) = &said.subject {
             // The subject as it was at our join names whoever set it, which is no change.
@@ -664,11 +706,18 @@ impl Desk<'_, '_> {
         let ours = self.moderation.ours.iter().position(|(key, _)| over && *key == request.key);
         let unsupported =
             progress.cause().filter(|cause| cause.word == Word::Unsupported).map(|cause| cause.text.clone());
-        if let Some(at) = self.moderation.undo.iter().position(|(key, _)| over && *key == request.key) {
-            let (key, undo) = self.moderation.undo.remove(at);
-            if progress.cause().is_none() && undo != request.action {
-                self.cx.effects.push(Effect::Undo { key, action: Box::new(undo) });
-            }
+        let undo = self.moderation.undo.iter().position(|(key, _)| over && *key == request.key);
+        let undo = undo.map(|at| self.moderation.undo.remove(at));
+        if let (Action::Lock { password }, true, None) = (&request.action, over, progress.cause()) {
+            let before = match &undo {
+                Some((_, Action::Lock { password })) => password.clone(),
+                _ => None,
+            };
+            let (actor, password) = (request.actor.clone(), password.clone());
+            self.moderation.locks.push(LockNews::Set { actor, password, before });
+        }
+        if let Some((key, undo)) = undo.filter(|(_, undo)| progress.cause().is_none() && *undo != request.action) {
+            self.cx.effects.push(Effect::Undo { key, action: Box::new(undo) });
         }
         self.cx.effects.push(Effect::Progress { request, progress, over });
         if let Some(at) = ours {

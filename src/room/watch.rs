@@ -19,7 +19,7 @@ use crate::config::Secret;
 use crate::event::{self, What};
 use crate::policy::bans::{Target, targets_of};
 use crate::policy::{
-    self, Closing, Mode, Now, Person, Plans, Policy, RoomVerdict, Sanction, Trust, Verdict, Verdicts, Wish,
+    self, Closing, Lock, Mode, Now, Person, Plans, Policy, RoomVerdict, Sanction, Trust, Verdict, Verdicts, Wish,
 };
 use crate::xmpp::jid;
 use crate::xmpp::jitsi::mute::Medium;
@@ -45,8 +45,17 @@ pub(super) struct Watch {
     ousting: Vec<Box<str>>,
     /// When what the rules remember is to be kept.
     remember_at: Option<Instant>,
-    /// A password that a rule set.
-    locked: bool,
+    /// The password that we set on somebody's word.
+    pub(super) lock: Lock,
+}
+
+/// What is known of the room's password.
+#[derive(Debug)]
+pub(super) enum LockNews {
+    /// We set it, or took it away.
+    Set { actor: Actor, password: Option<Secret>, before: Option<Secret> },
+    /// The room's form shows it.
+    Seen(Option<Secret>),
 }
 
 /// What a presence did to the list of occupants.
@@ -62,6 +71,12 @@ impl Watch {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let policy = self.policy.as_ref().and_then(Policy::deadline);
         policy.into_iter().chain(self.remember_at).min()
+    }
+
+    /// What has to outlive a restart.
+    fn remembered(&self, now: Now) -> Box<policy::State> {
+        let state = self.policy.as_ref().map(|policy| policy.export(now)).or_else(|| self.recalled.clone());
+        Box::new(policy::State { lock: self.lock.clone(), ..state.unwrap_or_default() })
     }
 }
 
@@ -133,6 +148,15 @@ impl Room {
         }
     }
 
+    /// Our join made the room, and so gave it the password that we came with: a rule's was for the life before.
+    pub(super) fn watch_made(&mut self, cx: &mut Context<'_>) {
+        let State::Inside(inside) = &self.state else { return };
+        if inside.created && self.watch.as_ref().is_some_and(|watch| watch.lock.by_rule) {
+            let action = Action::Lock { password: self.settings.password.clone() };
+            self.ask(Actor::Settings, action, None, "".into(), cx);
+        }
+    }
+
     /// We are outside.
     pub(super) fn watch_left(&mut self, destroyed: bool, cx: &mut Context<'_>) {
         if destroyed && let Some(behind) = self.behind.take() {
@@ -145,10 +169,13 @@ impl Room {
         if let Some(watch) = self.watch.as_deref_mut() {
             watch.holding = None;
             watch.ousting.clear();
+            let now = Now { at: cx.now, clock: cx.clock };
+            let locked = destroyed && !std::mem::take(&mut watch.lock).is_none();
             if let Some(policy) = &mut watch.policy {
-                let now = Now { at: cx.now, clock: cx.clock };
                 policy.handle(now, policy::Input::Lost, &mut Verdicts::default());
-                cx.effects.push(Effect::Remember(Box::new(policy.export(now))));
+            }
+            if watch.policy.is_some() || locked {
+                cx.effects.push(Effect::Remember(watch.remembered(now)));
                 watch.remember_at = None;
             }
         }
@@ -364,10 +391,11 @@ impl Room {
                 self.hear(&nick, &said, judged, cx);
             }
         }
-        let failed = match &mut self.moderation {
-            Some(moderation) if !moderation.failed.is_empty() => std::mem::take(&mut moderation.failed),
-            _ => return,
-        };
+        let Some(moderation) = &mut self.moderation else { return };
+        let (failed, locks) = (std::mem::take(&mut moderation.failed), std::mem::take(&mut moderation.locks));
+        for news in locks {
+            self.lock_news(news, cx);
+        }
         for request in failed {
             self.failed(request, cx);
         }
@@ -376,6 +404,28 @@ impl Room {
     /// Until when the room may say in which life it is.
     pub(super) fn life_by(&self, inside: &Inside) -> Option<Instant> {
         (inside.life.is_none() && self.moderation.is_some()).then(|| inside.entered + LIFE_WITHIN)
+    }
+
+    /// Keeps the password that we set, for as long as it is the room's.
+    fn lock_news(&mut self, news: LockNews, cx: &mut Context<'_>) {
+        let known = self.watch.as_ref().map(|watch| watch.lock.clone()).unwrap_or_default();
+        let lock = match news {
+            LockNews::Seen(password) if known.is_none() || password == known.password => return,
+            LockNews::Seen(_) | LockNews::Set { actor: Actor::Settings, .. } => Lock::default(),
+            LockNews::Set { password, .. } if password == self.settings.password => Lock::default(),
+            LockNews::Set { actor, password, before } => {
+                let by_rule = matches!(actor, Actor::Rule { .. }) && password != known.before;
+                Lock { password, before: before.filter(|_| by_rule), by_rule }
+            }
+        };
+        if lock == known {
+            return;
+        }
+        let watch = self.watch.get_or_insert_default();
+        watch.lock = lock;
+        watch.remember_at = None;
+        // At once: whoever forgets it is locked out.
+        cx.effects.push(Effect::Remember(watch.remembered(Now { at: cx.now, clock: cx.clock })));
     }
 
     /// Tells who is inside as soon as the life of the room is known.
@@ -497,6 +547,7 @@ impl Room {
     /// Takes what rules remembered before a restart.
     pub(super) fn recall(&mut self, state: policy::State, cx: &mut Context<'_>) {
         let watch = self.watch.get_or_insert_default();
+        watch.lock = state.lock.clone();
         match &mut watch.policy {
             Some(policy) => policy.import(Now { at: cx.now, clock: cx.clock }, state),
             None => watch.recalled = Some(state),
@@ -512,12 +563,10 @@ impl Room {
     /// A deadline passed.
     pub(super) fn watch_timeout(&mut self, cx: &mut Context<'_>) {
         let Some(watch) = self.watch.as_deref_mut() else { return };
-        let Some(policy) = &watch.policy else { return };
-        let now = Now { at: cx.now, clock: cx.clock };
-        let due = policy.deadline().is_some_and(|at| at <= cx.now);
+        let due = watch.policy.as_ref().and_then(Policy::deadline).is_some_and(|at| at <= cx.now);
         if watch.remember_at.is_some_and(|at| at <= cx.now) {
             watch.remember_at = None;
-            cx.effects.push(Effect::Remember(Box::new(policy.export(now))));
+            cx.effects.push(Effect::Remember(watch.remembered(Now { at: cx.now, clock: cx.clock })));
         }
         if due {
             self.judge(policy::Input::Timeout, cx);
@@ -604,14 +653,13 @@ impl Room {
             Wish::Lobby(on) => Action::Lobby { on },
             Wish::Lock(true) => {
                 let secret: String = std::iter::repeat_with(|| cx.rng.alphanumeric()).take(12).collect();
-                self.watch.get_or_insert_default().locked = true;
                 Action::Lock { password: Some(Secret::new(secret)) }
             }
             Wish::Lock(false) => {
-                if !self.watch.as_deref_mut().is_some_and(|watch| std::mem::take(&mut watch.locked)) {
-                    return;
-                }
-                Action::Lock { password: self.settings.password.clone() }
+                // What a person set since is theirs.
+                let lock = self.watch.as_ref().map(|watch| &watch.lock).filter(|lock| lock.by_rule);
+                let Some(lock) = lock else { return };
+                Action::Lock { password: lock.before.clone() }
             }
             Wish::Close { why, until } => {
                 self.closing = Some(Box::new((closed(why, &self.settings.jid), until)));

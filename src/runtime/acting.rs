@@ -15,7 +15,7 @@ use crate::action::{Action, Actor, Progress, Request};
 use crate::command::{AbilityRow, Command, Reply, Requester, RoomState, refused};
 use crate::config::RoomKey;
 use crate::event::{Deed, Setting, What, Why};
-use crate::room::settings;
+use crate::room::{PasswordFrom, settings};
 use crate::store::Audit;
 
 /// How long a session may take to say what can be done.
@@ -62,6 +62,45 @@ impl Supervisor {
                 Some(abilities) => Reply::Abilities { abilities: rows(abilities) },
                 None => refused("not-in-room", format!("{room} is not held now")),
             };
+            let _ = reply.send(answer);
+        });
+    }
+
+    /// Tells a room's password, and writes down to whom.
+    pub(super) fn password(&self, room: &RoomKey, requester: &Requester, reply: oneshot::Sender<Reply>) {
+        info!(who = %requester.who, %room, "a room's password is told");
+        self.audit(Audit {
+            time: Timestamp::now(),
+            who: requester.who.to_string().into(),
+            service: Some((&*room.service).into()),
+            room: Some((&*room.name).into()),
+            action: None,
+            what: "password".into(),
+            target: "".into(),
+            reason: "".into(),
+            outcome: "told".into(),
+        });
+        let asked = self.services.get(&room.service).and_then(|running| running.ask_room(room));
+        let room = room.clone();
+        tokio::spawn(async move {
+            let view = match asked {
+                Some(answer) => tokio::time::timeout(VIEW_TIMEOUT, answer).await.ok().and_then(Result::ok).flatten(),
+                None => None,
+            };
+            let answer = match view {
+                Some(view) => {
+                    let text = match view.password {
+                        Some((_, PasswordFrom::Form)) => "as the room's settings last showed it",
+                        Some((_, PasswordFrom::Us)) => "as we set it",
+                        Some((_, PasswordFrom::Configuration)) => "as the configuration has it",
+                        None => "the room has no password that we know of",
+                    };
+                    let password = view.password.map(|(password, _)| password);
+                    Reply::Password { room: room.to_string(), password, text: text.to_owned() }
+                }
+                None => refused("not-in-room", format!("no session looks after {room} now")),
+            };
+            // Whoever asked may be gone; then nobody misses the answer.
             let _ = reply.send(answer);
         });
     }

@@ -71,6 +71,10 @@ impl Supervisor {
                 Ok(address) => return self.explain(&address.key, command, reply),
                 Err(refusal) => *refusal,
             },
+            Command::Password { room } => match self.resolve(&room, false, requester) {
+                Ok(address) => return self.password(&address.key, requester, reply),
+                Err(refusal) => *refusal,
+            },
             Command::Undo { id, reason } => return self.undo(&id, reason, requester, reply),
             Command::Ban { .. } => return self.ban(command, requester, reply),
             Command::Unban { who } => return self.unban(&who, requester, reply),

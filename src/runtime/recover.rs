@@ -17,6 +17,10 @@ use crate::xmpp::muc::{Affiliation, Role};
 const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long all of it may take; whoever asked waits no longer.
 const ALL_TIMEOUT: Duration = Duration::from_secs(8);
+/// The step of the password.
+const SET_PASSWORD: &str = "set the password";
+/// How random a password is that is made up.
+const PASSWORD_BYTES: usize = 8;
 
 /// What is wanted.
 pub struct Wish {
@@ -24,7 +28,7 @@ pub struct Wish {
     pub keep: Vec<String>,
     /// Who is thrown out.
     pub out: Vec<String>,
-    /// The password that is set.
+    /// The password that is set; one is made up where there is none and the configuration has none either.
     pub password: Option<Secret>,
     /// Why.
     pub reason: Option<String>,
@@ -46,6 +50,11 @@ impl Supervisor {
                 let _ = reply.send(refused("not-in-room", text));
                 return;
             };
+            let mut wish = wish;
+            let made_up = wish.password.is_none() && !view.locked_password;
+            if made_up {
+                wish.password = Some(Secret::new(super::random_hex(PASSWORD_BYTES)));
+            }
             let (todo, mut steps) = plan(&view, &wish);
             let mut asked = Vec::new();
             for (what, action) in todo {
@@ -65,7 +74,9 @@ impl Supervisor {
                 };
                 steps.push(StepRow { what, done, text });
             }
-            let _ = reply.send(Reply::Recovered { room: room.to_string(), steps });
+            let locked = steps.iter().any(|step| step.done && step.what == SET_PASSWORD);
+            let password = wish.password.filter(|_| made_up && locked);
+            let _ = reply.send(Reply::Recovered { room: room.to_string(), steps, password });
         });
     }
 }
@@ -127,7 +138,7 @@ fn plan(view: &RoomView, wish: &Wish) -> (Vec<(String, Action)>, Vec<StepRow>) {
         }
     }
     if let Some(password) = &wish.password {
-        todo.push(("set the password".to_owned(), Action::Lock { password: Some(password.clone()) }));
+        todo.push((SET_PASSWORD.to_owned(), Action::Lock { password: Some(password.clone()) }));
     }
     todo.push(("switch the lobby on".to_owned(), Action::Lobby { on: true }));
     for (nick, _, focus) in view.occupants.iter().filter(|(nick, ..)| out.contains(nick)) {

@@ -20,7 +20,7 @@ use crate::cause::{Cause, Word};
 use crate::config::{RoomKey, Secret};
 use crate::policy::Now;
 use crate::room::recent::Recent;
-use crate::room::{LobbyOrigin, Occupant};
+use crate::room::{LobbyOrigin, Occupant, PasswordFrom};
 use crate::session::{Bucket, Found, Input, Outbox, Report, Session, UrlRoom};
 use crate::stream::{Bound, Frame, LastLogin, Resume};
 use crate::xmpp::room_info::RoomInfo;
@@ -109,6 +109,10 @@ pub struct RoomView {
     pub origin: Option<LobbyOrigin>,
     /// Whether its lobby is locked, and how.
     pub locked_lobby: Option<bool>,
+    /// The password that we would come in with, and where it is from.
+    pub password: Option<(Secret, PasswordFrom)>,
+    /// Whether the configuration has one.
+    pub locked_password: bool,
     /// Whether the focus authenticates; `None` while it has not said.
     pub authentication: Option<bool>,
     /// What can be done there.
@@ -297,6 +301,8 @@ impl<S: Clone + Send> Driver<S> {
             info: room.info().cloned(),
             origin: room.lobby_origin().cloned(),
             locked_lobby: room.settings().moderated.as_ref().and_then(|moderated| moderated.locked.lobby),
+            password: room.known_password().map(|(password, from)| (password.clone(), from)),
+            locked_password: room.settings().password.is_some(),
             authentication: facts.authentication,
             abilities,
         };
