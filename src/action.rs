@@ -338,6 +338,11 @@ pub enum Actor {
         /// Its name in the configuration.
         name: String,
     },
+    /// An authority that was asked about somebody.
+    Authority {
+        /// Its name in the configuration.
+        name: String,
+    },
     /// A moderator's word in chat.
     Chat {
         /// Their nick.
@@ -356,6 +361,7 @@ impl fmt::Display for Actor {
             Actor::CommandLine { uid } => write!(f, "uid {uid}"),
             Actor::Token { name } => write!(f, "token {name}"),
             Actor::Line { name } => write!(f, "line {name}"),
+            Actor::Authority { name } => write!(f, "authority {name}"),
             Actor::Chat { nick, jid: Some(jid) } => write!(f, "{nick} ({jid}) in chat"),
             Actor::Chat { nick, jid: None } => write!(f, "{nick} in chat"),
         }

@@ -18,6 +18,7 @@ use crate::control::{self, Groups, Listener, http, line};
 use crate::runtime::bus::Bus;
 use crate::runtime::connect::connectors;
 use crate::runtime::files::Disk;
+use crate::runtime::questions::Questions;
 use crate::runtime::recorder::{self, Recorder};
 use crate::runtime::supervisor::{self, Setup, Signal};
 use crate::store::{Database, Limits, Store};
@@ -193,7 +194,9 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
         }
     };
     let lines = watch::Sender::new(config.lines.as_slice().into());
-    let lined = tokio::spawn(ends.serve(line::Shared::new(asked.clone(), bus.clone(), lines.subscribe())));
+    let questions = Arc::new(Questions::default());
+    let shared = line::Shared::new(asked.clone(), bus.clone(), questions.clone(), lines.subscribe());
+    let lined = tokio::spawn(ends.serve(shared));
     let setup = Setup {
         config,
         store,
@@ -205,6 +208,7 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
         bus: bus.clone(),
         http: told_http,
         lines,
+        questions,
     };
     tokio::spawn(pass_signals(term, int, hup, told));
     let control = tokio::spawn(control::serve(listener, asked, bus));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::action::{Action, Actor, Verb};
+use crate::authority::Verdict;
 use crate::config::Secret;
 use crate::rights::{Rights, Scope};
 
@@ -168,6 +169,29 @@ pub enum Command {
         /// `NAME`, `SERVICE/NAME` or the room JID.
         room: String,
     },
+    /// What an authority says to a question of ours.
+    Answer {
+        /// The question's number.
+        ask: u64,
+        /// What.
+        verdict: Verdict,
+        /// What those concerned are told.
+        reason: Option<String>,
+        /// Seconds for which it holds; as the configuration says when left out.
+        for_seconds: Option<u32>,
+    },
+    /// All rooms that an authority wants; its list before counts no more.
+    Desire {
+        /// Which authority; left out where whoever asks speaks for one alone.
+        authority: Option<String>,
+        /// Counts its lists: an older one than the last is refused, the same one again does nothing.
+        revision: u64,
+        /// The rooms' names.
+        rooms: Vec<String>,
+        /// Said with an empty list, which releases all of its rooms.
+        #[serde(default)]
+        really_empty: bool,
+    },
     /// Read the configuration again.
     Reload {
         /// Only say what would change.
@@ -198,6 +222,7 @@ impl Command {
             Command::Reload { plan } => !plan,
             Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } | Command::Act { .. } => true,
             Command::Undo { .. } | Command::Recover { .. } | Command::Password { .. } => true,
+            Command::Answer { .. } | Command::Desire { .. } => true,
         }
     }
 
@@ -218,6 +243,7 @@ impl Command {
                 let reason = reason.as_deref().unwrap_or_default();
                 format!("recover {room} keep {keep:?} out {out:?} {reason:?}")
             }
+            Command::Desire { revision, rooms, .. } => format!("desire revision {revision}, {} rooms", rooms.len()),
             Command::ImportBans { lines } => format!("import {} lines of bans", lines.lines().count()),
             command => serde_json::to_string(command).unwrap_or_default(),
         }
@@ -435,6 +461,11 @@ pub enum Reply {
         text: String,
         /// The ban, if there is one.
         ban: Option<BanRow>,
+    },
+    /// To [`Command::Answer`] and [`Command::Desire`].
+    Taken {
+        /// What was done, in one sentence.
+        text: String,
     },
     /// To [`Command::Reload`].
     Reload(Plan),

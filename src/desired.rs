@@ -1,6 +1,6 @@
 //! Which rooms are wanted, and by whom. Pure.
 //!
-//! The configuration and the overrides of people are the sources. A room is wanted if one source wants it and none says
+//! The configuration, the overrides of people and the lists of authorities are the sources. A room is wanted if one source wants it and none says
 //! no. `suspend` beats everything until `hold` or until its end; `release` beats the configuration until `hold` or until
 //! the configuration drops the room.
 
@@ -45,17 +45,57 @@ pub struct Override {
     pub why: Option<String>,
 }
 
+/// The rooms that an authority wants: all that it wants, and replaced as a whole. Lasts over a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    /// Counts its lists: an older one than the last is refused.
+    pub revision: u64,
+    /// Which rooms.
+    pub rooms: BTreeSet<RoomKey>,
+    /// Who said it: `line game`.
+    pub who: String,
+    /// When.
+    pub when: Timestamp,
+}
+
 /// What people said and what still counts: per room at most one `hold` or `release`, and one `suspend` beside it,
 /// so that the room is again what it was when the suspension ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     standing: BTreeMap<RoomKey, Override>,
     suspended: BTreeMap<RoomKey, Override>,
+    lists: BTreeMap<String, List>,
 }
 
 impl Overrides {
-    /// Notes what a person said. A `hold` ends a suspension; a `release` of a room that the configuration does not
-    /// want leaves nothing to remember.
+    /// The list of an authority, by its name.
+    #[must_use]
+    pub fn list(&self, authority: &str) -> Option<&List> {
+        self.lists.get(authority)
+    }
+
+    /// All lists, by the names of their authorities.
+    pub fn lists(&self) -> impl Iterator<Item = (&str, &List)> {
+        self.lists.iter().map(|(name, list)| (name.as_str(), list))
+    }
+
+    /// Replaces the list of an authority.
+    pub fn set_list(&mut self, authority: &str, list: List) {
+        self.lists.insert(authority.to_owned(), list);
+    }
+
+    /// The authorities whose lists count and have this room.
+    fn listed<'o>(&'o self, config: &'o Config, room: &'o RoomKey) -> impl Iterator<Item = (&'o str, &'o List)> {
+        self.lists().filter(move |(name, list)| list.rooms.contains(room) && rules(config, name, room))
+    }
+
+    /// Whether somebody but people wants the room.
+    fn is_wanted_anyhow(&self, config: &Config, room: &RoomKey) -> bool {
+        config.rooms.contains_key(room) || self.listed(config, room).next().is_some()
+    }
+
+    /// Notes what a person said. A `hold` ends a suspension; a `release` of a room that nobody else
+    /// wants leaves nothing to remember.
     pub fn apply(&mut self, config: &Config, said: Override) {
         let room = said.room.clone();
         match said.says {
@@ -63,7 +103,7 @@ impl Overrides {
                 self.suspended.remove(&room);
                 self.standing.insert(room, said);
             }
-            Says::Release if config.rooms.contains_key(&room) => {
+            Says::Release if self.is_wanted_anyhow(config, &room) => {
                 self.standing.insert(room, said);
             }
             Says::Release => {
@@ -76,11 +116,16 @@ impl Overrides {
         }
     }
 
-    /// Forgets what no longer counts: releases of rooms that the configuration dropped, and suspensions that ended.
+    /// Forgets what no longer counts: releases of rooms that nobody else wants any more, and suspensions that ended.
     /// Answers whether anything was forgotten. To be called after a start, a reload and at [`Overrides::next_end`].
     pub fn prune(&mut self, config: &Config, now: Timestamp) -> bool {
         let before = self.standing.len() + self.suspended.len();
-        self.standing.retain(|room, said| said.says != Says::Release || config.rooms.contains_key(room));
+        let moot =
+            |(room, said): &(&RoomKey, &Override)| said.says == Says::Release && !self.is_wanted_anyhow(config, room);
+        let moot: Vec<RoomKey> = self.standing.iter().filter(moot).map(|(room, _)| room.clone()).collect();
+        for room in moot {
+            self.standing.remove(&room);
+        }
         self.suspended.retain(|_, said| is_suspended(said, now));
         before != self.standing.len() + self.suspended.len()
     }
@@ -150,6 +195,15 @@ pub fn desired(config: &Config, overrides: &Overrides, now: Timestamp) -> BTreeM
     for (key, room) in &config.rooms {
         wanted.insert(key.clone(), Wanted { room: room.clone(), intent: Intent::Hold });
     }
+    for (name, list) in overrides.lists() {
+        for key in list.rooms.iter().filter(|key| rules(config, name, key)) {
+            let origin = format!("authority {name}, revision {}", list.revision);
+            wanted.entry(key.clone()).or_insert_with(|| Wanted {
+                room: Arc::new(by_default(config, key, None, origin)),
+                intent: Intent::Hold,
+            });
+        }
+    }
     for said in overrides.standing.values() {
         match said.says {
             Says::Release => {
@@ -158,9 +212,13 @@ pub fn desired(config: &Config, overrides: &Overrides, now: Timestamp) -> BTreeM
                 }
             }
             Says::Hold if config.services.contains_key(&*said.room.service) => {
-                wanted
-                    .entry(said.room.clone())
-                    .or_insert_with(|| Wanted { room: Arc::new(by_command(config, said)), intent: Intent::Hold });
+                wanted.entry(said.room.clone()).or_insert_with(|| {
+                    let origin = format!("command line, {}", said.who);
+                    Wanted {
+                        room: Arc::new(by_default(config, &said.room, said.muc.clone(), origin)),
+                        intent: Intent::Hold,
+                    }
+                });
             }
             _ => {}
         }
@@ -173,16 +231,22 @@ pub fn desired(config: &Config, overrides: &Overrides, now: Timestamp) -> BTreeM
     wanted
 }
 
-/// A room that only a command wants: it gets the defaults.
-fn by_command(config: &Config, said: &Override) -> Room {
+/// Whether an authority of the configuration has that room among those that it decides about.
+fn rules(config: &Config, authority: &str, room: &RoomKey) -> bool {
+    let named = config.authorities.iter().find(|known| known.name == authority);
+    named.is_some_and(|authority| authority.rules(&room.service, &room.name))
+}
+
+/// A room that the configuration does not know: it gets the defaults.
+fn by_default(config: &Config, key: &RoomKey, muc: Option<String>, origin: String) -> Room {
     Room {
-        key: said.room.clone(),
-        muc: said.muc.clone(),
+        key: key.clone(),
+        muc,
         nick: config.defaults.nick.clone(),
         display_name: config.defaults.display_name.clone(),
         password: config.defaults.password.clone(),
         moderated: config.defaults.moderated(),
-        origin: format!("command line, {}", said.who).into(),
+        origin: origin.into(),
     }
 }
 
@@ -198,6 +262,16 @@ pub fn sources(config: &Config, overrides: &Overrides, now: Timestamp, room: &Ro
             when: String::new(),
             until: None,
             reason: None,
+        });
+    }
+    for (name, list) in overrides.listed(config, room) {
+        rows.push(SourceRow {
+            source: "authority".to_owned(),
+            says: "hold".to_owned(),
+            who: name.to_owned(),
+            when: list.when.to_string(),
+            until: None,
+            reason: Some(format!("revision {}", list.revision)),
         });
     }
     for said in overrides.of(room) {
@@ -317,6 +391,10 @@ pub fn resolve(
         .chain(overrides.iter().filter(|said| config.services.contains_key(&*said.room.service)).map(|said| {
             let muc = config.rooms.get(&said.room).map_or(said.muc.as_deref(), |room| room.muc.as_deref());
             (said.room.clone(), muc)
+        }))
+        .chain(overrides.lists().flat_map(|(name, list)| {
+            let theirs = list.rooms.iter().filter(move |key| rules(config, name, key));
+            theirs.map(|key| (key.clone(), config.rooms.get(key).and_then(|room| room.muc.as_deref())))
         }))
         .collect();
     let malformed = || AddressError::Malformed(text.to_owned());

@@ -15,7 +15,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | words | [`xml`], [`xmpp`], [`cause`], [`action`], [`command`], [`event`], [`rights`], [`pattern`] |
-//! | core  | [`stream`], [`room`], [`jitsi`], [`policy`], [`session`], [`service`], [`desired`], [`config`], [`token`], [`capture`] |
+//! | core  | [`stream`], [`room`], [`jitsi`], [`policy`], [`authority`], [`session`], [`service`], [`desired`], [`config`], [`token`], [`capture`] |
 //! | shell | [`runtime`], [`control`], [`sinks`], [`store`], [`telemetry`], [`cli`], [`app`] |
 //!
 //! `clippy.toml` forbids clocks, tasks and randomness in the core; the shell carries a one-line `allow`.
@@ -24,6 +24,7 @@
 
 pub mod action;
 pub mod app;
+pub mod authority;
 pub mod backoff;
 pub mod capture;
 pub mod cause;

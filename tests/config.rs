@@ -6,9 +6,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use innkeeper::app;
+use innkeeper::authority::{Fallback, Limits};
 use innkeeper::config::{
-    self, Config, Content, Endpoint, File, Files, HostPort, Input, Listen, Login, Mechanism, Media, PaceKind, Place,
-    RoomKey, Token,
+    self, Asked, Config, Content, Endpoint, File, Files, HostPort, Input, Listen, Login, Mechanism, Media, PaceKind,
+    Place, RoomKey, Token,
 };
 use innkeeper::rights::{RoomPattern, Scope};
 use innkeeper::token::Signing;
@@ -137,6 +138,9 @@ fn the_example_is_right_and_shows_the_defaults_where_it_is_commented_out() {
         "subject",
         "tls_",
         "dial",
+        "url = \"https://game",
+        "file = \"story.secret\"",
+        "allow_private",
         "lobby",
         "members_only",
         "moderated",
@@ -821,6 +825,45 @@ fn a_line_meets_a_game_server_on_this_machine_or_with_tls() {
         (line("listen = \"127.0.0.1:1\"").repeat(2), "another line is called \"game\" already"),
         (line("listen = \"127.0.0.1:1\"") + &second.replace("bare", "games.token"), "has the same secret"),
         ("[line]\nname = \"game\"".to_owned(), "[[line]], with two brackets"),
+    ] {
+        let found = problems(&text).join("\n");
+        assert!(found.contains(expected), "{expected}: {found}\n{text}");
+    }
+}
+
+#[test]
+fn an_authority_decides_about_certain_rooms_and_is_asked_by_a_line_or_a_callback() {
+    let line = "[[line]]\nname = \"game\"\nfile = \"games.token\"\nscopes = [\"rooms\"]\nlisten = \"127.0.0.1:1\"\n";
+    let of = |more: &str| {
+        service("") + line + "[[authority]]\nname = \"story\"\nservice = \"meet\"\nrooms = \"game-*\"\n" + more + "\n"
+    };
+    let story = accepted(&of("line = \"game\"")).authorities.remove(0);
+    assert_eq!((&story.asked, &story.limits), (&Asked::Line("game".into()), &Limits::default()));
+    assert!(story.rules("meet", "game-hall") && !story.rules("meet", "tavern") && !story.rules("x", "game-hall"));
+    let callback = "url = \"https://game.example/who\"\nfile = \"games.token\"\nallow_private = true";
+    let limits = "time_limit = \"1s\"\non_failure = \"open\"\ncache = \"0s\"\nmay_grant = true";
+    let story = accepted(&of(&format!("{callback}\n{limits}"))).authorities.remove(0);
+    assert!(matches!(story.asked, Asked::Http { allow_private: true, .. }) && !format!("{story:?}").contains("horse"));
+    assert_eq!(
+        (story.limits.fallback, story.limits.cache, story.limits.may_grant),
+        (Fallback::Open, Duration::ZERO, true)
+    );
+    for (text, expected) in [
+        (of(""), "authority.url: neither url nor line"),
+        (of("line = \"gmae\""), "\"gmae\" is unknown; expected \"game\""),
+        (of("line = \"game\"\nfile = \"bare\""), "of no use with line"),
+        (of("line = \"game\"\nurl = \"https://x/\""), "both url and line"),
+        (of("url = \"https://x/\""), "no secret to sign questions with"),
+        (of("url = \"http://game.example/\"\nfile = \"bare\""), "without TLS, and on another machine"),
+        (of("url = \"https://me:pw@x/\"\nfile = \"bare\""), "a URL with a user"),
+        (of("line = \"game\"\non_failure = \"maybe\""), "\"last\" or \"closed\" or \"open\""),
+        (of("line = \"game\"\ntime_limit = \"1h\""), "authority.time_limit"),
+        (of("line = \"game\"").replace("rooms = \"game-*\"", ""), "authority.rooms: missing"),
+        (of("line = \"game\"").replace("\"game-*\"", "\"meet/game-*\""), "with a slash"),
+        (
+            of("line = \"game\"").replace("service = \"meet\"\nrooms", "service = \"meat\"\nrooms"),
+            "\"meat\" is unknown",
+        ),
     ] {
         let found = problems(&text).join("\n");
         assert!(found.contains(expected), "{expected}: {found}\n{text}");

@@ -81,8 +81,9 @@ impl Checker<'_> {
         }
         let http = self.http(raw);
         let lines = self.lines(raw.list("line"));
+        let authorities = self.authorities(raw.list("authority"), &services, &lines);
         let warnings = std::mem::take(&mut self.warnings);
-        Config { services, rooms, policies, control_socket, state_dir, defaults, http, lines, warnings }
+        Config { services, rooms, policies, control_socket, state_dir, defaults, http, lines, authorities, warnings }
     }
 
     /// The first folder that systemd names in a variable.

@@ -13,12 +13,14 @@ use crate::policy::Policies;
 use crate::room::Moderated;
 use crate::token::{Claims, Key};
 
+pub use authority::{Asked, Authority};
 pub use check::check;
 pub use http::{Http, HttpToken, Listen};
 pub use line::{Dial, Line, Place};
 pub use problem::{Problem, nearest};
 pub use raw::known_keys;
 
+mod authority;
 mod check;
 mod endpoint;
 mod http;
@@ -98,6 +100,8 @@ pub struct Config {
     pub http: Option<Http>,
     /// Who speaks the line protocol, by the order of the files.
     pub lines: Vec<Line>,
+    /// Who decides about people in rooms, by the order of the files.
+    pub authorities: Vec<Authority>,
     /// Things worth saying that are no error, such as a stripped newline.
     pub warnings: Vec<String>,
 }

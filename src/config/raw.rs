@@ -93,8 +93,26 @@ pub(super) const HTTP_TOKEN: &[&str] = &["name", "file", "credential", "scopes",
 pub(super) const LINE: &[&str] =
     &["name", "listen", "dial", "file", "credential", "scopes", "rooms", "tls_cert", "tls_key", "ca_file"];
 
+/// Keys of `[[authority]]`.
+pub(super) const AUTHORITY: &[&str] = &[
+    "name",
+    "service",
+    "rooms",
+    "line",
+    "url",
+    "file",
+    "credential",
+    "ca_file",
+    "allow_private",
+    "token",
+    "time_limit",
+    "on_failure",
+    "cache",
+    "may_grant",
+];
+
 /// Tables that may stand any number of times and have nothing below them, each with its keys.
-const LISTS: &[(&str, &[&str])] = &[("line", LINE)];
+const LISTS: &[(&str, &[&str])] = &[("authority", AUTHORITY), ("line", LINE)];
 
 /// Every key that a file may hold, with its table: `service.url`, `room.name`, `state_dir`.
 #[must_use]

@@ -28,12 +28,16 @@ pub fn scope(command: &Command) -> Option<Scope> {
         | Command::WhyRemoved { .. }
         | Command::Bans
         | Command::WhyBan { .. } => Some(Scope::Read),
-        Command::Act { .. } | Command::Undo { .. } | Command::Recover { .. } => Some(Scope::Moderate),
+        Command::Act { .. } | Command::Undo { .. } | Command::Recover { .. } | Command::Answer { .. } => {
+            Some(Scope::Moderate)
+        }
         Command::Ban { .. } | Command::Unban { .. } | Command::ImportBans { .. } | Command::Exempt { .. } => {
             Some(Scope::Moderate)
         }
         Command::Follow(_) | Command::Events(_) | Command::Reload { plan: true } => Some(Scope::Read),
-        Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } => Some(Scope::Rooms),
+        Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } | Command::Desire { .. } => {
+            Some(Scope::Rooms)
+        }
         Command::Reload { plan: false } | Command::Password { .. } => Some(Scope::Admin),
     }
 }

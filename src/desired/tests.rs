@@ -172,3 +172,39 @@ fn a_plan_says_what_is_held_changed_released_and_connected_again() {
     assert_eq!(plan.reconnect, ["new: new", "old: gone, logs out"]);
     assert_eq!((plan.unchanged, plan.applied), (1, false));
 }
+
+#[test]
+fn an_authoritys_list_wants_its_rooms_until_another_list_and_a_person_may_still_say_no() {
+    let authority = "[[line]]\nname = \"game\"\nlisten = \"127.0.0.1:1\"\nfile = \"x\"\nscopes = [\"rooms\"]\n\
+                     [[authority]]\nname = \"story\"\nservice = \"meet\"\nrooms = \"game-*\"\nline = \"game\"\n";
+    let files = [("innkeeper.toml", service("meet") + authority)];
+    let files = files.map(|(name, text)| File { name: name.into(), text }).into();
+    struct Long;
+    impl Files for Long {
+        fn read(&self, _: &std::path::Path) -> Result<Content, String> {
+            Ok(Content { bytes: b"correct-horse-battery".to_vec(), others_may_read: false })
+        }
+    }
+    let with =
+        check(&Input { files, env: Vec::new(), base: "/etc".into(), offline: false, secrets: &Long }).expect("right");
+    let without = config(&service("meet"));
+    let list = |names: &[&str]| List {
+        revision: 1,
+        rooms: names.iter().map(|name| RoomKey::new("meet", name)).collect(),
+        who: "line game".into(),
+        when: at(1),
+    };
+    let mut overrides = Overrides::default();
+    overrides.set_list("story", list(&["game-hall", "game-crypt", "tavern"]));
+    assert_eq!(intent(&with, &overrides, 2, "meet/game-hall"), Some(Intent::Hold));
+    assert_eq!(intent(&with, &overrides, 2, "meet/tavern"), None, "none of its rooms");
+    assert_eq!(intent(&without, &overrides, 2, "meet/game-hall"), None, "nobody knows it any more");
+    assert!(resolve(&with, &overrides, &BTreeMap::new(), "game-hall", false).is_ok());
+    let row = &sources(&with, &overrides, at(2), &RoomKey::new("meet", "game-hall"))[0];
+    assert_eq!((row.source.as_str(), row.who.as_str(), row.says.as_str()), ("authority", "story", "hold"));
+    overrides.apply(&with, said("meet/game-hall", Says::Release, 3));
+    assert_eq!(intent(&with, &overrides, 4, "meet/game-hall"), Some(Intent::Release), "a person's word");
+    overrides.set_list("story", list(&["game-crypt"]));
+    assert!(overrides.prune(&with, at(5)), "the release is moot");
+    assert_eq!(intent(&with, &overrides, 6, "meet/game-hall"), None);
+}

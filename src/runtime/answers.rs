@@ -11,6 +11,7 @@ use super::board::{Clock, rfc3339};
 use super::recover::Wish;
 use super::session::RoomView;
 use super::supervisor::{Seat, Supervisor};
+use crate::authority::Answer;
 use crate::command::{
     Command, EventsQuery, EventsReply, Health, HealthRooms, OccupantRow, Plan, Reply, Requester, RoomReply, RoomRow,
     RoomState, ServiceRow, StatusReply, Who, WhyReply, refused,
@@ -92,6 +93,12 @@ impl Supervisor {
                 }
                 Err(refusal) => *refusal,
             },
+            Command::Answer { ask, verdict, reason, for_seconds } => {
+                self.answer(ask, Answer { verdict, reason, for_seconds }, requester)
+            }
+            Command::Desire { authority, revision, rooms, really_empty } => {
+                self.desire(authority.as_deref(), revision, &rooms, really_empty, requester).await
+            }
             Command::Reload { plan } => self.reload(plan).await,
         };
         if let Some(asked) = asked {

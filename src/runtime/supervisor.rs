@@ -15,8 +15,10 @@ use tracing::{debug, error, info, warn};
 use super::banning::{Kept, Stored};
 use super::board::{Clock, Entry};
 use super::bus::Bus;
+use super::deciding::Deciding;
 use super::herald::Herald;
 use super::ledger::Ledger;
+use super::questions::Questions;
 use super::recorder::Recorder;
 use super::running::{Ground, Name, NewsSender, Running};
 use super::session::{Connectors, News};
@@ -68,6 +70,8 @@ pub struct Setup {
     pub http: Option<watch::Sender<Arc<config::Http>>>,
     /// Told who speaks the line protocol when that is read again.
     pub lines: watch::Sender<Arc<[config::Line]>>,
+    /// Where questions for those who speak lines go.
+    pub questions: Arc<Questions>,
 }
 
 /// What comes from outside.
@@ -114,7 +118,9 @@ pub struct Supervisor {
     /// What is written without being waited for.
     pub(super) writes: Writes,
     /// The rules of each room that has any.
-    plans: HashMap<RoomKey, Arc<Plans>>,
+    pub(super) plans: HashMap<RoomKey, Arc<Plans>>,
+    /// Who decides about people in rooms.
+    pub(super) deciding: Deciding,
     /// What was stored comes back here.
     pub(super) told: mpsc::UnboundedSender<Stored>,
     /// Who waits for the outcome of an action, by its key.
@@ -137,6 +143,8 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
     let kept = Kept::load(&setup.database, &setup.config, clock.now()).await;
     let (told, mut stored) = mpsc::unbounded_channel();
     let herald = Herald { bus: setup.bus };
+    let (answers, mut answered) = mpsc::unbounded_channel();
+    let deciding = Deciding::new(&setup.config.authorities, setup.questions, answers);
     let mut supervisor = Supervisor {
         configuration: format!("read at {}", super::board::rfc3339(clock.now())),
         config: setup.config,
@@ -154,6 +162,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         kept,
         writes: Writes::start(),
         plans: HashMap::new(),
+        deciding,
         told,
         http: setup.http,
         lines: setup.lines,
@@ -200,6 +209,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
                 }
             }
             Some(stored) = stored.recv() => supervisor.stored(stored),
+            Some(answer) = answered.recv() => supervisor.answered(answer),
             Some((command, requester, reply)) = commands.recv() => {
                 supervisor.command(command, &requester, reply).await;
             }
@@ -529,7 +539,10 @@ impl Supervisor {
             Report::Ban { room, nick, targets, period, reason, note, actor } => {
                 self.ban_asked(&room, &nick, targets, period, &reason, &note, &actor);
             }
-            Report::Happened { room, life, what } => self.herald.room(clock.now(), &room, Some(&life), *what),
+            Report::Happened { room, life, what } => {
+                self.tell_authorities(&room, &what);
+                self.herald.room(clock.now(), &room, Some(&life), *what);
+            }
             Report::Remember(room, state) => self.remember(room, *state),
             Report::Odd(text) => warn!(%service, session = slot, %text, "odd"),
         }
@@ -550,6 +563,7 @@ impl Supervisor {
             self.apply();
         }
         self.end_bans();
+        self.poll_authorities(now);
         if self.status_due.is_some_and(|due| due <= now) {
             self.status_due = None;
             self.tell_status();
@@ -562,7 +576,12 @@ impl Supervisor {
             Instant::now() + Duration::try_from(left).unwrap_or_default()
         });
         let services = self.services.values().filter_map(|running| running.machine.deadline());
-        services.chain(suspended).chain(self.status_due).chain(self.ban_deadline()).min()
+        services
+            .chain(suspended)
+            .chain(self.status_due)
+            .chain(self.ban_deadline())
+            .chain(self.deciding.deadline())
+            .min()
     }
 
     /// A session's task ended: as it should, or by a panic, which must not cost its rooms.
@@ -661,6 +680,7 @@ impl Supervisor {
         self.configuration = format!("read again at {}", super::board::rfc3339(Timestamp::now()));
         self.recorder.configure(&config);
         self.config = config;
+        self.take_authorities();
         self.publish_bans();
         self.apply();
     }

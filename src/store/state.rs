@@ -4,7 +4,7 @@
 //! the new one. A file that can not be read is kept aside under another name, and the daemon goes on without it.
 #![allow(clippy::disallowed_methods)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::config::RoomKey;
-use crate::desired::{Override, Overrides, Says};
+use crate::desired::{List, Override, Overrides, Says};
 use crate::stream::LastLogin;
 
 /// The version that this program writes.
@@ -219,8 +219,19 @@ struct Kept {
     version: u32,
     #[serde(default)]
     overrides: Vec<KeptOverride>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    lists: BTreeMap<String, KeptList>,
     #[serde(default)]
     services: BTreeMap<String, ServiceState>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptList {
+    revision: u64,
+    /// Service and name.
+    rooms: BTreeSet<(String, String)>,
+    who: String,
+    when: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -247,7 +258,14 @@ impl From<&State> for Kept {
             when: said.when,
             why: said.why.clone(),
         });
-        Kept { version: VERSION, overrides: overrides.collect(), services: state.services.clone() }
+        let list = |list: &List| KeptList {
+            revision: list.revision,
+            rooms: list.rooms.iter().map(|key| (key.service.to_string(), key.name.to_string())).collect(),
+            who: list.who.clone(),
+            when: list.when,
+        };
+        let lists = state.overrides.lists().map(|(name, kept)| (name.to_owned(), list(kept))).collect();
+        Kept { version: VERSION, overrides: overrides.collect(), lists, services: state.services.clone() }
     }
 }
 
@@ -257,6 +275,10 @@ impl From<Kept> for State {
         for said in kept.overrides {
             let KeptOverride { service, name, muc, says, who, when, why } = said;
             overrides.restore(Override { room: RoomKey::new(service.as_str(), &name), muc, says, who, when, why });
+        }
+        for (name, KeptList { revision, rooms, who, when }) in kept.lists {
+            let rooms = rooms.iter().map(|(service, name)| RoomKey::new(service.as_str(), name)).collect();
+            overrides.set_list(&name, List { revision, rooms, who, when });
         }
         State { overrides, services: kept.services }
     }
@@ -281,6 +303,8 @@ mod tests {
         state.overrides.restore(said("cellar", Says::Hold));
         state.overrides.restore(said("cellar", Says::Suspend { until: Some(at(100)) }));
         state.overrides.restore(said("tavern", Says::Release));
+        let rooms = ["hall", "crypt"].map(|name| RoomKey::new("meet", name)).into();
+        state.overrides.set_list("game", List { revision: 7, rooms, who: "line game".into(), when: at(5) });
         let login = LastLogin { mechanism: Mechanism::ScramSha256, key_hash: Some("ab".into()) };
         let machine_uids = [(0, "uid-zero".to_owned())].into();
         state

@@ -17,6 +17,7 @@ pub use ends::{Ends, EndsError};
 use super::Asked;
 use crate::config::Line;
 use crate::runtime::bus::Bus;
+use crate::runtime::questions::Questions;
 
 mod ends;
 mod talk;
@@ -36,6 +37,7 @@ const ADDRESSES: usize = 1024;
 pub struct Shared {
     asked: mpsc::Sender<Asked>,
     bus: Arc<Bus>,
+    questions: Arc<Questions>,
     lines: Lines,
     wrong: Mutex<HashMap<Box<str>, Wrong>>,
 }
@@ -48,10 +50,10 @@ struct Wrong {
 }
 
 impl Shared {
-    /// Commands go to `asked`, events come from `bus`.
+    /// Commands go to `asked`, events come from `bus`, and what we ask from `questions`.
     #[must_use]
-    pub fn new(asked: mpsc::Sender<Asked>, bus: Arc<Bus>, lines: Lines) -> Arc<Self> {
-        Arc::new(Shared { asked, bus, lines, wrong: Mutex::default() })
+    pub fn new(asked: mpsc::Sender<Asked>, bus: Arc<Bus>, questions: Arc<Questions>, lines: Lines) -> Arc<Self> {
+        Arc::new(Shared { asked, bus, questions, lines, wrong: Mutex::default() })
     }
 
     /// Whether that address is not listened to now.
@@ -86,7 +88,8 @@ mod tests {
     fn five_wrong_secrets_shut_an_address_out_for_a_minute_and_no_other() {
         let (asked, _commands) = mpsc::channel(1);
         let lines = watch::channel(Arc::from([])).1;
-        let (shared, start) = (Shared::new(asked, Bus::new(EventId::default(), None), lines), Instant::now());
+        let (shared, start) =
+            (Shared::new(asked, Bus::new(EventId::default(), None), Arc::default(), lines), Instant::now());
         for _ in 0..WRONG_SECRETS {
             assert!(!shared.is_blocked(start, "a"));
             shared.count_wrong(start, "a");

@@ -8,11 +8,13 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::words::{self, HELP, Said, Unclear, What};
 use super::{Lines, Shared};
+use crate::authority::Question;
 use crate::command::{Command, FollowQuery, Reply, Requester, Who, refused};
 use crate::config::{Line, Place};
 use crate::control::watch::{Told, Watch};
@@ -45,7 +47,8 @@ pub(super) async fn talk(io: Box<dyn Io>, place: &Place, address: &str, shared: 
     let name = line.name.clone();
     info!(line = %name, address, "line open");
     let requester = Requester { who: Who::Line { name: name.as_str().into() }, rights: line.rights.clone() };
-    let mut talk = Talk { ear, mouth, shared, requester, line, lines, watch: None, pending: FuturesUnordered::new() };
+    let (questions, pending) = (shared.questions.hear(&name), FuturesUnordered::new());
+    let mut talk = Talk { ear, mouth, shared, requester, line, lines, questions, watch: None, pending };
     match talk.go().await {
         Ok(why) => info!(line = %name, address, why, "line closed"),
         Err(error) => warn!(line = %name, address, %error, "line lost"),
@@ -108,6 +111,7 @@ struct Talk<'s> {
     requester: Requester,
     line: Line,
     lines: Lines,
+    questions: mpsc::Receiver<Box<Question>>,
     watch: Option<Watch>,
     pending: FuturesUnordered<BoxFuture<'static, Answer>>,
 }
@@ -121,6 +125,11 @@ impl Talk<'_> {
                 heard = self.ear.next(), if free => heard,
                 Some((seq, reply)) = self.pending.next(), if !self.pending.is_empty() => {
                     self.mouth.answer(seq, &reply).await?;
+                    continue;
+                }
+                Some(question) = self.questions.recv() => {
+                    let question = serde_json::to_value(question).map_err(io::Error::other)?;
+                    self.mouth.say(&question).await?;
                     continue;
                 }
                 told = next(&mut self.watch) => {
@@ -346,7 +355,7 @@ mod tests {
         let (lines, told) = tokio::sync::watch::channel(Arc::from([line]));
         // For as long as the process lives: a closed channel is a daemon that stops.
         std::mem::forget(lines);
-        Shared::new(asked, bus.clone(), told)
+        Shared::new(asked, bus.clone(), Arc::default(), told)
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::action::{Action, Standing};
+use crate::authority::Verdict;
 use crate::command::Command;
 use crate::config::Secret;
 use crate::xmpp::jitsi::mute::Medium;
@@ -15,6 +16,7 @@ pub(super) const HELP: &[&str] = &[
     "say ROOM TEXT | tell ROOM NICK TEXT | subject ROOM TEXT | lock ROOM PASSWORD | unlock ROOM",
     "lobby ROOM on|off | admit ROOM NICK | deny ROOM NICK [WHY] | voice ROOM NICK on|off",
     "grant ROOM WHO | revoke ROOM WHO | end ROOM [WHY]",
+    "answer NUMBER allow|deny|moderator|mute [WHY] | desire REVISION ROOM …",
     "follow [ROOMS] [KINDS] | unfollow | ping | help | quit",
     "a name with blanks stands between quotes: kick tavern \"Ann Lee\" rude",
 ];
@@ -177,6 +179,22 @@ fn command(verb: &str, words: &mut Words<'_>) -> Result<Command, String> {
         "status" => return Ok(Command::Status),
         "health" => return Ok(Command::Health),
         "bans" => return Ok(Command::Bans),
+        "answer" => {
+            let ask = words.need("the question's number")?.parse().map_err(|_| "the question's number is none")?;
+            let verdict = match words.next().as_deref() {
+                Some("allow") => Verdict::Allow,
+                Some("deny") => Verdict::Deny,
+                Some("moderator") => Verdict::Moderator,
+                Some("mute") => Verdict::Mute,
+                _ => return Err("allow, deny, moderator or mute is missing; say help".to_owned()),
+            };
+            return Ok(Command::Answer { ask, verdict, reason: words.rest(), for_seconds: None });
+        }
+        "desire" => {
+            let revision = words.need("the revision")?.parse().map_err(|_| "the revision is no number")?;
+            let rooms = std::iter::from_fn(|| words.next()).collect();
+            return Ok(Command::Desire { authority: None, revision, rooms, really_empty: false });
+        }
         "unban" => return Ok(Command::Unban { who: words.need("whom")? }),
         _ => {}
     }
@@ -275,6 +293,14 @@ mod tests {
                 r#"{"command":"act","room":"tavern","action":"kick","nick":"Ann Lee","reason":"rude"}"#,
             ),
             ("ban tavern bob", r#"{"command":"ban","room":"tavern","who":"bob"}"#),
+            (
+                "answer 7 deny not in the story",
+                r#"{"command":"answer","ask":7,"verdict":"deny","reason":"not in the story"}"#,
+            ),
+            (
+                "desire 3 game-hall game-crypt",
+                r#"{"command":"desire","revision":3,"rooms":["game-hall","game-crypt"]}"#,
+            ),
             ("end tavern", r#"{"command":"act","room":"tavern","action":"end"}"#),
         ] {
             assert_eq!(command(words), command(object), "{words}");

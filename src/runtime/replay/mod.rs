@@ -139,6 +139,7 @@ async fn play_run(dialogue: &Dialogue, run: &Run) -> Result<Vec<(usize, Report)>
         connect: Box::new(connectors),
         recorder: Recorder::start(None)?,
         bus: Bus::new(EventId::default(), None),
+        questions: Arc::default(),
         lines: tokio::sync::watch::Sender::new(Arc::from([])),
         http: None,
     };

@@ -1,0 +1,291 @@
+//! Game servers and authorities on a real server: the toy game server in Python, and a real HTTP authority.
+#![allow(clippy::disallowed_methods)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+mod support;
+use support::live::{keeper, put_out, seconds, walk_in, world};
+use support::process::{terminate, wait_for};
+use support::prosody::Options;
+use support::{Client, Daemon, Setup};
+
+const SECRET: &str = "correct-horse-battery";
+
+/// A line and an authority, which decides about rooms `game-*`.
+fn configured(setup: Setup, authority: &str) -> Setup {
+    let more = format!(
+        "[[line]]\nname = \"game\"\nlisten = \"127.0.0.1:0\"\nfile = \"game.secret\"\n\
+         scopes = [\"read\", \"rooms\", \"moderate\"]\nrooms = \"game-*\"\n\
+         [[authority]]\nname = \"story\"\nservice = \"meet\"\nrooms = \"game-*\"\n{authority}\n"
+    );
+    Setup { more, ..setup }.with_secret("game.secret", SECRET)
+}
+
+/// Where the daemon speaks the line protocol.
+fn listening(daemon: &Daemon) -> String {
+    support::until("a place to speak the line protocol", seconds(20), || {
+        let log = daemon.log();
+        let line = log.lines().rfind(|line| line.contains("line protocol open"))?.to_owned();
+        Some(line.split("listen=").nth(1)?.split_whitespace().next()?.trim_matches('"').to_owned())
+    })
+}
+
+fn jid(room: &str) -> String {
+    format!("{room}@muc.meet.jitsi")
+}
+
+/// Goes into a room; whether that lasts is the authority's matter.
+fn enter(prosody: &support::Prosody, room: &str, name: &str) -> Client {
+    let mut guest = Client::guest(prosody.c2s());
+    walk_in(&mut guest, &jid(room), name, name);
+    guest
+}
+
+// ── the toy game server
+
+struct Game {
+    child: Child,
+    typed: ChildStdin,
+    told: Receiver<String>,
+    log: Vec<String>,
+}
+
+impl Game {
+    fn start(daemon: &Daemon) -> Game {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/game-server/game.py");
+        let mut command = Command::new("python3");
+        command
+            .arg(script)
+            .args(["--connect", &listening(daemon), "--secret-file"])
+            .arg(daemon.dir().join("game.secret"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("python3; `make install-deps` installs it");
+        let (typed, out) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+        let (tell, told) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                if tell.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Game { child, typed, told, log: Vec::new() }
+    }
+
+    fn types(&mut self, line: &str) {
+        writeln!(self.typed, "{line}").expect("the game listens");
+    }
+
+    /// Waits for a line that the game prints.
+    #[track_caller]
+    fn tells(&mut self, wanted: &str) {
+        let end = Instant::now() + seconds(20);
+        loop {
+            match self.told.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.log.push(line.clone());
+                    if line == wanted {
+                        return;
+                    }
+                }
+                Err(_) => panic!("the game does not say {wanted:?}, but {:#?}", self.log),
+            }
+        }
+    }
+}
+
+impl Drop for Game {
+    fn drop(&mut self) {
+        terminate(&mut self.child, seconds(2));
+    }
+}
+
+#[test]
+fn a_toy_game_server_opens_rooms_lets_players_in_throws_one_out_and_shows_who_is_where() {
+    let (prosody, focus) = world(Options::default());
+    let mut daemon = Daemon::start(configured(Setup::websocket(&prosody), "line = \"game\""));
+    let mut game = Game::start(&daemon);
+    game.types("open hall");
+    game.tells("hall is open");
+    assert!(keeper(&focus, &jid("game-hall")).is_some(), "the focus sees it held");
+    game.types("open crypt Ann");
+    game.tells("crypt is open");
+
+    let mut ann = enter(&prosody, "game-crypt", "Ann");
+    game.tells("Ann may be in crypt");
+    let mut bob = enter(&prosody, "game-crypt", "Bob");
+    game.tells("Bob may not be in crypt");
+    let statuses = put_out(&mut bob, &jid("game-crypt"), "Bob", seconds(5));
+    assert!(statuses.contains(&307), "{statuses:?}");
+    game.tells("Bob leaves crypt");
+    game.types("let Bob into crypt");
+    game.tells("Bob is on the list of crypt");
+    let _bob = enter(&prosody, "game-crypt", "Bob");
+    game.tells("Bob comes into crypt");
+    game.types("who");
+    game.tells("crypt: Ann, Bob");
+    game.tells("hall: nobody");
+
+    let word = Instant::now();
+    game.types("throw Ann out of crypt too loud");
+    put_out(&mut ann, &jid("game-crypt"), "Ann", seconds(5));
+    assert!(word.elapsed() < seconds(2), "{:?}", word.elapsed());
+    game.tells("Ann is out of crypt");
+    game.types("who");
+    game.tells("crypt: Bob");
+
+    // Everybody comes back where the daemon restarts, and nothing is said twice.
+    let rooms = daemon.json(&["rooms"]);
+    assert_eq!(rooms["rooms"].as_array().map(Vec::len), Some(2), "{rooms:#}");
+    let word = Instant::now();
+    game.types("close hall");
+    let gone = || keeper(&focus, &jid("game-hall")).is_none().then_some(());
+    assert!(wait_for(seconds(5), gone).is_some() && word.elapsed() < seconds(2), "{:?}", word.elapsed());
+    let sources = daemon.json(&["room", "game-crypt"])["sources"].clone();
+    assert_eq!((&sources[0]["source"], &sources[0]["who"]), (&json!("authority"), &json!("story")));
+    daemon.stop();
+    daemon.run();
+    daemon.wait_rooms("the list is remembered", seconds(20), |row| row.name == "game-crypt" && row.state == "held");
+}
+
+// ── a real HTTP authority
+
+/// Answers every question with what `answer` makes of it, after its head and body were read.
+struct Authority {
+    url: String,
+    heard: Arc<Mutex<Vec<(String, Value)>>>,
+}
+
+impl Authority {
+    fn start(answer: impl Fn(&Value) -> Option<(u16, String)> + Send + Sync + 'static) -> Authority {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/who?x=1", listener.local_addr().expect("bound"));
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let (kept, answer) = (heard.clone(), Arc::new(answer));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (kept, answer) = (kept.clone(), answer.clone());
+                std::thread::spawn(move || serve(stream, &kept, &*answer));
+            }
+        });
+        Authority { url, heard }
+    }
+
+    fn heard(&self) -> Vec<(String, Value)> {
+        self.heard.lock().expect("not poisoned").clone()
+    }
+}
+
+fn serve(mut stream: TcpStream, heard: &Mutex<Vec<(String, Value)>>, answer: &dyn Fn(&Value) -> Option<(u16, String)>) {
+    let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 || line == "\r\n" {
+            break;
+        }
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a length");
+        }
+        head += &line;
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).expect("the body");
+    let question: Value = serde_json::from_slice(&body).expect("JSON");
+    let signed = verify(&head, &body);
+    heard.lock().expect("not poisoned").push((format!("{head}signed: {signed}"), question.clone()));
+    // Without an answer the connection stays open until the asker gives up.
+    let Some((status, text)) = answer(&question) else {
+        let _ = reader.read(&mut [0]);
+        return;
+    };
+    let reply = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{text}", text.len());
+    let _ = stream.write_all(reply.as_bytes());
+}
+
+/// Whether the signature of Standard Webhooks over these bytes is right.
+fn verify(head: &str, body: &[u8]) -> bool {
+    use base64::Engine as _;
+    let header = |name: &str| {
+        let line =
+            head.lines().find_map(|line| line.split_once(": ").filter(|(key, _)| key.eq_ignore_ascii_case(name)));
+        line.map(|(_, value)| value.to_owned()).unwrap_or_default()
+    };
+    let signed = [header("webhook-id").as_bytes(), b".", header("webhook-timestamp").as_bytes(), b".", body].concat();
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SECRET.as_bytes());
+    let signature = header("webhook-signature");
+    let given =
+        signature.strip_prefix("v1,").and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok());
+    given.is_some_and(|given| ring::hmac::verify(&key, &signed, &given).is_ok())
+}
+
+#[test]
+fn an_http_authority_is_asked_once_for_a_while_and_its_word_is_carried_out() {
+    let (prosody, _focus) = world(Options::default());
+    let authority = Authority::start(|question| {
+        let verdict = match question["person"]["nick"].as_str() {
+            Some("mallory") => json!({ "verdict": "deny", "reason": "not in this story" }),
+            _ => json!({ "verdict": "allow", "for_seconds": 600 }),
+        };
+        Some((200, verdict.to_string()))
+    });
+    let setup = configured(
+        Setup::websocket(&prosody),
+        &format!("url = {:?}\nfile = \"game.secret\"\ntime_limit = \"1s\"", authority.url),
+    );
+    let daemon = Daemon::start(setup.rooms(["game-hall", "tavern"]));
+    daemon.wait_all_held(seconds(20));
+
+    let mut mallory = enter(&prosody, "game-hall", "mallory");
+    put_out(&mut mallory, &jid("game-hall"), "mallory", seconds(5));
+    let _ann = enter(&prosody, "game-hall", "ann");
+    let _tavern = enter(&prosody, "tavern", "mallory");
+    let asked = || (authority.heard().len() == 2).then_some(());
+    assert!(wait_for(seconds(5), asked).is_some(), "{:#?}", authority.heard());
+    let (head, question) = authority.heard().remove(0);
+    assert!(head.starts_with("POST /who?x=1 HTTP/1.1") && head.ends_with("signed: true"), "{head}");
+    assert_eq!((&question["service"], &question["room"]), (&json!("meet"), &json!("game-hall")));
+    assert_eq!((&question["person"]["nick"], &question["person"]["role"]), (&json!("mallory"), &json!("participant")));
+    assert!(question["identity"].as_str().is_some_and(|who| who.contains(':')), "{question:#}");
+    let rooms: Vec<Value> = authority.heard().iter().map(|(_, question)| question["room"].clone()).collect();
+    assert_eq!(rooms, ["game-hall", "game-hall"], "nobody is asked about the tavern");
+    let refused = support::live::recorded(&daemon, "action.taken", "\"name\":\"story\"");
+    assert_eq!(refused, 1, "who threw mallory out is in the record");
+}
+
+#[test]
+fn an_authority_that_fails_shuts_the_door_or_leaves_it_open_as_the_configuration_says() {
+    let (prosody, _focus) = world(Options::default());
+    for (fallback, answer, stays) in [
+        ("closed", None, false),
+        ("closed", Some((500, "oops")), false),
+        ("closed", Some((200, "{\"verdict\":\"perhaps\"}")), false),
+        ("open", None, true),
+        ("open", Some((302, "{\"verdict\":\"deny\"}")), true),
+    ] {
+        let authority = Authority::start(move |_| answer.map(|(status, text)| (status, text.to_owned())));
+        let lines = format!(
+            "url = {:?}\nfile = \"game.secret\"\ntime_limit = \"300ms\"\non_failure = {fallback:?}",
+            authority.url
+        );
+        let daemon = Daemon::start(configured(Setup::websocket(&prosody), &lines).rooms(["game-hall"]));
+        daemon.wait_all_held(seconds(20));
+        let mut ann = enter(&prosody, "game-hall", "ann");
+        if stays {
+            let missed = || daemon.log().contains("no answer of an authority").then_some(());
+            assert!(wait_for(seconds(5), missed).is_some(), "{}", daemon.log_tail());
+            let inside = daemon.json(&["room", "game-hall"])["people"].clone();
+            assert_eq!(inside, 1, "{fallback} {answer:?}");
+        } else {
+            put_out(&mut ann, &jid("game-hall"), "ann", seconds(5));
+        }
+    }
+}
