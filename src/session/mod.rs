@@ -883,13 +883,15 @@ fn join_id(room: u32, number: u32) -> String {
     format!("{JOIN_PREFIX}{room}-{number}")
 }
 
-/// Whether a person would see a difference. The time of the next self-ping is none.
+/// Whether a person would see a difference. That a self-ping is on its way is none: only when the next one is due.
 fn differs(a: &Snapshot, b: &Snapshot) -> bool {
-    use room::Next::{AskFocus, Retry};
+    use room::Next::{AskFocus, Retry, SelfPing};
     let timed = |next| match next {
         Retry(at) => Some((0, at)),
         AskFocus(at) => Some((1, at)),
+        SelfPing(at) => Some((2, at)),
         _ => None,
     };
-    a.state != b.state || a.cause != b.cause || timed(a.next) != timed(b.next)
+    let on_its_way = matches!(b.next, room::Next::Answer(_));
+    a.state != b.state || a.cause != b.cause || !on_its_way && timed(a.next) != timed(b.next)
 }

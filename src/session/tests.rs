@@ -1091,6 +1091,25 @@ fn a_room_reports_what_it_shows_once_for_each_change() {
     assert_eq!(bench.out.reports.iter().find(shows), None);
 }
 
+#[test]
+fn when_the_next_self_ping_is_due_is_told_after_each() {
+    let mut bench = Bench::holding("tavern");
+    let due = |bench: &Bench| match bench.snapshot("tavern").next {
+        room::Next::SelfPing(at) => at,
+        other => panic!("{other:?}"),
+    };
+    let first = due(&bench);
+    bench.now = first;
+    bench.put(Input::Timeout);
+    let told = |bench: &Bench| bench.out.reports.iter().filter(|report| matches!(report, Report::Room(..))).count();
+    assert_eq!(told(&bench), 0, "that it is on its way is nothing to tell");
+    let ping = bench.asked(&format!("tavern@{MUC}/{NICK}"), "ping");
+    let id = ping.attr("id").expect("an id");
+    bench.hear(&format!("<iq xmlns='jabber:client' type='result' from='tavern@{MUC}/{NICK}' id='{id}'/>"));
+    assert!(due(&bench) > first);
+    assert_eq!(told(&bench), 1);
+}
+
 mod actions;
 mod guest;
 mod lobby;
