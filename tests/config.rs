@@ -325,6 +325,16 @@ fn every_single_mistake_has_its_line_key_and_words() {
             "stanza_limit = \"1 stone\"",
             "innkeeper.toml:5: service.meet.stanza_limit: \"1 stone\" is no size (no known unit of size); expected a size such as \"256KiB\", from 16KiB to 16MiB",
         ),
+        ("[[rtbl]]\nservice = \"meet\"", "innkeeper.toml:5: rtbl.jid: missing; expected jid = \"…\" in this [[rtbl]]"),
+        (
+            "[[rtbl]]\nservice = \"meat\"\njid = \"rtbl.example\"",
+            "innkeeper.toml:6: rtbl.service: no service is called \"meat\"; expected \"meet\" (did you mean that?)",
+        ),
+        (
+            "[[rtbl]]\nservice = \"meet\"\njid = \"a/b\"",
+            "innkeeper.toml:7: rtbl.jid: \"a/b\" is not an XMPP domain; expected an address such as \"rtbl.example\"",
+        ),
+        ("[rtbl]\njid = \"a\"", "innkeeper.toml:5: rtbl: a single [rtbl]; expected [[rtbl]], with two brackets"),
         ("[room]\nname = \"a\"", "innkeeper.toml:5: room: a single [room]; expected [[room]], with two brackets"),
         ("[rooms]", "innkeeper.toml:5: rooms: unknown key; expected room (did you mean that?)"),
         (

@@ -8,9 +8,9 @@ use std::time::Duration;
 use support::client::Client;
 use support::daemon::{Daemon, Setup};
 use support::focus::Focus;
-use support::live::{BARE, NICK, browser, is_told, put_out, recorded, seconds, wait_state, walk_in, world};
+use support::live::{BARE, NICK, block, browser, is_told, put_out, recorded, seconds, wait_state, walk_in, world};
 use support::process::until;
-use support::prosody::{GUESTS, Options, Prosody};
+use support::prosody::{DOMAIN, GUESTS, LISTS, Options, PASSWORD, Prosody};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -194,5 +194,67 @@ fn a_flood_by_twenty_guests_costs_them_the_room_and_no_other_room_its_hold() {
     for room in &jids {
         assert!(!support::live::gone(&focus, room, mark), "{room} lost its hold");
     }
+    daemon.wait_all_held(seconds(5));
+}
+
+const NODE: &str = "muc_bans_sha256";
+
+#[test]
+fn a_block_list_of_others_puts_out_whom_it_names_and_lets_in_whom_it_names_no_more() {
+    let (mut prosody, focus) = world(Options { lists: true, ..Options::default() });
+    prosody.add_account("bob", DOMAIN, "builder");
+    let mut moderator = Client::account(prosody.c2s(), "moderator", PASSWORD);
+    block(&mut moderator, NODE, "early@meet.jitsi", Some("known before"));
+    prosody.add_account("early", DOMAIN, "bird");
+    let mut setup = Setup::websocket(&prosody).rooms(["tavern"]);
+    setup.more = format!("[[rtbl]]\nservice = \"meet\"\njid = \"{LISTS}\"\n");
+    let jids = setup.jids();
+    let mut daemon = Daemon::start(setup);
+    focus.wait_held(&jids, BARE, seconds(15));
+    daemon.wait_all_held(seconds(5));
+    let room = jids[0].clone();
+    until("the list is read", SOON, || daemon.log().contains("the block list was read").then_some(()));
+    // Who was on it before we looked.
+    let mut early = Client::account(prosody.c2s(), "early", "bird");
+    walk_in(&mut early, &room, "ear1y000", "Ear-1");
+    assert!(put_out(&mut early, &room, "ear1y000", SOON).contains(&301));
+    // Who gets on it while inside, with the list's reason.
+    let mut alice = Client::account(prosody.c2s(), "alice", "wonderland");
+    walk_in(&mut alice, &room, "a11ce000", "Ali-1");
+    block(&mut moderator, NODE, "alice@meet.jitsi", Some("sells hats"));
+    assert!(put_out(&mut alice, &room, "a11ce000", SOON).contains(&301));
+    let why = daemon.cli(["why", "ban", "tavern", "alice@meet.jitsi"]);
+    assert!(why.stdout.contains("sells hats") && why.stdout.contains(LISTS), "{why:?}");
+    // Nobody else is believed, whatever their words.
+    let mut bob = Client::account(prosody.c2s(), "bob", "builder");
+    walk_in(&mut bob, &room, "b0b00000", "Bob-1");
+    let keeper = support::live::keeper(&focus, &room).expect("it holds the room").jid;
+    bob.send(&format!(
+        "<message to='{keeper}' type='headline'><event xmlns='http://jabber.org/protocol/pubsub#event'>\
+         <items node='{NODE}'><item id='{}'/></items></event></message>",
+        innkeeper::policy::bans::sha256("bob@meet.jitsi")
+    ));
+    // After a restart of the daemon the list still counts, and is followed again.
+    daemon.kill9();
+    daemon.run();
+    focus.wait_held(&jids, BARE, seconds(15));
+    daemon.wait_all_held(seconds(5));
+    block(&mut moderator, NODE, "alice@meet.jitsi", None);
+    until("alice may come in again", seconds(10), || {
+        let mut alice = Client::account(prosody.c2s(), "alice", "wonderland");
+        (alice.join(&room, "a11ce000").attr("type") != "error").then_some(())
+    });
+    let here = daemon.json(&["room", "tavern"]).to_string();
+    assert!(here.contains("b0b00000"), "{here}");
+    // After a restart of the server, too: it kept a subscription of a session that is gone.
+    drop((bob, moderator));
+    prosody.restart();
+    focus.wait_held(&jids, BARE, seconds(20));
+    daemon.wait_all_held(seconds(5));
+    let mut moderator = Client::account(prosody.c2s(), "moderator", PASSWORD);
+    let mut bob = Client::account(prosody.c2s(), "bob", "builder");
+    walk_in(&mut bob, &room, "b0b00000", "Bob-1");
+    block(&mut moderator, NODE, "meet.jitsi", Some("the whole domain"));
+    put_out(&mut bob, &room, "b0b00000", SOON);
     daemon.wait_all_held(seconds(5));
 }

@@ -486,6 +486,7 @@ impl World {
             | Report::Bad { .. }
             | Report::Odd(_)
             | Report::Happened { .. }
+            | Report::List(..)
             | Report::Remember(..) => {}
         }
         self.carry_out(out);

@@ -79,11 +79,24 @@ impl Checker<'_> {
         if raw.services.is_empty() && !self.incomplete {
             self.warnings.push("no service is configured, so there is nothing to hold".to_owned());
         }
+        let rtbl = self.rtbl(raw.list("rtbl"), &known);
         let http = self.http(raw);
         let lines = self.lines(raw.list("line"));
         let authorities = self.authorities(raw.list("authority"), &services, &lines);
         let warnings = std::mem::take(&mut self.warnings);
-        Config { services, rooms, policies, control_socket, state_dir, defaults, http, lines, authorities, warnings }
+        Config {
+            services,
+            rooms,
+            policies,
+            rtbl,
+            control_socket,
+            state_dir,
+            defaults,
+            http,
+            lines,
+            authorities,
+            warnings,
+        }
     }
 
     /// The first folder that systemd names in a variable.
@@ -446,7 +459,7 @@ impl Checker<'_> {
                     self.wrong(view, key, &section.at, "missing", format!("{key} = \"…\" in this [[room]]"));
                 }
             }
-            let service = self.room_service(view, known);
+            let service = self.service_named(view, known);
             let name = self.parsed(view, "name", "a room's name or room JID", value::room);
             let nick = self.nick(view);
             let settings = services.get(service.unwrap_or_default());
@@ -486,7 +499,7 @@ impl Checker<'_> {
         rooms
     }
 
-    fn room_service<'s>(&mut self, view: View<'s>, known: &BTreeSet<&str>) -> Option<&'s str> {
+    pub(super) fn service_named<'s>(&mut self, view: View<'s>, known: &BTreeSet<&str>) -> Option<&'s str> {
         let (name, at) = self.string(view, "service")?;
         if known.contains(name) {
             return Some(name);

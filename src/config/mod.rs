@@ -19,6 +19,7 @@ pub use http::{Http, HttpToken, Listen};
 pub use line::{Dial, Line, Place};
 pub use problem::{Problem, nearest};
 pub use raw::known_keys;
+pub use rtbl::BlockList;
 
 mod authority;
 mod check;
@@ -30,6 +31,7 @@ mod moderated;
 mod policy;
 mod problem;
 mod raw;
+mod rtbl;
 mod token;
 mod value;
 
@@ -90,6 +92,8 @@ pub struct Config {
     pub rooms: BTreeMap<RoomKey, Arc<Room>>,
     /// Which rules hold in which rooms.
     pub policies: Policies,
+    /// Whose block lists are followed.
+    pub rtbl: Vec<BlockList>,
     /// Where the control socket lies.
     pub control_socket: PathBuf,
     /// Where state is kept over a restart.

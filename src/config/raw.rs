@@ -111,8 +111,11 @@ pub(super) const AUTHORITY: &[&str] = &[
     "may_grant",
 ];
 
+/// Keys of `[[rtbl]]`.
+const RTBL: &[&str] = &["service", "jid", "node"];
+
 /// Tables that may stand any number of times and have nothing below them, each with its keys.
-const LISTS: &[(&str, &[&str])] = &[("authority", AUTHORITY), ("line", LINE)];
+const LISTS: &[(&str, &[&str])] = &[("authority", AUTHORITY), ("line", LINE), ("rtbl", RTBL)];
 
 /// Every key that a file may hold, with its table: `service.url`, `room.name`, `state_dir`.
 #[must_use]

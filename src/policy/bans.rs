@@ -3,8 +3,8 @@
 //! A ban names what it matched on and says how long that holds ([`Strength`]); it is found by that in a list of any
 //! length, so that ten thousand entries cost a joiner no more than ten.
 //!
-//! Lists of others come in as real-time block lists: SHA-256 of a bare JID in hexadecimal, which is what
-//! Prosody's `mod_muc_rtbl` publishes and reads.
+//! Lists of others come in as real-time block lists: SHA-256 of a bare JID or of a domain in hexadecimal, which is what
+//! Prosody's `mod_muc_rtbl` reads.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write as _};
@@ -30,7 +30,7 @@ pub enum Target {
     Accounts(Pattern),
     /// Whoever has a name that fits, as [`text::name`] writes it.
     Names(Pattern),
-    /// Whoever has a bare JID of that SHA-256, in hexadecimal small letters.
+    /// Whoever has a bare JID, or a domain, of that SHA-256, in hexadecimal small letters.
     Sha256(Box<str>),
 }
 
@@ -121,12 +121,12 @@ impl Ban {
     }
 }
 
-/// The hash by which block lists name a bare JID.
+/// The hash by which block lists name a bare JID or a domain.
 ///
 /// Source: Prosody's `mod_muc_rtbl`.
 #[must_use]
-pub fn sha256(real_jid: &str) -> String {
-    let digest = Sha256::digest(jid::bare(real_jid).to_lowercase().as_bytes());
+pub fn sha256(address: &str) -> String {
+    let digest = Sha256::digest(jid::bare(address).to_lowercase().as_bytes());
     digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
         // Writing to a String can not go wrong.
         let _ = write!(hex, "{byte:02x}");
@@ -134,14 +134,14 @@ pub fn sha256(real_jid: &str) -> String {
     })
 }
 
-/// The entry of a block list, as a ban of all rooms.
+/// The entry of a block list, as a ban from all rooms of a service; none where its id is no SHA-256.
 #[must_use]
-pub fn from_block_list(id: &str, list: &str, reason: &str, at: Timestamp) -> Option<Ban> {
+pub fn from_block_list(id: &str, service: &str, list: &str, reason: &str, at: Timestamp) -> Option<Ban> {
     let hex = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     let target = Target::Sha256(id.to_ascii_lowercase().into());
     let ban = Ban {
         target,
-        service: None,
+        service: Some(service.into()),
         rooms: None,
         until: None,
         reason: reason.into(),
@@ -239,8 +239,9 @@ impl Bans {
         let identity: &Identity = &person.identity;
         let account = person.real_jid.as_deref().map(jid::bare);
         let of_keys = identity.keys().iter().filter_map(|key| self.by_key.get(key)).flatten();
-        let of_hash = account.filter(|_| !self.by_hash.is_empty()).map(sha256);
-        let of_hash = of_hash.and_then(|hash| self.by_hash.get(&*hash)).into_iter().flatten();
+        let hashed = account.filter(|_| !self.by_hash.is_empty());
+        let hashes = hashed.map(|account| [sha256(account), sha256(jid::domain(account))]);
+        let of_hash = hashes.into_iter().flatten().filter_map(|hash| self.by_hash.get(&*hash)).flatten();
         let name = if self.patterns.is_empty() { String::new() } else { text::name(person.shown_name()) };
         let fits = |at: &&usize| match &self.list[**at].target {
             Target::Accounts(accounts) => account.is_some_and(|account| accounts.matches(account)),
@@ -352,6 +353,7 @@ mod tests {
             (key("account:mallory@spam.example"), "m", Strength::SurvivesReconnect),
             (Target::Accounts(Pattern::new("*@spam.example")), "m", Strength::SurvivesReconnect),
             (Target::Sha256(sha256("mallory@spam.example").into()), "m", Strength::SurvivesReconnect),
+            (Target::Sha256(sha256("spam.example").into()), "m", Strength::SurvivesReconnect),
             (key("occupant-id:oid-1"), "g", Strength::UntilTheyReload),
             (key("hint:Ada-xyz"), "g", Strength::UntilTheyReload),
             (key("name:NOBODY"), "n", Strength::NameOnly),
@@ -437,8 +439,8 @@ mod tests {
         assert_eq!(sha256("Mallory@spam.example/x"), sha256("mallory@spam.example"));
         assert_eq!(sha256("a"), "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb");
         let now = at(NOON);
-        assert!(from_block_list(&sha256("a"), "list@example", "", now).is_some());
-        assert!(from_block_list("abc", "list@example", "", now).is_none());
+        assert!(from_block_list(&sha256("a"), "meet", "list.example", "", now).is_some());
+        assert!(from_block_list("abc", "meet", "list.example", "", now).is_none());
     }
 
     #[test]

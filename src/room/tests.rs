@@ -1142,6 +1142,7 @@ fn who_is_inside_is_held_against_a_new_list_of_bans() {
     bench.bans = Bans::new(
         crate::policy::bans::from_block_list(
             &crate::policy::bans::sha256("mallory@meet.jitsi"),
+            "s",
             "list",
             "",
             Timestamp::UNIX_EPOCH,

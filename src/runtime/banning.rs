@@ -12,13 +12,14 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::banned::Wanted;
+use super::following::{self, Entries};
 use super::session::News;
 use super::supervisor::Supervisor;
 use crate::action::{Action, Actor, Request, Standing};
 use crate::command::Reply;
 use crate::config::{Config, RoomKey};
 use crate::pattern::Pattern;
-use crate::policy::bans::{self, Ban, Bans, Target};
+use crate::policy::bans::{Ban, Bans, Target};
 use crate::policy::{self, AllowList, Plans, Presence};
 use crate::session::{Found, Input, Report};
 use crate::store::{BanId, Database, DatabaseError, StoredBan};
@@ -33,7 +34,7 @@ pub struct Kept {
     /// Whom no ban and no rule touches, by command.
     pub exempt: Vec<Box<str>>,
     /// Entries of others' lists, by list.
-    pub lists: BTreeMap<Box<str>, BTreeMap<Box<str>, Ban>>,
+    pub lists: BTreeMap<Box<str>, Entries>,
     /// Whom we made an outcast, and where.
     pub outcasts: Vec<(RoomKey, Box<str>)>,
     /// What rules remember, by room.
@@ -84,7 +85,8 @@ impl Kept {
             ..Kept::default()
         };
         for (source, entry) in or_nothing("the block lists", database.lists().await) {
-            if let Some(ban) = bans::from_block_list(&entry.item, &source, &entry.reason, entry.time) {
+            let list = config.rtbl.iter().find(|list| *list.to_string() == *source);
+            if let Some(ban) = list.and_then(|list| following::ban(list, &entry)) {
                 kept.lists.entry(source).or_default().insert(entry.item, ban);
             }
         }

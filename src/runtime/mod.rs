@@ -13,6 +13,7 @@ mod deciding;
 mod errand;
 mod explain;
 pub mod files;
+mod following;
 pub mod handshake;
 mod herald;
 mod ledger;

@@ -13,7 +13,7 @@ use super::board::Clock;
 use super::session::{Abilities, Connectors, Driver, News, Order, RoomView};
 use crate::action::Request;
 use crate::cause::Cause;
-use crate::config::{self, Endpoint, Login, PaceKind, Room, RoomKey, Secret};
+use crate::config::{self, BlockList, Endpoint, Login, PaceKind, Room, RoomKey, Secret};
 use crate::jitsi::login::Wish;
 use crate::policy::Plans;
 use crate::policy::bans::Bans;
@@ -71,6 +71,9 @@ pub struct Running {
     wishes: BTreeMap<usize, Box<str>>,
     /// Logins of the account that are on their way.
     fetches: BTreeMap<usize, AbortHandle>,
+    /// The block lists of the service, and the session that follows them.
+    lists: Vec<BlockList>,
+    follower: Option<(usize, u64)>,
 }
 
 struct Handle {
@@ -126,6 +129,8 @@ impl Running {
             leaving: HashSet::new(),
             wishes: BTreeMap::new(),
             fetches: BTreeMap::new(),
+            lists: Vec::new(),
+            follower: None,
             config,
         }
     }
@@ -332,6 +337,29 @@ impl Running {
         for &slot in self.sessions.keys() {
             self.order(slot, Order::Input(Input::Bans(bans.clone())));
         }
+    }
+
+    /// Has one session follow these block lists: the one that did while it is online, else the first that is.
+    pub fn follow(&mut self, lists: Vec<BlockList>) {
+        let instance = |slot: usize| self.sessions.get(&slot).map(|handle| handle.instance);
+        let follows = self.follower.filter(|(slot, number)| instance(*slot) == Some(*number));
+        let online = follows.filter(|(slot, _)| self.machine.is_online(*slot));
+        let first = || {
+            let mut slots = self.sessions.iter().filter(|(slot, _)| self.machine.is_online(**slot));
+            slots.next().map(|(slot, handle)| (*slot, handle.instance))
+        };
+        // While none is online, whoever followed goes on when it is back.
+        let next = online.or_else(first).or(follows);
+        if next == self.follower && lists == self.lists {
+            return;
+        }
+        if let Some((slot, _)) = follows.filter(|_| follows != next) {
+            self.order(slot, Order::Input(Input::Follow(Vec::new())));
+        }
+        if let Some((slot, _)) = next {
+            self.order(slot, Order::Input(Input::Follow(lists.clone())));
+        }
+        (self.follower, self.lists) = (next, lists);
     }
 
     /// Asks the session of a room who somebody inside is.

@@ -115,6 +115,8 @@ pub struct Supervisor {
     pub(super) ledger: Ledger,
     /// Bans, who is exempt, and what rules remember.
     pub(super) kept: Kept,
+    /// A block list changed, and sessions are still to be told.
+    pub(super) bans_changed: bool,
     /// What is written without being waited for.
     pub(super) writes: Writes,
     /// The rules of each room that has any.
@@ -160,6 +162,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         recorder: setup.recorder,
         herald,
         kept,
+        bans_changed: false,
         writes: Writes::start(),
         plans: HashMap::new(),
         deciding,
@@ -182,6 +185,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
     let watchdog = health::watchdog_interval();
     let mut watchdog_due = watchdog.map(|every| started + every);
     supervisor.apply();
+    supervisor.follow_configured();
     supervisor.save().await;
     info!(rooms = supervisor.wanted(), services = supervisor.services.len(), "holding rooms");
     loop {
@@ -400,6 +404,7 @@ impl Supervisor {
                     *ground.keep = true;
                 }
                 self.herald.session(Timestamp::now(), &service, what);
+                self.follow_lists(&service);
             }
             News::Fetched(outcome) => {
                 match &outcome {
@@ -433,6 +438,7 @@ impl Supervisor {
                 self.herald.session(Timestamp::now(), &service, What::SessionLost { session, why: Why::from(&cause) });
                 let Some((running, mut ground)) = self.ground(&service) else { return };
                 running.with_machine(&mut ground, |machine, _, _| machine.lost(now, slot, &cause));
+                self.follow_lists(&service);
                 self.show_unplaced(&service, &cause, Next::Turn);
             }
             News::Errand { room, number, result } => running.errand_done(slot, room, number, result, &mut ground),
@@ -472,6 +478,7 @@ impl Supervisor {
             }
             Report::Released(key) => {
                 running.left(&key, &mut ground);
+                self.follow_lists(service);
                 match self.rooms.get(&key).map(|seat| seat.wanted.as_ref().map(|wanted| wanted.intent)) {
                     // Wanted again while it was being left.
                     Some(Some(Intent::Hold)) => self.apply_room(&key, clock),
@@ -543,6 +550,7 @@ impl Supervisor {
                 self.tell_authorities(&room, &what);
                 self.herald.room(clock.now(), &room, Some(&life), *what);
             }
+            Report::List(list, told) => self.list_told(&list, told),
             Report::Remember(room, state) => self.remember(room, *state),
             Report::Odd(text) => warn!(%service, session = slot, %text, "odd"),
         }
@@ -564,6 +572,10 @@ impl Supervisor {
         }
         self.end_bans();
         self.poll_authorities(now);
+        // A burst of entries is one list for the sessions.
+        if std::mem::take(&mut self.bans_changed) {
+            self.publish_bans();
+        }
         if self.status_due.is_some_and(|due| due <= now) {
             self.status_due = None;
             self.tell_status();
@@ -681,6 +693,7 @@ impl Supervisor {
         self.recorder.configure(&config);
         self.config = config;
         self.take_authorities();
+        self.follow_configured();
         self.publish_bans();
         self.apply();
     }

@@ -75,7 +75,9 @@ impl Session {
             }
             "iq" => {
                 if let Some(rest) = &bad.rest {
+                    self.torn = true;
                     self.iq(now, rest, out);
+                    self.torn = false;
                 }
             }
             _ => {}
@@ -285,6 +287,7 @@ impl Session {
             About::Components => self.learn_components(now, Some(iq), out),
             About::ServerPing => {}
             About::Discovery(step) => self.discovered(now, step, Some(iq), out),
+            About::List { list, ask } => self.list_answered(now, &list, ask, Some(iq), out),
         }
     }
 
@@ -321,6 +324,7 @@ impl Session {
             About::Components => self.learn_components(now, None, out),
             About::ServerPing => {}
             About::Discovery(step) => self.discovered(now, step, None, out),
+            About::List { list, ask } => self.list_answered(now, &list, ask, None, out),
         }
     }
 }

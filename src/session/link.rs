@@ -55,6 +55,7 @@ impl Session {
         for id in self.ids() {
             self.room_input(now, id, room::Input::Online { resumed }, out);
         }
+        self.follow_online(now, resumed, out);
         for element in &bound.early {
             self.dispatch(now, element, out);
         }
@@ -99,6 +100,7 @@ impl Session {
     }
 
     pub(super) fn close(&mut self, now: Instant, out: &mut Outbox) {
+        self.unfollow(now, &[], out);
         for id in self.ids() {
             self.room_input(now, id, room::Input::Release, out);
         }
@@ -121,6 +123,7 @@ impl Session {
         if online && self.discovery.again_at.is_some_and(|at| at <= now) {
             self.discover(now, out);
         }
+        self.follow_due(now, out);
         if online && self.acks.give_up_at().is_some_and(|at| at <= now) {
             self.acks.give_up();
             let text = "the server acknowledges nothing of what we send; a lost connection cannot be resumed";

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::action::{Action, Actor, Progress, Request};
 use crate::cause::{Cause, Word};
-use crate::config::{Media, PaceKind, RoomKey, Secret};
+use crate::config::{BlockList, Media, PaceKind, RoomKey, Secret};
 use crate::event::What;
 use crate::jitsi::focus::{Focus, Gate, Verdict};
 use crate::jitsi::{CONFERENCE_TIMEOUT, citizen};
@@ -28,11 +28,13 @@ use crate::xmpp::stanza::{self, Kind, StanzaError};
 use crate::xmpp::{element, jid, ns, ping};
 
 pub use discover::AGAIN as SEARCH_AGAIN;
+pub use follow::Told;
 use iq::Questions;
 pub use moderate::Found;
 pub use pace::{Bucket, Pace};
 
 mod discover;
+mod follow;
 mod guest;
 mod incoming;
 mod iq;
@@ -122,6 +124,8 @@ pub enum Input {
     Clock(Timestamp),
     /// Keep these people out.
     Bans(Arc<Bans>),
+    /// Follow these block lists, and no others.
+    Follow(Vec<BlockList>),
     /// What rules remembered of a room before a restart.
     Recall(RoomKey, Box<policy::State>),
     /// Come into a room although it is closed: a person says so.
@@ -219,6 +223,8 @@ pub enum Report {
         /// Who says so.
         actor: Actor,
     },
+    /// A block list says something.
+    List(BlockList, Told),
     /// Something happened in a room.
     Happened {
         /// In which.
@@ -325,6 +331,10 @@ pub struct Session {
     clock: Now,
     /// Who is to be kept out of rooms.
     bans: Arc<Bans>,
+    /// The block lists that this session follows for its service; boxed, since few do.
+    follow: Option<Box<follow::Follow>>,
+    /// What is being heard is only what was left of a stanza that is over the limits.
+    torn: bool,
 }
 
 #[derive(Debug)]
@@ -396,6 +406,10 @@ enum About {
     Components,
     ServerPing,
     Discovery(discover::Step),
+    List {
+        list: Box<BlockList>,
+        ask: follow::Ask,
+    },
 }
 
 impl Session {
@@ -439,6 +453,8 @@ impl Session {
             flooded: None,
             clock: Now { at: now, clock: Timestamp::UNIX_EPOCH },
             bans: Arc::default(),
+            follow: None,
+            torn: false,
             profile,
         }
     }
@@ -539,6 +555,7 @@ impl Session {
             self.questions.deadline(),
             self.pump_at,
             if online { self.discovery.again_at } else { None },
+            if online { self.follow.as_ref().and_then(|follow| follow.deadline()) } else { None },
             if online { self.acks.request_at() } else { None },
             if online { self.acks.give_up_at() } else { None },
         ]
@@ -583,6 +600,7 @@ impl Session {
                     self.room_input(now, id, room::Input::Bans, out);
                 }
             }
+            Input::Follow(lists) => self.follow(now, &lists, out),
             Input::Recall(key, state) => {
                 if let Some(&id) = self.by_key.get(&key) {
                     self.room_input(now, id, room::Input::Recall(state), out);

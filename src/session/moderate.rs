@@ -260,6 +260,9 @@ impl Session {
             out.reports.push(Report::Odd(format!("{from} did not take a message of ours: {said}")));
             return self.stepped(now, room, number, false, Some(message), out);
         }
+        if self.list_notified(now, from, message, out) {
+            return;
+        }
         if self.is_component(from) {
             if let Some(push) = json_message::read(message) {
                 let room = match &push {

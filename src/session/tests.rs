@@ -1111,5 +1111,6 @@ fn when_the_next_self_ping_is_due_is_told_after_each() {
 }
 
 mod actions;
+mod follow;
 mod guest;
 mod lobby;

@@ -9,6 +9,7 @@ pub mod moderate;
 pub mod muc;
 pub mod ns;
 pub mod ping;
+pub mod pubsub;
 pub mod room_form;
 pub mod room_info;
 pub mod stanza;

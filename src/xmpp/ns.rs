@@ -60,3 +60,9 @@ pub const RETRACT: &str = "urn:xmpp:message-retract:1";
 pub const RETRACT_0: &str = "urn:xmpp:message-retract:0";
 /// Fastening, around the older retraction. XEP-0422.
 pub const FASTEN: &str = "urn:xmpp:fasten:0";
+/// Publish-subscribe, questions. XEP-0060.
+pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+/// Publish-subscribe, notifications. XEP-0060 §7.
+pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
+/// Answers in pages. XEP-0059.
+pub const RSM: &str = "http://jabber.org/protocol/rsm";

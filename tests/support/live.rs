@@ -8,7 +8,7 @@ use super::client::Client;
 use super::daemon::Daemon;
 use super::focus::{Focus, MemberSeen, Options as FocusOptions, Seen};
 use super::process::wait_for;
-use super::prosody::{DOMAIN, Options, Prosody};
+use super::prosody::{DOMAIN, LISTS, Options, Prosody};
 
 /// The bare JID of the account that innkeeper uses.
 pub const BARE: &str = "skotosadmin@meet.jitsi";
@@ -191,4 +191,20 @@ pub fn recorded(daemon: &Daemon, kind: &str, part: &str) -> usize {
     let events = daemon.try_json(&["events", "--kind", kind]).unwrap_or_default();
     let rows = events.as_array().cloned().or_else(|| events["events"].as_array().cloned()).unwrap_or_default();
     rows.iter().filter(|event| event.to_string().contains(part)).count()
+}
+
+/// Publishes, or takes back, the entry of a block list for an address; `publisher` is an account that may.
+#[track_caller]
+pub fn block(publisher: &mut Client, node: &str, address: &str, reason: Option<&str>) {
+    let id = innkeeper::policy::bans::sha256(address);
+    let what = match reason {
+        Some(reason) => format!(
+            "<publish node='{node}'><item id='{id}'><report xmlns='urn:xmpp:reporting:1' \
+             reason='urn:xmpp:reporting:abuse'><text>{reason}</text></report></item></publish>"
+        ),
+        None => format!("<retract node='{node}' notify='true'><item id='{id}'/></retract>"),
+    };
+    let pubsub = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{what}</pubsub>");
+    let answer = publisher.iq("set", LISTS, &pubsub);
+    assert_eq!(answer.attr("type"), "result", "{answer:#?}");
 }

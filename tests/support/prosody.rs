@@ -39,6 +39,8 @@ pub const END_CONFERENCE: &str = "endconference.meet.jitsi";
 pub const AV_MODERATION: &str = "avmoderation.meet.jitsi";
 /// The component of room metadata.
 pub const METADATA: &str = "metadata.meet.jitsi";
+/// Where block lists are published, by `moderator@meet.jitsi`.
+pub const LISTS: &str = "lists.meet.jitsi";
 /// The focus's component.
 pub const FOCUS: &str = "focus.meet.jitsi";
 /// Password of `focus@auth.meet.jitsi` and secret of the component.
@@ -114,6 +116,8 @@ pub struct Options {
     pub tenants: bool,
     /// There are [`END_CONFERENCE`], [`AV_MODERATION`] and [`METADATA`].
     pub components: bool,
+    /// There is [`LISTS`].
+    pub lists: bool,
     /// How many may be in a room.
     pub max_occupants: Option<u32>,
     /// The URL of a reservation service that is asked for each new room (§8.3).
@@ -154,6 +158,7 @@ impl Default for Options {
             wait_for_host: false,
             tenants: false,
             components: false,
+            lists: false,
             max_occupants: None,
             reservations: None,
             rate_limit: None,

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::prosody::{
-    AUTH, AV_MODERATION, DOMAIN, END_CONFERENCE, FOCUS, FOCUS_SECRET, GUESTS, HIDDEN, LOBBY, Login, METADATA, MUC,
-    Options, Ports, ROOMS, lua_string,
+    AUTH, AV_MODERATION, DOMAIN, END_CONFERENCE, FOCUS, FOCUS_SECRET, GUESTS, HIDDEN, LISTS, LOBBY, Login, METADATA,
+    MUC, Options, Ports, ROOMS, lua_string,
 };
 
 /// The whole file, for a server whose data and logs are in `dir`.
@@ -189,5 +189,9 @@ fn components(options: &Options) -> String {
         ),
         module => format!("Component \"{address}\" \"{module}\"\n\tjitsi_muc = \"{MUC}\"\n\n"),
     };
-    beside(options).into_iter().map(component).collect()
+    let lists = format!(
+        "Component \"{LISTS}\" \"pubsub\"\n\tautocreate_on_publish = true\n\tadmins = {{ \"moderator@{DOMAIN}\" }}\n\n"
+    );
+    let lists = options.lists.then_some(lists);
+    beside(options).into_iter().map(component).chain(lists).collect()
 }
