@@ -9,6 +9,7 @@
 //! what is not known is left out. Times are RFC 3339, UTC, whole milliseconds. Adding a kind: a variant in [`What`], one
 //! in [`Kind`] with its name, one sample in the test.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -379,6 +380,20 @@ impl What {
         }
     }
 
+    /// What it changes about who is inside, ourselves and the focus not counted.
+    #[must_use]
+    pub fn stay(&self) -> Option<Stay<'_>> {
+        let (stay, person) = match self {
+            What::OccupantJoined { person, .. } => (Stay::Here { person, old_nick: None }, person),
+            What::OccupantRenamed { person, old_nick, .. } => {
+                (Stay::Here { person, old_nick: old_nick.as_deref() }, person)
+            }
+            What::OccupantLeft { person, .. } => (Stay::Gone(&person.nick), person),
+            _ => return None,
+        };
+        (!matches!(person.machine, Some(Machine::Keeper | Machine::Focus))).then_some(stay)
+    }
+
     /// Whom it is about, if anybody.
     #[must_use]
     pub fn person(&self) -> Option<&Person> {
@@ -392,6 +407,56 @@ impl What {
             }
             What::RuleMatched { person, .. } => person.as_ref(),
             _ => None,
+        }
+    }
+}
+
+/// Whether somebody is inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stay<'a> {
+    /// They are, as they are now.
+    Here {
+        /// Who.
+        person: &'a Person,
+        /// Their nick before, if that was another one.
+        old_nick: Option<&'a str>,
+    },
+    /// Whoever had this nick is not.
+    Gone(&'a str),
+}
+
+/// Who is inside a room, in which life of it: a fold over [`What::stay`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Present {
+    /// The room's life.
+    pub life: Box<str>,
+    /// Everybody but ourselves and the focus, by nick.
+    pub people: BTreeMap<Box<str>, Person>,
+}
+
+impl Present {
+    /// Nobody, in this life of the room.
+    #[must_use]
+    pub fn new(life: &str) -> Self {
+        Present { life: life.into(), people: BTreeMap::new() }
+    }
+
+    /// Takes in what happened in a life of the room; another life begins without anybody.
+    pub fn note(&mut self, life: &str, stay: Stay<'_>) {
+        match stay {
+            // Of an earlier life nobody is known any more.
+            Stay::Gone(_) if *self.life != *life => return,
+            Stay::Here { .. } if *self.life != *life => *self = Present::new(life),
+            _ => {}
+        }
+        match stay {
+            Stay::Here { person, old_nick } => {
+                if let Some(old) = old_nick {
+                    self.people.remove(old);
+                }
+                self.people.insert(person.nick.clone(), person.clone());
+            }
+            Stay::Gone(nick) => drop(self.people.remove(nick)),
         }
     }
 }

@@ -11,14 +11,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use innkeeper::config::RoomKey;
-use innkeeper::event::{Departure, Event, EventId, Kind, Person, What, Why};
+use innkeeper::event::{Departure, Event, EventId, Kind, Machine, Person, What, Why};
 use innkeeper::pattern::Pattern;
+use innkeeper::policy::State;
 use innkeeper::policy::bans::{Ban, Target};
 use innkeeper::policy::identity::OccupantKey;
 use innkeeper::policy::strikes::Stored;
-use innkeeper::store::{
-    Audit, BanId, Database, DatabaseError, Exempted, Filter, Limits, ListEntry, Order, Present, Store,
-};
+use innkeeper::store::{Audit, BanId, Database, DatabaseError, Exempted, Filter, Limits, ListEntry, Order, Store};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -155,7 +154,7 @@ async fn every_file_is_the_owners_alone() {
 
 #[tokio::test]
 async fn a_file_of_a_newer_program_is_refused_and_left_as_it_is() {
-    for (file, newest) in [("policy.db", 2), ("events.db", 1)] {
+    for (file, newest) in [("policy.db", 3), ("events.db", 2)] {
         let (folder, database) = fresh();
         database.close().await;
         drop(database);
@@ -307,34 +306,40 @@ async fn a_ban_that_somebody_else_wrote_wrongly_takes_no_other_with_it() {
 }
 
 #[tokio::test]
-async fn a_restart_repeats_no_welcome_and_forgets_no_strike_and_knows_who_was_inside() {
+async fn a_restart_knows_who_was_inside_by_what_was_recorded() {
     let (folder, database) = fresh();
-    let (tavern, cellar) = (RoomKey::new("meet", "tavern"), RoomKey::new("meet", "cellar"));
-    let (now, soon, later) = (at("2026-03-01T10:00:00Z"), at("2026-03-01T10:30:00Z"), at("2026-03-01T11:00:00Z"));
-    let strikes = |who: &str, until: &[Timestamp]| Stored { who: key(who), until: until.to_vec() };
-    database.keep_strikes(&tavern, strikes("account:eve@x", &[soon])).await.expect("stored");
-    database.keep_strikes(&tavern, strikes("account:eve@x", &[soon, later])).await.expect("stored");
-    database.keep_strikes(&cellar, strikes("name:bob", &[soon])).await.expect("stored");
-    database.keep_strikes(&cellar, strikes("name:ann", &[soon])).await.expect("stored");
-    database.keep_strikes(&cellar, strikes("name:ann", &[])).await.expect("stored");
-    assert!(database.welcome(&tavern, "life-1", "account:ada@x").await.expect("stored"));
-    let here = Present { room: tavern.clone(), life: Some("life-1".into()), people: "[{\"nick\":\"ada\"}]".into() };
-    let gone = Present { room: cellar.clone(), life: None, people: "[]".into() };
-    database.keep_present(vec![here.clone(), gone]).await.expect("stored");
-    database.keep_present(vec![here.clone()]).await.expect("stored");
+    let mut maker = Maker::new("2026-03-01T10:00:00Z");
+    let left = |nick| What::OccupantLeft { person: person(nick), how: Departure::Left, by: None, reason: None };
+    let machine = |machine, nick| Person { machine: Some(machine), ..person(nick) };
+    for what in [
+        What::OccupantJoined { person: person("ada"), already_inside: false },
+        What::OccupantJoined { person: person("bob"), already_inside: true },
+        What::OccupantJoined { person: person("eve"), already_inside: false },
+        What::OccupantJoined { person: machine(Machine::Focus, "focus"), already_inside: true },
+        What::OccupantJoined { person: machine(Machine::Recorder, "rec"), already_inside: true },
+        What::OccupantRenamed { person: person("eva"), old_nick: Some("eve".into()), old_display_name: None },
+        left("bob"),
+    ] {
+        database.record(&maker.event("tavern", what));
+    }
+    let first = maker.joined("cellar", person("ada"));
+    database.record(&first);
+    let other = maker.joined("cellar", person("ben"));
+    database.record(&Event { life: Some("life-2".into()), ..other });
+    // One event that comes twice brings nobody back.
+    database.record(&first);
     database.close().await;
     drop(database);
 
     let (database, _) = open(folder.path(), Limits::default());
-    let expected = [(cellar, strikes("name:bob", &[soon])), (tavern.clone(), strikes("account:eve@x", &[soon, later]))];
-    assert_eq!(database.strikes(now).await.expect("readable"), expected);
-    assert_eq!(database.strikes(soon).await.expect("readable"), [(tavern.clone(), strikes("account:eve@x", &[later]))]);
-    assert!(!database.welcome(&tavern, "life-1", "account:ada@x").await.expect("stored"), "no second welcome");
-    assert!(database.welcome(&tavern, "life-2", "account:ada@x").await.expect("stored"), "but in a new life");
-    database.begin_life(&tavern, "life-2").await.expect("stored");
-    assert!(database.welcomed(&tavern, "life-1").await.expect("readable").is_empty());
-    assert_eq!(database.welcomed(&tavern, "life-2").await.expect("readable"), ["account:ada@x".into()]);
-    assert_eq!(database.present().await.expect("readable"), [here]);
+    let present = database.present().await.expect("readable");
+    let of = |room: &str| {
+        let present = &present[&RoomKey::new("meet", room)];
+        (&*present.life, present.people.keys().map(|nick| &**nick).collect::<Vec<_>>())
+    };
+    assert_eq!(of("tavern"), ("life-1", vec!["ada", "eva", "rec"]));
+    assert_eq!(of("cellar"), ("life-2", vec!["ben"]));
+    assert_eq!(present.len(), 2);
 }
 
 #[tokio::test]
@@ -554,16 +559,34 @@ async fn child() {
     }
 }
 
-/// 1,000 writes, eight at a time, each said on standard output once it is acknowledged.
+/// 1,000 writes of four kinds, eight at a time, each said on standard output once it is acknowledged.
 async fn writes_until_killed(database: &Database) {
     let mut maker = Maker { last: database.last_event(), time: Timestamp::now() };
     let mut tasks = tokio::task::JoinSet::new();
-    for task in 0..8 {
+    for task in 0..8_i64 {
         let database = database.clone();
         tasks.spawn(async move {
             for n in 0..125 {
-                let id = database.audit(audit(&format!("{task}-{n}"), None)).await.expect("stored");
-                println!("acknowledged {}", id.0);
+                let number = match n % 4 {
+                    0 => database.audit(audit(&format!("{task}-{n}"), None)).await.expect("stored").0,
+                    1 => database.add_bans(vec![ban("account:eve@x", None)]).await.expect("stored")[0].0,
+                    // What rules remember: strikes and welcomes.
+                    2 => {
+                        let room = RoomKey::new("meet", &format!("room-{task}"));
+                        let strikes = vec![Stored { who: key("account:eve@x"), until: vec![counted(n)] }];
+                        let rules = [("welcome".to_owned(), n.into())].into();
+                        let state = State { strikes, rules, ..State::default() };
+                        database.keep_policy(&room, state).await.expect("stored");
+                        task * 1_000 + n
+                    }
+                    _ => {
+                        let item = format!("{task}-{n}");
+                        let entry = ListEntry { item: item.into(), reason: "".into(), time: counted(n) };
+                        database.list("rtbl", entry).await.expect("stored");
+                        task * 1_000 + n
+                    }
+                };
+                println!("acknowledged {} {number}", ["audit", "ban", "rules", "list"][n as usize % 4]);
             }
         });
     }
@@ -587,7 +610,7 @@ async fn killed_a_hundred_times_in_the_middle_of_writes_nothing_acknowledged_is_
         let mut seen = 0;
         let mut take = |line: String| {
             if let Some((_, id)) = line.split_once("acknowledged ") {
-                acknowledged.insert(id.trim().parse::<i64>().expect("an id"));
+                acknowledged.insert((round, id.trim().to_owned()));
             }
             line.contains("done")
         };
@@ -608,10 +631,39 @@ async fn killed_a_hundred_times_in_the_middle_of_writes_nothing_acknowledged_is_
     }
     let (database, warnings) = open(folder.path(), Limits::default());
     assert_eq!(warnings, Vec::<String>::new());
-    let stored: BTreeSet<i64> =
-        database.audit_of(None, 1_000_000).await.expect("readable").into_iter().map(|(id, _)| id.0).collect();
-    let lost: Vec<_> = acknowledged.difference(&stored).collect();
+    let audits = database.audit_of(None, 1_000_000).await.expect("readable").into_iter().map(|(id, _)| id.0);
+    let bans = database.bans(Timestamp::now()).await.expect("readable").into_iter().map(|ban| ban.id.0);
+    let lists = database.lists().await.expect("readable");
+    let stored: BTreeSet<String> = audits
+        .map(|id| format!("audit {id}"))
+        .chain(bans.map(|id| format!("ban {id}")))
+        .chain(lists.iter().map(|(_, entry)| format!("list {}", number(&entry.item))))
+        .collect();
+    let rules = database.policies().await.expect("readable");
+    // Each later write of a room's rules stands in place of the earlier ones, so only the last round's count.
+    let remembered = |task: i64, n: i64| {
+        let room = RoomKey::new("meet", &format!("room-{task}"));
+        let (_, state) = rules.iter().find(|(known, _)| *known == room)?;
+        let last = state.rules.get("welcome")?.as_i64()?;
+        (last >= n && state.strikes[0].until == [counted(last)]).then_some(())
+    };
+    let kept = |(round, one): &&(usize, String)| match one.strip_prefix("rules ").map(str::parse::<i64>) {
+        Some(Ok(number)) => *round < 99 || remembered(number / 1_000, number % 1_000).is_some(),
+        _ => stored.contains(one),
+    };
+    let lost: Vec<_> = acknowledged.iter().filter(|one| !kept(one)).collect();
     assert!(acknowledged.len() > 10_000 && lost.is_empty(), "{} acknowledged, lost: {lost:?}", acknowledged.len());
+}
+
+/// The number of a list's entry.
+fn number(item: &str) -> i64 {
+    let (task, n) = item.split_once('-').expect("our own");
+    task.parse::<i64>().expect("a number") * 1_000 + n.parse::<i64>().expect("a number")
+}
+
+/// A time that tells the number of a write.
+fn counted(n: i64) -> Timestamp {
+    Timestamp::from_second(4_000_000_000 + n).expect("near")
 }
 
 /// Under a limit of file size writes fail as on a full disk; then the limit goes, and writing goes on.
@@ -659,7 +711,6 @@ fn when_the_disk_refuses_writes_the_daemon_goes_on_and_records_again_when_there_
 
 #[tokio::test]
 async fn what_rules_remember_and_whom_we_made_outcasts_is_kept() {
-    use innkeeper::policy::State;
     let (folder, database) = fresh();
     let room = RoomKey::new("meet", "tavern");
     let state = State { life: Some("one".into()), ..State::default() };

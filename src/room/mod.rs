@@ -19,7 +19,7 @@ use crate::backoff::{Ladder, jitter};
 use crate::cause::{Cause, Word};
 use crate::command::RoomState;
 use crate::config::{RoomKey, Secret};
-use crate::event::What;
+use crate::event::{Present, What};
 use crate::policy::bans::{Bans, Target};
 use crate::policy::{self, Plans};
 use crate::xmpp::jitsi::conference::{Answer, Granted};
@@ -327,6 +327,8 @@ pub enum Input<'a> {
     Bans,
     /// What rules remembered before a restart.
     Recall(Box<policy::State>),
+    /// Who was inside by what was told before.
+    Behind(&'a Present),
     /// Come in although the room is closed: a person says so.
     Open,
     /// Other settings are wanted.
@@ -710,6 +712,7 @@ impl Room {
                 }
             }
             Input::Recall(state) => self.recall(*state, cx),
+            Input::Behind(present) => self.left_behind(cx.now, present),
             Input::Open => {
                 if let State::Closed { .. } = self.state {
                     self.in_turn(Cause::new(Word::Starting, "it is wanted again and waits for its turn"), cx);

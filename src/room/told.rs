@@ -7,7 +7,7 @@ use super::{FocusFacts, Inside, Occupant};
 use crate::event::{Departure, Machine, Person};
 use crate::policy::Trust;
 use crate::xmpp::jid;
-use crate::xmpp::muc::{self, RoomPresence, Status};
+use crate::xmpp::muc::{self, Affiliation, Role, RoomPresence, Status};
 
 /// An occupant as events tell of them.
 pub(super) fn person(nick: &str, one: &Occupant, machine: Option<Machine>) -> Person {
@@ -19,6 +19,24 @@ pub(super) fn person(nick: &str, one: &Occupant, machine: Option<Machine>) -> Pe
         role: one.role.as_ref().map(|role| role.as_str().into()),
         affiliation: one.affiliation.as_ref().map(|affiliation| affiliation.as_str().into()),
         machine,
+    }
+}
+
+/// An occupant who was told of, as a presence would show them.
+pub(super) fn presence(person: &Person) -> RoomPresence {
+    let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+    RoomPresence {
+        display_name: text(&person.display_name),
+        real_jid: text(&person.real_jid),
+        occupant_id: text(&person.occupant_id),
+        role: person.role.as_deref().map(Role::read),
+        affiliation: person.affiliation.as_deref().map(Affiliation::read),
+        machine: match person.machine {
+            Some(Machine::Recorder) => Some(muc::Machine::Recorder),
+            Some(Machine::Transcriber) => Some(muc::Machine::Transcriber),
+            Some(Machine::Keeper | Machine::Focus) | None => None,
+        },
+        ..RoomPresence::default()
     }
 }
 

@@ -10,13 +10,13 @@ use jiff::Timestamp;
 
 use super::inside::focus_in;
 use super::moderation::Happening;
-use super::told::{departure, moment, person};
+use super::told::{departure, moment, person, presence};
 use super::unheard::Message;
 use super::{Change, Context, Effect, Inside, Occupant, Occupants, Room, State};
 use crate::action::{Action, Actor, Request, Standing};
 use crate::cause::{Cause, Word};
 use crate::config::Secret;
-use crate::event::{self, What};
+use crate::event::{self, Present, What};
 use crate::policy::bans::{Target, targets_of};
 use crate::policy::{
     self, Closing, Lock, Mode, Now, Person, Plans, Policy, RoomVerdict, Sanction, Trust, Verdict, Verdicts, Wish,
@@ -28,6 +28,8 @@ use crate::xmpp::muc::{Affiliation, Role, RoomPresence};
 
 /// How long what rules remember may be newer than what is kept of it.
 const REMEMBERED_WITHIN: Duration = Duration::from_secs(1);
+/// What led to a step against somebody is kept at once, but not more often than this: there may be many who offend.
+const STRIKES_EVERY: Duration = Duration::from_millis(100);
 
 /// How long the room may take to say which life it is in before it is named as if it had none: nothing is judged until
 /// then, and a server that still keeps a session of ours may answer that one.
@@ -45,6 +47,8 @@ pub(super) struct Watch {
     ousting: Vec<Box<str>>,
     /// When what the rules remember is to be kept.
     remember_at: Option<Instant>,
+    /// When it was kept last.
+    remembered_at: Option<Instant>,
     /// The password that we set on somebody's word.
     pub(super) lock: Lock,
 }
@@ -125,6 +129,18 @@ impl Room {
         if !occupants.is_empty() {
             self.behind = Some(Box::new((life, occupants)));
         }
+    }
+
+    /// Takes over whom somebody before us told of, who has not been inside here yet.
+    pub(super) fn left_behind(&mut self, now: Instant, present: &Present) {
+        if self.behind.is_some() || matches!(self.state, State::Inside(_)) {
+            return;
+        }
+        let mut occupants = Occupants::default();
+        for (nick, person) in &present.people {
+            occupants.enter(now, nick, &presence(person));
+        }
+        self.behind = Some(Box::new((present.life.clone(), occupants)));
     }
 
     /// We have come in, and the list of occupants is complete.
@@ -361,6 +377,11 @@ impl Room {
     /// what came to naught.
     pub(super) fn attend(&mut self, cx: &mut Context<'_>) {
         self.announce(cx);
+        self.watch_everybody(cx);
+        self.remember(cx);
+    }
+
+    fn watch_everybody(&mut self, cx: &mut Context<'_>) {
         let State::Inside(inside) = &mut self.state else { return };
         let moderator = inside.moderator && inside.lost.is_none();
         let check = moderator && !std::mem::replace(&mut inside.checked, moderator) && !cx.bans.is_empty();
@@ -441,10 +462,12 @@ impl Room {
         let info = told.and_then(|info| info.meeting_id.as_deref());
         let State::Inside(inside) = &mut self.state else { return };
         let policy = self.watch.as_ref().and_then(|watch| watch.policy.as_ref());
-        let before = policy.and_then(Policy::life).filter(|_| !inside.created);
+        let told = self.behind.as_ref().map(|behind| &*behind.0);
+        let before = policy.and_then(Policy::life).or(told).filter(|_| !inside.created);
         let life: Box<str> = info.or(before).map_or_else(|| moment(inside.came), Into::into);
         inside.life = Some(life.clone());
         let inside = &*inside;
+        let trust = self.settings.plans.as_deref().map(|plans| &plans.trust);
         let mut before = None;
         if let Some(behind) = self.behind.take() {
             let (old, occupants) = *behind;
@@ -453,12 +476,13 @@ impl Room {
                 let here = inside.occupants.by_nick(nick).is_some_and(|now| now.real_jid == one.real_jid);
                 if !same || !here {
                     let how = if same { event::Departure::Unseen } else { event::Departure::RoomGone };
-                    tell(cx, &old, What::OccupantLeft { person: person(nick, one, None), how, by: None, reason: None });
+                    let machine = inside.machine(nick, one, self.settings.focus, cx.focus, trust);
+                    let person = person(nick, one, machine);
+                    tell(cx, &old, What::OccupantLeft { person, how, by: None, reason: None });
                 }
             }
             before = Some(occupants).filter(|_| same);
         }
-        let trust = self.settings.plans.as_deref().map(|plans| &plans.trust);
         for (nick, one) in inside.occupants.iter().filter(|(nick, one)| !inside.is_own(nick, one)) {
             let known = |before: &Occupants| before.by_nick(nick).is_some_and(|known| known.real_jid == one.real_jid);
             if before.as_ref().is_some_and(known) {
@@ -564,12 +588,17 @@ impl Room {
     pub(super) fn watch_timeout(&mut self, cx: &mut Context<'_>) {
         let Some(watch) = self.watch.as_deref_mut() else { return };
         let due = watch.policy.as_ref().and_then(Policy::deadline).is_some_and(|at| at <= cx.now);
-        if watch.remember_at.is_some_and(|at| at <= cx.now) {
-            watch.remember_at = None;
-            cx.effects.push(Effect::Remember(watch.remembered(Now { at: cx.now, clock: cx.clock })));
-        }
         if due {
             self.judge(policy::Input::Timeout, cx);
+        }
+    }
+
+    /// Keeps what the rules remember where that is due.
+    fn remember(&mut self, cx: &mut Context<'_>) {
+        let Some(watch) = self.watch.as_deref_mut() else { return };
+        if watch.remember_at.take_if(|at| *at <= cx.now).is_some() {
+            watch.remembered_at = Some(cx.now);
+            cx.effects.push(Effect::Remember(watch.remembered(Now { at: cx.now, clock: cx.clock })));
         }
     }
 
@@ -733,9 +762,12 @@ fn judged(watch: Option<&mut Watch>, input: policy::Input<'_>, cx: &Context<'_>)
     let Some(policy) = &mut watch.policy else { return verdicts };
     let changes = matches!(input, policy::Input::Left { .. } | policy::Input::Holding { .. });
     policy.handle(Now { at: cx.now, clock: cx.clock }, input, &mut verdicts);
-    if changes || !verdicts.people.is_empty() || !verdicts.room.is_empty() {
-        watch.remember_at.get_or_insert(cx.now + REMEMBERED_WITHIN);
-    }
+    let within = match (verdicts.people.is_empty(), verdicts.room.is_empty() && !changes) {
+        (false, _) => watch.remembered_at.map_or(cx.now, |at| cx.now.max(at + STRIKES_EVERY)),
+        (true, false) => cx.now + REMEMBERED_WITHIN,
+        (true, true) => return verdicts,
+    };
+    watch.remember_at = Some(watch.remember_at.map_or(within, |at| at.min(within)));
     verdicts
 }
 

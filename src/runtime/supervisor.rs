@@ -144,7 +144,11 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
     let clock = Clock::read();
     let kept = Kept::load(&setup.database, &setup.config, clock.now()).await;
     let (told, mut stored) = mpsc::unbounded_channel();
-    let herald = Herald { bus: setup.bus };
+    let present = setup.database.present().await.unwrap_or_else(|error| {
+        error!("who was inside can not be read, so everybody is told of again: {:#}", anyhow::Error::new(error));
+        HashMap::new()
+    });
+    let herald = Herald::new(setup.bus, present);
     let (answers, mut answered) = mpsc::unbounded_channel();
     let deciding = Deciding::new(&setup.config.authorities, setup.questions, answers);
     let mut supervisor = Supervisor {
@@ -327,6 +331,9 @@ impl Supervisor {
                     if let Some(state) = self.kept.policies.get(key).filter(|_| new) {
                         running.tell(key, Input::Recall(key.clone(), Box::new(state.clone())));
                     }
+                    if let Some(present) = self.herald.present(key).filter(|_| new) {
+                        running.tell(key, Input::Behind(key.clone(), Box::new(present.clone())));
+                    }
                     // What a session that was closed said of it is no longer true.
                     let placed = running.machine.session_of(key).is_some();
                     if !placed && !matches!(seat.entry.state(), RoomState::Waiting | RoomState::Blocked) {
@@ -342,18 +349,24 @@ impl Supervisor {
                     None => "an admin suspended it; `innkeeper hold` ends that".to_owned(),
                 };
                 let snapshot = staying_out(Word::Suspended, RoomState::Suspended, &text);
-                note(&self.herald, key, &mut seat.entry, clock, snapshot);
+                note(&mut self.herald, key, &mut seat.entry, clock, snapshot);
             }
             Some(Intent::Release) => {
                 running.release(key);
                 let text = "an admin released it although the configuration wants it; `innkeeper hold` ends that";
-                note(&self.herald, key, &mut seat.entry, clock, staying_out(Word::Released, RoomState::Released, text));
+                note(
+                    &mut self.herald,
+                    key,
+                    &mut seat.entry,
+                    clock,
+                    staying_out(Word::Released, RoomState::Released, text),
+                );
             }
             None => {
                 if running.release(key) {
                     let text = "nobody wants the room any more";
                     note(
-                        &self.herald,
+                        &mut self.herald,
                         key,
                         &mut seat.entry,
                         clock,
@@ -454,7 +467,7 @@ impl Supervisor {
             let wanted = seat.wanted.as_ref().is_some_and(|wanted| wanted.intent == Intent::Hold);
             if wanted && running.machine.session_of(key).is_none() {
                 let state = if cause.word.needs_person() { RoomState::Blocked } else { RoomState::Waiting };
-                note(&self.herald, key, &mut seat.entry, clock, Snapshot { state, cause: cause.clone(), next });
+                note(&mut self.herald, key, &mut seat.entry, clock, Snapshot { state, cause: cause.clone(), next });
                 self.status_due.get_or_insert(Instant::now() + STATUS_EVERY);
             }
         }
@@ -469,7 +482,7 @@ impl Supervisor {
                 let held = snapshot.state == RoomState::Held;
                 // A room that is being left for a person's word shows that word, not its way out.
                 if seat.wanted.as_ref().is_some_and(|wanted| wanted.intent == Intent::Hold) {
-                    note(&self.herald, &key, &mut seat.entry, clock, snapshot);
+                    note(&mut self.herald, &key, &mut seat.entry, clock, snapshot);
                     self.status_due.get_or_insert(now + STATUS_EVERY);
                 }
                 if held {
@@ -732,7 +745,7 @@ impl Supervisor {
 }
 
 /// Shows what a room shows now, and tells what people should hear of.
-fn note(herald: &Herald, key: &RoomKey, entry: &mut Entry, clock: Clock, snapshot: Snapshot) {
+fn note(herald: &mut Herald, key: &RoomKey, entry: &mut Entry, clock: Clock, snapshot: Snapshot) {
     let Some(kind) = entry.show(clock.now(), snapshot) else { return };
     let cause = &entry.snapshot().cause;
     let (service, room) = (&key.service, &key.name);

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::action::{Action, Actor, Progress, Request};
 use crate::cause::{Cause, Word};
 use crate::config::{BlockList, Media, PaceKind, RoomKey, Secret};
-use crate::event::What;
+use crate::event::{Present, What};
 use crate::jitsi::focus::{Focus, Gate, Verdict};
 use crate::jitsi::{CONFERENCE_TIMEOUT, citizen};
 use crate::policy::bans::{Bans, Target};
@@ -128,6 +128,8 @@ pub enum Input {
     Follow(Vec<BlockList>),
     /// What rules remembered of a room before a restart.
     Recall(RoomKey, Box<policy::State>),
+    /// Who was inside a room by what was told of it before.
+    Behind(RoomKey, Box<Present>),
     /// Come into a room although it is closed: a person says so.
     Open(RoomKey),
     /// Go by these settings from now on.
@@ -604,6 +606,11 @@ impl Session {
             Input::Recall(key, state) => {
                 if let Some(&id) = self.by_key.get(&key) {
                     self.room_input(now, id, room::Input::Recall(state), out);
+                }
+            }
+            Input::Behind(key, present) => {
+                if let Some(&id) = self.by_key.get(&key) {
+                    self.room_input(now, id, room::Input::Behind(&present), out);
                 }
             }
             Input::Open(key) => {

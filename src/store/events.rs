@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
 use super::schema::{self, Schema};
 use super::{DatabaseError, Limits};
-use crate::event::{Event, EventId, Kind};
+use crate::event::{Event, EventId, Kind, Stay};
 
 /// Most events in one transaction.
 const BATCH: usize = 1_000;
@@ -28,7 +28,8 @@ pub(super) const SCHEMA: Schema = Schema {
     file: "events.db",
     // `events_room` is "one room's last day"; the id in each index is the row's own and costs nothing.
     // A person is written once for each set of names, and found by any of them.
-    steps: &["
+    steps: &[
+        "
         CREATE TABLE people (
             id INTEGER PRIMARY KEY,
             nick TEXT NOT NULL,
@@ -53,7 +54,19 @@ pub(super) const SCHEMA: Schema = Schema {
         CREATE INDEX events_room ON events (service, room, time);
         CREATE INDEX events_kind ON events (kind, time);
         CREATE INDEX events_person ON events (person, time) WHERE person IS NOT NULL;
-    "],
+    ",
+        // Who is inside as far as the record goes: written with the event that says so, and lost with it.
+        "
+        CREATE TABLE present (
+            service TEXT NOT NULL,
+            room TEXT NOT NULL,
+            nick TEXT NOT NULL,
+            life TEXT NOT NULL,
+            person TEXT NOT NULL, -- JSON
+            PRIMARY KEY (service, room, nick)
+        ) WITHOUT ROWID;
+    ",
+    ],
     synchronous: "NORMAL",
     cache_kib: 1_024,
     // It may be gigabytes; what is broken shows when it is touched.
@@ -92,6 +105,13 @@ struct Entry {
     kind: Kind,
     person: Option<[Box<str>; 4]>,
     what: String,
+    stay: Option<Stayed>,
+}
+
+/// What it changes about who is inside.
+enum Stayed {
+    Here { nick: Box<str>, old_nick: Option<Box<str>>, person: String },
+    Gone(Box<str>),
 }
 
 impl Entry {
@@ -101,7 +121,17 @@ impl Entry {
             let (name, id) = (person.display_name.as_deref(), person.occupant_id.as_deref());
             [person.nick.clone(), text(name), text(person.account()), text(id)]
         });
+        let stay = match event.what.stay() {
+            Some(Stay::Here { person, old_nick }) => Some(Stayed::Here {
+                nick: person.nick.clone(),
+                old_nick: old_nick.map(Into::into),
+                person: serde_json::to_string(person)?,
+            }),
+            Some(Stay::Gone(nick)) => Some(Stayed::Gone(nick.into())),
+            None => None,
+        };
         Ok(Entry {
+            stay,
             id: event.id,
             time: event.time.as_millisecond(),
             service: event.service.clone(),
@@ -121,7 +151,7 @@ impl Entry {
 
 /// To the thread that writes.
 enum Job {
-    Record(Entry),
+    Record(Box<Entry>),
     Flush(oneshot::Sender<()>),
     Synchronous(oneshot::Sender<i64>),
     Close,
@@ -181,7 +211,7 @@ impl EventWriter {
         }
         self.shared.queued_events.fetch_add(1, Ordering::Relaxed);
         self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if self.queue.send(Job::Record(entry)).is_err() {
+        if self.queue.send(Job::Record(Box::new(entry))).is_err() {
             self.shared.lose(1, "the record is closed");
         }
     }
@@ -272,7 +302,7 @@ impl Scribe {
             let mut after = None;
             while let Some(job) = next {
                 match job {
-                    Job::Record(entry) => batch.push(entry),
+                    Job::Record(entry) => batch.push(*entry),
                     other => {
                         after = Some(other);
                         break;
@@ -356,7 +386,7 @@ fn write(connection: &mut Connection, batch: &[Entry]) -> rusqlite::Result<()> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?;
         for entry in batch {
-            let Entry { id, time, service, room, life, kind, person, what } = entry;
+            let Entry { id, time, service, room, life, kind, person, what, stay } = entry;
             let person: Option<i64> = match person {
                 None => None,
                 Some(names) => match known.query_row(names.each_ref(), |row| row.get(0)).optional()? {
@@ -364,8 +394,37 @@ fn write(connection: &mut Connection, batch: &[Entry]) -> rusqlite::Result<()> {
                     None => Some(new.query_row(names.each_ref(), |row| row.get(0))?),
                 },
             };
-            insert.execute(params![id.number(), time, service, room, life, kind.as_str(), person, what])?;
+            let new = insert.execute(params![id.number(), time, service, room, life, kind.as_str(), person, what])? > 0;
+            if let (true, Some(stay), Some(room), Some(life)) = (new, stay, room, life) {
+                present(&transaction, service, room, life, stay)?;
+            }
         }
     }
     transaction.commit()
+}
+
+/// As [`crate::event::Present::note`] does it.
+fn present(
+    transaction: &Transaction<'_>,
+    service: &str,
+    room: &str,
+    life: &str,
+    stay: &Stayed,
+) -> rusqlite::Result<()> {
+    match stay {
+        Stayed::Here { nick, old_nick, person } => {
+            let mut clear = transaction
+                .prepare_cached("DELETE FROM present WHERE service = ?1 AND room = ?2 AND (life <> ?3 OR nick = ?4)")?;
+            clear.execute(params![service, room, life, old_nick])?;
+            let mut here = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO present (service, room, nick, life, person) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            here.execute(params![service, room, nick, life, person]).map(drop)
+        }
+        Stayed::Gone(nick) => {
+            let mut gone = transaction
+                .prepare_cached("DELETE FROM present WHERE service = ?1 AND room = ?2 AND life = ?3 AND nick = ?4")?;
+            gone.execute(params![service, room, life, nick]).map(drop)
+        }
+    }
 }

@@ -1,7 +1,7 @@
-//! `policy.db`: bans, lists, exempt people, strikes, audit, welcomes, who was inside.
+//! `policy.db`: bans, lists, exempt people, audit, outcasts, and what rules remember, strikes and welcomes among it.
 //!
-//! Everything here is acknowledged after its commit is on the disk. Bans and strikes are the policy's own types, kept as
-//! JSON beside what they are searched by.
+//! Everything here is acknowledged after its commit is on the disk. Bans are the policy's own type, kept as JSON beside
+//! what they are searched by.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -12,7 +12,6 @@ use super::{Database, DatabaseError};
 use crate::config::RoomKey;
 use crate::policy;
 use crate::policy::bans::Ban;
-use crate::policy::strikes::Stored;
 
 pub(super) const SCHEMA: Schema = Schema {
     file: "policy.db",
@@ -90,6 +89,12 @@ pub(super) const SCHEMA: Schema = Schema {
             PRIMARY KEY (service, room, jid)
         ) WITHOUT ROWID;
     ",
+        // Strikes and welcomes are in what rules remember; who is inside stands beside the events.
+        "
+        DROP TABLE strikes;
+        DROP TABLE welcomes;
+        DROP TABLE present;
+    ",
     ],
     synchronous: "FULL",
     cache_kib: 256,
@@ -157,17 +162,6 @@ pub struct Audit {
     pub reason: Box<str>,
     /// What came of it: `done`, `refused: …`.
     pub outcome: Box<str>,
-}
-
-/// Who was in a room when we stopped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Present {
-    /// The room.
-    pub room: RoomKey,
-    /// The room's life.
-    pub life: Option<Box<str>>,
-    /// The people, JSON.
-    pub people: Box<str>,
 }
 
 /// What is written of a time is read again, unless somebody else wrote it.
@@ -251,12 +245,11 @@ impl Database {
         Ok(found.await?.into_iter().filter_map(readable).collect())
     }
 
-    /// Forgets bans and strikes whose time is over; how many.
+    /// Forgets bans whose time is over; how many.
     pub async fn forget_ended(&self, now: Timestamp) -> Result<usize, DatabaseError> {
         self.write(move |transaction| {
             let now = now.as_millisecond();
-            let bans = transaction.execute("DELETE FROM bans WHERE until <= ?1", [now])?;
-            Ok(bans + transaction.execute("DELETE FROM strikes WHERE until <= ?1", [now])?)
+            transaction.execute("DELETE FROM bans WHERE until <= ?1", [now])
         })
         .await
     }
@@ -332,67 +325,6 @@ fn list(transaction: &Transaction<'_>, source: &str, entry: &ListEntry) -> rusql
 /// What must not be repeated or forgotten over a restart. Errors as above.
 #[allow(clippy::missing_errors_doc)]
 impl Database {
-    /// Keeps somebody's strikes in a room in place of those before; nothing is kept of none.
-    pub async fn keep_strikes(&self, room: &RoomKey, strikes: Stored) -> Result<(), DatabaseError> {
-        let room = room.clone();
-        self.write(move |transaction| {
-            let Stored { who, until } = &strikes;
-            let (service, name, who) = (&*room.service, &*room.name, who.to_string());
-            let Some(last) = until.iter().max() else {
-                let forget = "DELETE FROM strikes WHERE service = ?1 AND room = ?2 AND who = ?3";
-                return transaction.execute(forget, params![service, name, who]).map(drop);
-            };
-            let keep =
-                "INSERT OR REPLACE INTO strikes (service, room, who, until, strikes) VALUES (?1, ?2, ?3, ?4, ?5)";
-            transaction.execute(keep, params![service, name, who, last.as_millisecond(), json(&strikes)?]).map(drop)
-        })
-        .await
-    }
-
-    /// All strikes that are not forgotten at `now`, by room.
-    pub async fn strikes(&self, now: Timestamp) -> Result<Vec<(RoomKey, Stored)>, DatabaseError> {
-        self.read(move |connection| {
-            let question = "SELECT service, room, strikes FROM strikes WHERE until > ?1 ORDER BY service, room, who";
-            rows(connection, question, [now.as_millisecond()], |row| {
-                let text: Box<str> = row.get(2)?;
-                let mut strikes: Stored = serde_json::from_str(&text).map_err(|error| unreadable(2, error))?;
-                strikes.until.retain(|until| *until > now);
-                Ok((room(row, 0)?, strikes))
-            })
-        })
-        .await
-    }
-
-    /// Notes that somebody was welcomed in this life of the room; whether that is new.
-    pub async fn welcome(&self, room: &RoomKey, life: &str, who: &str) -> Result<bool, DatabaseError> {
-        let (room, life, who) = (room.clone(), Box::<str>::from(life), Box::<str>::from(who));
-        self.write(move |transaction| {
-            let note = "INSERT OR IGNORE INTO welcomes (service, room, life, who) VALUES (?1, ?2, ?3, ?4)";
-            Ok(transaction.execute(note, params![&*room.service, &*room.name, life, who])? > 0)
-        })
-        .await
-    }
-
-    /// Who was welcomed in this life of the room.
-    pub async fn welcomed(&self, room: &RoomKey, life: &str) -> Result<Vec<Box<str>>, DatabaseError> {
-        let (room, life) = (room.clone(), Box::<str>::from(life));
-        self.read(move |connection| {
-            let question = "SELECT who FROM welcomes WHERE service = ?1 AND room = ?2 AND life = ?3 ORDER BY who";
-            rows(connection, question, params![&*room.service, &*room.name, life], |row| row.get(0))
-        })
-        .await
-    }
-
-    /// Forgets the welcomes of the room's earlier lives.
-    pub async fn begin_life(&self, room: &RoomKey, life: &str) -> Result<(), DatabaseError> {
-        let (room, life) = (room.clone(), Box::<str>::from(life));
-        self.write(move |transaction| {
-            let forget = "DELETE FROM welcomes WHERE service = ?1 AND room = ?2 AND life <> ?3";
-            transaction.execute(forget, params![&*room.service, &*room.name, life]).map(drop)
-        })
-        .await
-    }
-
     /// Keeps what the rules of a room remember, in place of what was kept before.
     pub async fn keep_policy(&self, room: &RoomKey, state: policy::State) -> Result<(), DatabaseError> {
         let room = room.clone();
@@ -445,31 +377,6 @@ impl Database {
         self.read(|connection| {
             let question = "SELECT service, room, jid FROM outcasts ORDER BY service, room, jid";
             rows(connection, question, [], |row| Ok((room(row, 0)?, row.get(2)?)))
-        })
-        .await
-    }
-
-    /// Keeps who is inside, in place of everything kept before.
-    pub async fn keep_present(&self, rooms: Vec<Present>) -> Result<(), DatabaseError> {
-        self.write(move |transaction| {
-            transaction.execute("DELETE FROM present", [])?;
-            let mut insert = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO present (service, room, life, people) VALUES (?1, ?2, ?3, ?4)",
-            )?;
-            rooms.iter().try_for_each(|Present { room, life, people }| {
-                insert.execute(params![&*room.service, &*room.name, life, people]).map(drop)
-            })
-        })
-        .await
-    }
-
-    /// Who was inside.
-    pub async fn present(&self) -> Result<Vec<Present>, DatabaseError> {
-        self.read(|connection| {
-            let question = "SELECT service, room, life, people FROM present ORDER BY service, room";
-            rows(connection, question, [], |row| {
-                Ok(Present { room: room(row, 0)?, life: row.get(2)?, people: row.get(3)? })
-            })
         })
         .await
     }

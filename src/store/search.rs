@@ -1,11 +1,15 @@
 //! Finding recorded events again.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use rusqlite::Row;
 use rusqlite::types::ToSql;
+use tracing::error;
 
 use super::{Database, DatabaseError};
-use crate::event::{Event, EventId, Kind, What};
+use crate::config::RoomKey;
+use crate::event::{Event, EventId, Kind, Present, Stay, What};
 
 /// Most events that one question brings.
 const MOST: usize = 10_000;
@@ -187,6 +191,32 @@ impl Database {
             rows.collect()
         })
         .await
+    }
+
+    /// Who is inside each room, by what is recorded. A person who can not be read is nobody, and said.
+    ///
+    /// # Errors
+    /// The file can not be read.
+    pub async fn present(&self) -> Result<HashMap<RoomKey, Present>, DatabaseError> {
+        let rows = self.read_events(|connection| {
+            let mut statement = connection.prepare("SELECT service, room, life, person FROM present")?;
+            let rows = statement.query_map([], |row| {
+                let (service, room): (Box<str>, Box<str>) = (row.get(0)?, row.get(1)?);
+                Ok((RoomKey::new(&*service, &room), row.get::<_, Box<str>>(2)?, row.get::<_, Box<str>>(3)?))
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        let mut rooms = HashMap::new();
+        for (room, life, person) in rows.await? {
+            match serde_json::from_str(&person) {
+                Ok(person) => {
+                    let present = rooms.entry(room).or_insert_with(|| Present::new(&life));
+                    present.note(&life, Stay::Here { person: &person, old_nick: None });
+                }
+                Err(error) => error!(%room, %error, "somebody who was inside can not be read and is told of again"),
+            }
+        }
+        Ok(rooms)
     }
 }
 
