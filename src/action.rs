@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::cause::Cause;
 use crate::config::Secret;
@@ -15,8 +16,8 @@ use crate::xmpp::jitsi::mute::Medium;
 ///
 /// Its JSON is for the control socket alone: it holds passwords in clear. Records and logs take [`Action::verb`] and
 /// [`Action::target`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "action", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Action {
     /// Removes an occupant; they may come straight back. XEP-0045 §8.2 "Kicking an Occupant".
     Kick {
@@ -46,6 +47,7 @@ pub enum Action {
     Lock {
         /// The password; `None` opens the room.
         #[serde(default, with = "exposed")]
+        #[schema(value_type = Option<String>, format = Password)]
         password: Option<Secret>,
     },
     /// Sets the subject; empty takes it away. XEP-0045 §8.1 "Modifying the Room Subject".
@@ -118,7 +120,7 @@ pub enum Action {
 }
 
 /// What an affiliation is set to. XEP-0045 §5.2 "Affiliations".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// `owner`: on Jitsi, a moderator.
@@ -148,7 +150,7 @@ impl Standing {
 }
 
 /// The name of an action, the same on every surface: what a room can do is listed by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verb {
     /// [`Action::Kick`]

@@ -133,10 +133,7 @@ impl Bans {
                 _ => None,
             }),
             Some(BansVerb::Export { ask }) => ask.show(&Command::Bans, |reply, _| match reply {
-                Reply::Bans { bans, .. } => {
-                    let lines = bans.iter().filter(|row| row.id.is_some());
-                    Some(lines.filter_map(|row| serde_json::to_string(&row.ban).ok()).map(|line| line + "\n").collect())
-                }
+                Reply::Bans { bans, .. } => Some(BanRow::export(bans)),
                 _ => None,
             }),
             Some(BansVerb::Import { file, ask }) => match std::fs::read_to_string(&file) {

@@ -1,13 +1,13 @@
 //! `rules`: what rules there are, with their options and an example of each. Works without a daemon.
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::Exit;
-use super::ask::json as pretty;
+use super::ask::json;
 use super::print::{self, Paint, table};
+use crate::command::RuleRow;
+use crate::policy::RuleKind;
 use crate::policy::rules::{KINDS, kind};
-use crate::policy::{Measure, RuleKind};
 use crate::telemetry::text::printable;
 
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ impl Rules {
         };
         let paint = Paint::of_stdout();
         print::out(&if self.json {
-            pretty(&Value::from(shown.iter().map(|kind| as_json(kind)).collect::<Vec<_>>()))
+            json(&shown.iter().map(|kind| RuleRow::from(*kind)).collect::<Vec<_>>())
         } else if self.rule.is_some() {
             shown.iter().map(|kind| show(kind, paint)).collect()
         } else {
@@ -49,18 +49,11 @@ impl Rules {
     }
 }
 
-/// What a rule does about offenders when nothing else is said.
-fn action(kind: &RuleKind) -> Option<String> {
-    kind.measure.map(|measure| match measure {
-        Measure::Strike => "strike".to_owned(),
-        Measure::At(sanction) => sanction.to_string(),
-    })
-}
-
 fn list(kinds: &[&RuleKind], paint: Paint) -> String {
     let rows: Vec<Vec<String>> = kinds
         .iter()
-        .map(|kind| vec![kind.name.to_owned(), action(kind).unwrap_or_default(), kind.help.to_owned()])
+        .map(|kind| RuleRow::from(*kind))
+        .map(|row| vec![row.name, row.action.unwrap_or_default(), row.help])
         .collect();
     let mut text = table(&["RULE", "ACTION", "WHAT IT IS FOR"], &rows, paint);
     text.push_str("\n`innkeeper rules RULE` shows its options and an example.\n");
@@ -72,7 +65,7 @@ fn show(kind: &RuleKind, paint: Paint) -> String {
     let row = |name: &str, default: &str, help: &str| vec![format!("  {name}"), default.to_owned(), help.to_owned()];
     let mut rows: Vec<_> =
         kind.options.iter().map(|option| row(option.name, option.default.unwrap_or(""), option.help)).collect();
-    if let Some(action) = action(kind) {
+    if let Some(action) = RuleRow::from(kind).action {
         let help = "what is done about it: strike, note, warn, mute, demote, kick, ban or \"ban 1h\"";
         rows.push(row("action", &format!("\"{action}\""), help));
     }
@@ -83,16 +76,6 @@ fn show(kind: &RuleKind, paint: Paint) -> String {
         text.push_str(&format!("  {line}\n"));
     }
     text
-}
-
-fn as_json(kind: &RuleKind) -> Value {
-    json!({
-        "name": kind.name,
-        "help": kind.help,
-        "action": action(kind),
-        "options": kind.options,
-        "example": kind.example,
-    })
 }
 
 #[cfg(test)]

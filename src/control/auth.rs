@@ -27,6 +27,7 @@ pub fn scope(command: &Command) -> Option<Scope> {
         | Command::WhyModerator { .. }
         | Command::WhyRemoved { .. }
         | Command::Bans
+        | Command::Rules
         | Command::WhyBan { .. } => Some(Scope::Read),
         Command::Act { .. } | Command::Undo { .. } | Command::Recover { .. } | Command::Answer { .. } => {
             Some(Scope::Moderate)

@@ -14,12 +14,13 @@ use super::supervisor::{Seat, Supervisor};
 use crate::authority::Answer;
 use crate::command::{
     Command, EventsQuery, EventsReply, Health, HealthRooms, OccupantRow, Plan, Reply, Requester, RoomReply, RoomRow,
-    RoomState, ServiceRow, StatusReply, Who, WhyReply, refused,
+    RoomState, RuleRow, ServiceRow, StatusReply, Who, WhyReply, refused,
 };
 use crate::config::{Config, Http, PaceKind, RoomKey};
 use crate::control::auth;
 use crate::desired::{Address, AddressError, Intent, Override, Says, reconcile, resolve, sources};
 use crate::event::{EventId, Kind};
+use crate::policy::rules::KINDS;
 use crate::rights::Rights;
 use crate::room::Occupant;
 use crate::service::{FocusState, Reach};
@@ -80,6 +81,7 @@ impl Supervisor {
             Command::Ban { .. } => return self.ban(command, requester, reply),
             Command::Unban { who } => return self.unban(&who, requester, reply),
             Command::Bans => self.bans(),
+            Command::Rules => Reply::Rules { rules: KINDS.iter().map(|kind| RuleRow::from(*kind)).collect() },
             Command::ImportBans { lines } => return self.import_bans(&lines, requester, reply),
             Command::Exempt { who, on } => return self.exempt(&who, on, requester, reply),
             Command::WhyBan { ref room, ref who } => match self.resolve(room, false, requester) {

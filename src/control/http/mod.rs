@@ -23,6 +23,8 @@ use crate::config;
 use crate::runtime::bus::Bus;
 
 mod access;
+mod actions;
+mod bans;
 mod events;
 mod health;
 mod input;
@@ -33,6 +35,7 @@ mod patient;
 mod problem;
 mod reload;
 mod rooms;
+mod rules;
 mod status;
 mod why;
 
@@ -76,12 +79,15 @@ struct Resource {
 
 /// All of them, by name.
 const RESOURCES: &[Resource] = &[
+    Resource { routes: actions::routes, describe: actions::describe },
+    Resource { routes: bans::routes, describe: bans::describe },
     Resource { routes: events::routes, describe: events::describe },
     Resource { routes: health::routes, describe: health::describe },
     Resource { routes: occupants::routes, describe: occupants::describe },
     Resource { routes: openapi::routes, describe: openapi::describe },
     Resource { routes: reload::routes, describe: reload::describe },
     Resource { routes: rooms::routes, describe: rooms::describe },
+    Resource { routes: rules::routes, describe: rules::describe },
     Resource { routes: status::routes, describe: status::describe },
     Resource { routes: why::routes, describe: why::describe },
 ];

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
 use super::access::Asker;
-use super::input::Room;
+use super::input::Segment;
 use super::problem::Problem;
 use super::{Ctx, Shared};
 use crate::command::{Command, OccupantRow, Reply};
@@ -37,7 +37,7 @@ struct Occupants {
 #[utoipa::path(get, path = "/v1/rooms/{room}/occupants", tag = "rooms", security(("token" = ["read"])),
     params(("room" = String, Path, description = "NAME where that is unique, SERVICE%2FNAME, or the room's JID")),
     responses((status = 200, body = Occupants)))]
-async fn list(State(shared): Ctx, Asker(asker): Asker, Room(room): Room) -> Result<Json<Occupants>, Problem> {
+async fn list(State(shared): Ctx, Asker(asker): Asker, Segment(room): Segment) -> Result<Json<Occupants>, Problem> {
     match shared.ask(asker, Command::Room { room }).await? {
         Reply::Room(reply) => Ok(Json(Occupants { occupants: reply.occupants })),
         _ => Err(Problem::strange()),

@@ -76,7 +76,7 @@ impl Problem {
         let status = match error {
             "bad-request" => StatusCode::BAD_REQUEST,
             "forbidden" => StatusCode::FORBIDDEN,
-            "unknown-room" | "unknown-service" => StatusCode::NOT_FOUND,
+            "unknown-room" | "unknown-service" | "unknown-action" | "unknown-ban" => StatusCode::NOT_FOUND,
             "bad-configuration" => StatusCode::UNPROCESSABLE_ENTITY,
             "busy" | "not-saved" | "not-readable" => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::CONFLICT,

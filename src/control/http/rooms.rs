@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::access::Asker;
-use super::input::{Body, Params, Room};
+use super::input::{Body, Params, Segment};
 use super::problem::Problem;
 use super::{Ctx, Shared};
 use crate::command::{Command, Reply, RoomReply, RoomRow, RoomState};
@@ -96,7 +96,7 @@ async fn list(State(shared): Ctx, Asker(asker): Asker, Params(narrow): Params<Na
 #[utoipa::path(get, path = "/v1/rooms/{room}", tag = "rooms", security(("token" = ["read"])),
     params(("room" = String, Path, description = "NAME where that is unique, SERVICE%2FNAME, or the room's JID")),
     responses((status = 200, body = RoomReply)))]
-async fn one(State(shared): Ctx, Asker(asker): Asker, Room(room): Room) -> Result<Json<RoomReply>, Problem> {
+async fn one(State(shared): Ctx, Asker(asker): Asker, Segment(room): Segment) -> Result<Json<RoomReply>, Problem> {
     match shared.ask(asker, Command::Room { room }).await? {
         Reply::Room(reply) => Ok(Json(*reply)),
         _ => Err(Problem::strange()),
@@ -111,7 +111,7 @@ async fn one(State(shared): Ctx, Asker(asker): Asker, Room(room): Room) -> Resul
 async fn hold(
     State(shared): Ctx,
     Asker(asker): Asker,
-    Room(room): Room,
+    Segment(room): Segment,
     Body(Reason { reason }): Body<Reason>,
 ) -> Result<Json<Done>, Problem> {
     done(shared.ask(asker, Command::Hold { room, reason }).await?)
@@ -124,7 +124,7 @@ async fn hold(
 async fn release(
     State(shared): Ctx,
     Asker(asker): Asker,
-    Room(room): Room,
+    Segment(room): Segment,
     Params(Reason { reason }): Params<Reason>,
 ) -> Result<Json<Done>, Problem> {
     done(shared.ask(asker, Command::Release { room, reason }).await?)
@@ -138,7 +138,7 @@ async fn release(
 async fn suspend(
     State(shared): Ctx,
     Asker(asker): Asker,
-    Room(room): Room,
+    Segment(room): Segment,
     Body(Suspend { for_seconds, reason }): Body<Suspend>,
 ) -> Result<Json<Done>, Problem> {
     if for_seconds == Some(0) {

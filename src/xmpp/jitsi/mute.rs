@@ -7,7 +7,9 @@ use minidom::Element;
 use crate::xmpp::{element, ns, stanza};
 
 /// What can be muted or moderated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Medium {
     /// The microphone.
