@@ -50,7 +50,8 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// With further lines of `[http]`, and a token for each scope, `all` of them, and `games` for rooms `game-*`.
+    /// With further lines of `[http]`, and a token for each scope, `all` of them, `games` for rooms
+    /// `game-*`, and `taverns`.
     fn start(http: &str) -> Daemon {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -74,6 +75,7 @@ impl Daemon {
         }
         add("all", &SCOPES, "*");
         add("games", &SCOPES, "game-*");
+        add("taverns", &SCOPES, "meet/tav*");
         fs::write(path("innkeeper.toml"), text).unwrap();
         let child = run(folder.path());
         let listen = listening(folder.path());
@@ -176,66 +178,167 @@ fn answer(mut stream: impl Read) -> Answer {
     Answer { status, head: head.to_lowercase(), body: body.to_owned() }
 }
 
-/// Every route with the scope it takes, and a body where it takes one.
-const ROUTES: &[(&str, &str, &str, Option<&str>)] = &[
-    ("GET", "/v1/rooms", "read", None),
-    ("GET", "/v1/rooms/tavern", "read", None),
-    ("GET", "/v1/rooms/meet%2Ftavern/occupants", "read", None),
-    ("GET", "/v1/rooms/tavern@muc.meet.jitsi/why", "read", None),
-    ("GET", "/v1/status", "read", None),
-    ("GET", "/v1/events?limit=5", "read", None),
-    ("POST", "/v1/reload", "read", Some("{\"plan\":true}")),
-    ("PUT", "/v1/rooms/tavern", "rooms", Some("{\"reason\":\"party\"}")),
-    ("POST", "/v1/rooms/tavern/suspend", "rooms", Some("{\"for_seconds\":3600}")),
-    ("DELETE", "/v1/rooms/tavern?reason=over", "rooms", None),
-    ("POST", "/v1/reload", "admin", None),
-];
+/// One route, as the description has it, with values in its path, its query and its body.
+#[derive(Debug)]
+struct Route {
+    method: String,
+    /// As it is described: `/v1/rooms/{room}`.
+    path: String,
+    /// As it is asked, about the room `tavern`.
+    asked: String,
+    body: Option<(String, String)>,
+    /// `None`: everybody may ask.
+    scope: Option<String>,
+    /// Whether it is about all rooms at once, as its description says.
+    of_all: bool,
+}
+
+impl Route {
+    fn about_a_room(&self) -> bool {
+        self.path.contains("{room}")
+    }
+
+    fn ask(&self, daemon: &Daemon, token: Option<&str>) -> Answer {
+        let mut text = format!("{} {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n", self.method, self.asked);
+        if let Some(token) = token {
+            let _ = write!(text, "Authorization: Bearer {token}\r\n");
+        }
+        let body = self.body.as_ref().map(|(kind, body)| {
+            let _ = write!(text, "Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
+            body.as_str()
+        });
+        daemon.raw((text + "\r\n" + body.unwrap_or_default()).as_bytes())
+    }
+}
+
+/// Something that fits a schema: no more than it must have.
+fn sample(schema: &Value, document: &Value) -> Value {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.rsplit('/').next().unwrap_or_default();
+        return sample(&document["components"]["schemas"][name], document);
+    }
+    if let Some(first) = schema["enum"].get(0) {
+        return first.clone();
+    }
+    for several in ["oneOf", "anyOf", "allOf"] {
+        // The first of those of an optional body is null.
+        let real = schema[several].as_array().and_then(|all| all.iter().find(|one| one["type"] != "null"));
+        if let Some(real) = real {
+            return sample(real, document);
+        }
+    }
+    let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str());
+    match kind.unwrap_or_else(|| panic!("no type: {schema}")) {
+        "object" => {
+            let required = schema["required"].as_array().cloned().unwrap_or_default();
+            let name = |name: &Value| name.as_str().unwrap_or_default().to_owned();
+            required.iter().map(|key| (name(key), sample(&schema["properties"][name(key)], document))).collect()
+        }
+        "string" => "ann@example.org".into(),
+        "integer" | "number" => schema["minimum"].as_u64().unwrap_or(1).into(),
+        "boolean" => true.into(),
+        "array" => json!([]),
+        other => panic!("{other}: {schema}"),
+    }
+}
+
+/// Every route of the running daemon's own description.
+fn routes(daemon: &Daemon) -> Vec<Route> {
+    let document = daemon.ask("GET", "/v1/openapi.json", None, None).json();
+    let mut routes = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let mut asked = path.replace("{room}", "tavern");
+            let mut query = String::new();
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let name = parameter["name"].as_str().unwrap();
+                match parameter["in"].as_str().unwrap() {
+                    "path" => asked = asked.replace(&format!("{{{name}}}"), "ann@example.org"),
+                    "query" if parameter["required"] == true => {
+                        let _ = write!(query, "{}{name}=x", if query.is_empty() { "?" } else { "&" });
+                    }
+                    _ => {}
+                }
+            }
+            let content = operation["requestBody"]["content"].as_object();
+            let body = content.and_then(|content| content.iter().next()).map(|(kind, content)| {
+                let body = sample(&content["schema"], &document);
+                (kind.clone(), if kind == "application/json" { body.to_string() } else { String::new() })
+            });
+            let scopes = &operation["security"][0]["token"];
+            let scope = scopes.as_array().map(|scopes| {
+                assert_eq!(scopes.len(), 1, "{method} {path}");
+                scopes[0].as_str().unwrap().to_owned()
+            });
+            let said = format!("{} {}", operation["summary"], operation["description"]);
+            routes.push(Route {
+                method: method.to_uppercase(),
+                path: path.clone(),
+                asked: asked + &query,
+                body,
+                scope,
+                of_all: said.contains("or tokens of all rooms"),
+            });
+        }
+    }
+    routes
+}
 
 #[test]
 fn every_route_takes_its_scope_and_neither_another_nor_no_token() {
     let daemon = Daemon::start("");
-    let done = daemon.ask("PUT", "/v1/rooms/tavern", Some(&token("rooms")), None);
-    assert_eq!(done.json()["room"]["name"], "tavern", "{done:?}");
-    let before = daemon.rooms();
-    for (method, path, scope, body) in ROUTES {
-        let ask = |token: Option<&str>| daemon.ask(method, path, token, *body);
-        ask(None).refuses(401, "no-token");
-        ask(Some("")).refuses(401, "wrong-token");
+    let all = token("all");
+    let facts = || {
+        let bans = daemon.ask("GET", "/v1/bans", Some(&all), None).json();
+        (daemon.rooms(), bans, fs::read_to_string(daemon.path("state/state.json")).unwrap_or_default())
+    };
+    assert_eq!(daemon.ask("PUT", "/v1/rooms/tavern", Some(&token("rooms")), None).status, 200);
+    let (before, routes) = (facts(), routes(&daemon));
+    let open = ["/v1/health", "/v1/openapi.json"];
+    for route in &routes {
+        let Some(scope) = &route.scope else {
+            assert!(open.contains(&route.path.as_str()) && route.method == "GET", "{route:?} is open to everybody");
+            continue;
+        };
+        assert!(
+            route.method == "GET" || scope != "read",
+            "{route:?} changes something, and takes no more than reading"
+        );
+        route.ask(&daemon, None).refuses(401, "no-token");
+        // After twenty wrong ones it is told to wait.
+        assert!(matches!(route.ask(&daemon, Some("wrong")).status, 401 | 429));
         for other in SCOPES.iter().filter(|other| *other != scope) {
-            ask(Some(&token(other))).refuses(403, "forbidden");
+            route.ask(&daemon, Some(&token(other))).refuses(403, "forbidden");
         }
-        assert_eq!(daemon.rooms(), before, "{method} {path}");
+        // Of other rooms: neither this one, nor what concerns all.
+        if route.about_a_room() || route.of_all {
+            route.ask(&daemon, Some(&token("games"))).refuses(403, "forbidden");
+        }
+        assert_eq!(facts(), before, "{route:?}");
     }
-    for (method, path, scope, body) in ROUTES {
-        let answer = daemon.ask(method, path, Some(&token(scope)), *body);
-        assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
-        answer.json();
+    assert!(routes.len() > 25 && routes.iter().filter(|route| route.of_all).count() > 5, "{routes:#?}");
+    // Those that take a room away come last.
+    let (gone, stays): (Vec<_>, Vec<_>) =
+        routes.iter().filter(|route| !route.path.ends_with("/live")).partition(|route| route.method == "DELETE");
+    for route in stays.into_iter().chain(gone) {
+        let mut names: Vec<&str> = route.scope.as_deref().into_iter().collect();
+        if route.about_a_room() && !route.of_all {
+            names.push("taverns");
+        } else if !route.of_all {
+            names.push("games");
+        }
+        if route.method == "DELETE" {
+            names.truncate(1);
+        }
+        for name in names {
+            // What can not be done, as nothing is held here, is refused for that and not for who asks.
+            let answer = route.ask(&daemon, Some(&token(name)));
+            assert!(matches!(answer.status, 200 | 404 | 409 | 503), "{name}: {route:?}: {answer:?}");
+            assert!(answer.status != 404 || answer.body.contains("urn:innkeeper:unknown-"), "{route:?}: {answer:?}");
+        }
     }
     assert_eq!(daemon.rooms(), json!([]), "released at the end");
-    let paths = |document: &Value| {
-        let paths = document["paths"].as_object().cloned().unwrap();
-        let mut all: Vec<String> = paths
-            .iter()
-            .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{method} {path}")))
-            .collect();
-        all.sort();
-        all
-    };
-    let described = paths(&daemon.ask("GET", "/v1/openapi.json", None, None).json());
-    let open = ["get /v1/health", "get /v1/openapi.json", "get /v1/events/live"].map(str::to_owned);
-    let mut tried: Vec<String> = ROUTES
-        .iter()
-        .map(|(method, path, ..)| {
-            let path = path.split('?').next().unwrap_or_default();
-            let parts: Vec<&str> =
-                path.split('/').map(|part| if part.contains("tavern") { "{room}" } else { part }).collect();
-            format!("{} {}", method.to_lowercase(), parts.join("/"))
-        })
-        .chain(open)
-        .collect();
-    tried.sort();
-    tried.dedup();
-    assert_eq!(described, tried, "every route is in this table");
+    assert_eq!(daemon.ask("POST", "/v1/reload", Some(&token("read")), Some("{\"plan\":true}")).status, 200);
     let log = daemon.log();
     assert!(log.contains("token rooms") && log.contains("command carried out"), "the audit names the token");
     assert!(!SCOPES.iter().any(|scope| log.contains(&token(scope))), "and never shows it");
@@ -274,6 +377,11 @@ fn what_is_no_good_request_gets_4xx_and_changes_nothing() {
     }
     daemon.ask("POST", "/v1/rooms/x/suspend", Some(&all), Some("{\"for_seconds\":-1}")).refuses(400, "bad-request");
     daemon.ask("POST", "/v1/rooms/x/suspend", Some(&all), Some("{\"for_seconds\":0}")).refuses(400, "bad-request");
+    for body in ["{\"action\":\"mute\",\"nik\":\"tom\",\"medium\":\"audio\"}", "{\"action\":\"eat\"}", "{}"] {
+        daemon.ask("POST", "/v1/rooms/x/actions", Some(&all), Some(body)).refuses(400, "bad-request");
+    }
+    daemon.ask("POST", "/v1/rooms/x/bans", Some(&all), None).refuses(400, "bad-request");
+    daemon.ask("POST", "/v1/bans/import", Some(&all), Some("{}")).refuses(415, "wrong-content-type");
     daemon.ask("GET", "/v1/rooms?state=lost", Some(&all), None).refuses(400, "bad-request");
     daemon.ask("GET", "/v1/rooms/nowhere", Some(&all), None).refuses(404, "unknown-room");
     daemon.ask("PUT", "/v1/rooms/else%2Fx", Some(&all), None).refuses(404, "unknown-service");

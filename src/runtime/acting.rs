@@ -21,6 +21,9 @@ use crate::store::Audit;
 /// How long a session may take to say what can be done.
 const VIEW_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// Longest key of an action: it is remembered, and written to the record.
+const KEY_BYTES: usize = 128;
+
 impl Supervisor {
     /// Hands an action to the room's session; the answer is given when it is over.
     pub(super) fn act(
@@ -32,6 +35,13 @@ impl Supervisor {
         requester: &Requester,
         reply: oneshot::Sender<Reply>,
     ) {
+        if let Some(key) = &key
+            && (key.len() > KEY_BYTES || key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            let text = format!("a key is 1 to {KEY_BYTES} visible ASCII characters");
+            let _ = reply.send(refused("bad-request", text));
+            return;
+        }
         let key: Box<str> = key.unwrap_or_else(|| format!("asked-{}", super::random_hex(8))).into();
         let request = Request {
             key: key.clone(),

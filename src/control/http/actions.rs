@@ -1,4 +1,4 @@
-//! What is done in rooms: `/v1/rooms/{room}/actions`, `…/abilities`, `…/recover`, and `/v1/actions/{id}/undo`.
+//! What is done in rooms: `/v1/rooms/{room}/actions`, `…/abilities`, `…/password`, `…/recover`, and `/v1/actions/{id}/undo`.
 
 use std::sync::Arc;
 
@@ -24,12 +24,13 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/v1/rooms/{room}/actions", post(act))
         .route("/v1/rooms/{room}/abilities", get(abilities))
+        .route("/v1/rooms/{room}/password", get(password))
         .route("/v1/rooms/{room}/recover", post(recover))
         .route("/v1/actions/{id}/undo", post(undo))
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(act, abilities, recover, undo))]
+#[openapi(paths(act, abilities, password, recover, undo))]
 struct Api;
 
 pub(super) fn describe() -> utoipa::openapi::OpenApi {
@@ -113,7 +114,7 @@ struct Recover {
     /// Who is thrown out: nicks or display names.
     #[serde(default)]
     out: Vec<String>,
-    /// The password that is set; none is set where there is none.
+    /// The password that is set; one is made up where there is none, unless the configuration has one.
     #[serde(default, with = "crate::action::exposed")]
     #[schema(value_type = Option<String>, format = Password)]
     password: Option<Secret>,
@@ -128,6 +129,23 @@ struct Recovered {
     room: String,
     /// One by one.
     steps: Vec<StepRow>,
+    /// The password that was made up for the room.
+    #[serde(with = "crate::action::exposed")]
+    #[schema(value_type = Option<String>, format = Password)]
+    password: Option<Secret>,
+}
+
+/// The password of a room.
+#[derive(Debug, Serialize, ToSchema)]
+struct Password {
+    /// The room: `service/name`.
+    room: String,
+    /// The password; none where it has none that we know of.
+    #[serde(with = "crate::action::exposed")]
+    #[schema(value_type = Option<String>, format = Password)]
+    password: Option<Secret>,
+    /// Where we know it from, in one sentence.
+    text: String,
 }
 
 /// Why, for the record.
@@ -184,7 +202,18 @@ async fn recover(
     Body(Recover { keep, out, password, reason }): Body<Recover>,
 ) -> Result<Json<Recovered>, Problem> {
     match shared.ask(asker, Command::Recover { room, keep, out, password, reason }).await? {
-        Reply::Recovered { room, steps } => Ok(Json(Recovered { room, steps })),
+        Reply::Recovered { room, steps, password } => Ok(Json(Recovered { room, steps, password })),
+        _ => Err(Problem::strange()),
+    }
+}
+
+/// The password of a room, as far as we know it. Asking for it is recorded.
+#[utoipa::path(get, path = "/v1/rooms/{room}/password", tag = "moderation", security(("token" = ["admin"])),
+    params(("room" = String, Path, description = "NAME where that is unique, SERVICE%2FNAME, or the room's JID")),
+    responses((status = 200, body = Password)))]
+async fn password(State(shared): Ctx, Asker(asker): Asker, Segment(room): Segment) -> Result<Json<Password>, Problem> {
+    match shared.ask(asker, Command::Password { room }).await? {
+        Reply::Password { room, password, text } => Ok(Json(Password { room, password, text })),
         _ => Err(Problem::strange()),
     }
 }
