@@ -50,7 +50,12 @@ impl<'de> Deserialize<'de> for Act {
         let mut fields = Map::<String, Value>::deserialize(from)?;
         let reason = fields.remove("reason").map_or(Ok(None), Option::<String>::deserialize);
         let reason = reason.map_err(|error| D::Error::custom(format!("reason: {error}")))?;
+        let said = fields.len();
         let action = Action::deserialize(Value::Object(fields)).map_err(D::Error::custom)?;
+        // Of kinds without fields serde looks at none.
+        if matches!(action, Action::End | Action::Destroy) && said > 1 {
+            return Err(D::Error::custom(format!("{} takes nothing but a reason", action.verb())));
+        }
         Ok(Act { action, reason })
     }
 }
