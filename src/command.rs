@@ -615,11 +615,11 @@ pub struct WhoCanReply {
 /// Somebody who could put us out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PowerRow {
-    /// Their nick.
+    /// Their nick; empty while they are outside.
     pub nick: String,
     /// Their display name, chosen by themselves.
     pub display_name: Option<String>,
-    /// Their real JID, where the room shows it.
+    /// Their real JID, where the room shows it; a domain stands for all its accounts.
     pub real_jid: Option<String>,
     /// What they could do to us: `kick`, `ban`, `demote`, `destroy`.
     pub can: Vec<String>,

@@ -116,6 +116,7 @@ impl Stage {
             news,
             name: (),
             joins: Arc::new(Mutex::new(Bucket::per_second(1000, now))),
+            listing: Vec::new(),
         };
         tokio::spawn(run(driver));
         orders.send(Order::Input(Input::Hold(Arc::new(settings())))).expect("the driver runs");

@@ -477,9 +477,15 @@ fn a_room_is_recovered_by_one_command_and_who_could_evict_the_keeper_is_listed()
     let mut bob = guest(&scene.prosody, &room, BOB);
     let mut carl = guest(&scene.prosody, &room, "ca410000");
     done(&scene.daemon, &["grant", "tavern", BOB]);
+    // An owner who is outside may act on the room as well.
+    assert_eq!(scene.alice.affiliate(&room, "outside@meet.jitsi", "owner").attr("type"), "result");
     let who = done(&scene.daemon, &["who-can", "tavern"]);
     let listed: Vec<_> = who["powers"].as_array().into_iter().flatten().map(|one| one["nick"].clone()).collect();
-    assert_eq!(listed, ["a11ce000", BOB, "focus"], "{who:#}");
+    assert_eq!(listed, ["a11ce000", BOB, "focus", ""], "{who:#}");
+    let outside = &who["powers"][3];
+    assert_eq!(outside["real_jid"], "outside@meet.jitsi");
+    assert_eq!(outside["can"], serde_json::json!(["ban", "demote", "destroy"]));
+    assert!(who["hints"].to_string().contains("cannot be known from outside"), "{who:#}");
     let file = scene.daemon.dir().join("new");
     let file = file.to_str().expect("a path");
     let told =

@@ -475,6 +475,7 @@ impl World {
             Report::WantsSessionId { room } => self.wants_session_id(slot, room),
             Report::SessionId(id) => self.keep_session_id(slot, id),
             Report::Progress { .. }
+            | Report::Listed(..)
             | Report::Undo { .. }
             | Report::Setting(..)
             | Report::Ban { .. }

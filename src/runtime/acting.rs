@@ -119,6 +119,8 @@ impl Supervisor {
     pub(super) fn explain(&self, room: &RoomKey, question: Command, reply: oneshot::Sender<Reply>) {
         let running = self.services.get(&room.service);
         let asked = running.and_then(|running| running.ask_room(room));
+        let lists = running.filter(|_| matches!(question, Command::WhoCan { .. }));
+        let lists = lists.and_then(|running| running.ask_lists(room));
         let clock = Clock::read();
         let shown = self.rooms.get(room).map(|seat| seat.entry.snapshot());
         let outside = shown.filter(|shown| !matches!(shown.state, RoomState::Held | RoomState::Joined));
@@ -132,10 +134,14 @@ impl Supervisor {
                 None => None,
             };
             let view = view.unwrap_or_default();
+            let lists = match lists {
+                Some(answer) => tokio::time::timeout(VIEW_TIMEOUT, answer).await.ok().and_then(Result::ok),
+                None => None,
+            };
             let about = About { room: &room, login: login.as_ref(), done: done.iter().collect(), clock };
             let outside = outside.as_ref().map(|(word, text)| (word.as_str(), text.as_str()));
             let answer = match &question {
-                Command::WhoCan { .. } => Reply::WhoCan(Box::new(explain::who_can(&about, &view))),
+                Command::WhoCan { .. } => Reply::WhoCan(Box::new(explain::who_can(&about, &view, lists.as_ref()))),
                 Command::WhyModerator { who, .. } => Reply::Explained(Box::new(explain::moderator(&about, &view, who))),
                 Command::WhyRemoved { who, .. } => Reply::Explained(Box::new(explain::removed(&about, &view, who))),
                 _ => Reply::Explained(Box::new(explain::lobby(&about, &view, outside))),

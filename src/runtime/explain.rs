@@ -4,13 +4,14 @@ use jiff::Timestamp;
 
 use super::board::{Clock, rfc3339};
 use super::ledger::Done;
-use super::session::RoomView;
+use super::session::{Lists, RoomView};
 use crate::action::Verb;
 use crate::command::{Explanation, HistoryRow, PowerRow, WhoCanReply};
 use crate::config::{Login, RoomKey};
 use crate::room::recent::{Befell, Recent};
 use crate::room::{LobbyOrigin, Occupant};
 use crate::xmpp::jid;
+use crate::xmpp::moderate::Listed;
 use crate::xmpp::muc::{Affiliation, Role};
 
 /// What is known beside the room itself.
@@ -40,9 +41,9 @@ fn word(occupant: &Occupant) -> String {
     format!("{role}, affiliation {affiliation}")
 }
 
-/// Everybody who could put us out, and through what. XEP-0045 §5.1.2, §5.2.2 "Privileges".
+/// Everybody who could put us out, and through what, as far as the room tells. XEP-0045 §5.1.2, §5.2.2 "Privileges".
 #[must_use]
-pub fn who_can(about: &About<'_>, view: &RoomView) -> WhoCanReply {
+pub fn who_can(about: &About<'_>, view: &RoomView, lists: Option<&Lists>) -> WhoCanReply {
     let own = view.nick.as_deref().unwrap_or_default();
     let ours = view.occupants.iter().find(|(nick, ..)| nick == own).map(|(_, one, _)| one);
     let our_rank = rank(ours.and_then(|one| one.affiliation.as_ref()));
@@ -68,8 +69,24 @@ pub fn who_can(about: &About<'_>, view: &RoomView) -> WhoCanReply {
             through: format!("{through} ({})", word(one)),
         });
     }
-    let mut hints =
-        vec!["accounts in the server's `admins` may do anything, and owners who are outside stay owners".to_owned()];
+    let mut hints = vec![
+        "accounts in the server's `admins`, and in those of the group chat component, own every room without standing in \
+         its lists; who they are cannot be known from outside, only from the server's configuration"
+            .to_owned(),
+    ];
+    for (affiliation, listed) in lists.into_iter().flatten() {
+        match listed {
+            Ok(listed) => powers.extend(from_outside(view, our_rank, affiliation, listed)),
+            Err(why) => hints.push(format!(
+                "the room does not show its list of those with affiliation {} ({why}): there may be more who are outside",
+                affiliation.as_str()
+            )),
+        }
+    }
+    if lists.is_none() && ours.is_some() {
+        hints
+            .push("the room has not told its lists of owners and admins: there may be more who are outside".to_owned());
+    }
     if ours.is_none() {
         hints.push("we are not inside, so only what holds everywhere is listed".to_owned());
     }
@@ -90,6 +107,36 @@ pub fn who_can(about: &About<'_>, view: &RoomView) -> WhoCanReply {
         );
     }
     WhoCanReply { room: about.room.to_string(), powers, hints }
+}
+
+/// Those of a list who are not inside. An affiliation acts from outside, too: only a kick takes a role.
+fn from_outside<'a>(
+    view: &'a RoomView,
+    our_rank: u8,
+    affiliation: &'a Affiliation,
+    listed: &'a [Listed],
+) -> impl Iterator<Item = PowerRow> + 'a {
+    let theirs = rank(Some(affiliation));
+    let (can, through): (&[&str], _) = match theirs {
+        3 => (&["ban", "demote", "destroy"], "owner of the room"),
+        _ if our_rank < 2 => (&["ban"], "admin of the room, and we are less"),
+        _ => (&[], ""),
+    };
+    let own = view.jid.as_deref().map(jid::bare);
+    let here = |one: &Occupant, listed: &str| one.real_jid.as_deref().is_some_and(|real| jid::bare(real) == listed);
+    let outside = move |one: &&Listed| {
+        !can.is_empty() && Some(&*one.jid) != own && !view.occupants.iter().any(|(_, known, _)| here(known, &one.jid))
+    };
+    listed.iter().filter(outside).map(move |one| {
+        let all = if one.jid.contains('@') { "" } else { ", as are all accounts of that domain" };
+        PowerRow {
+            nick: String::new(),
+            display_name: None,
+            real_jid: Some(one.jid.clone()),
+            can: can.iter().map(|verb| (*verb).to_owned()).collect(),
+            through: format!("{through}{all}; outside, and to kick they would have to come in"),
+        }
+    })
 }
 
 /// Why newcomers have to wait: the reasons that apply, most certain first.

@@ -10,7 +10,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
 
 use super::board::Clock;
-use super::session::{Abilities, Connectors, Driver, News, Order, RoomView};
+use super::session::{Abilities, Connectors, Driver, Lists, News, Order, RoomView};
 use crate::action::Request;
 use crate::cause::Cause;
 use crate::config::{self, BlockList, Endpoint, Login, PaceKind, Room, RoomKey, Secret};
@@ -527,6 +527,7 @@ impl Running {
             news: ground.news.clone(),
             name: Name { service: self.name.clone(), slot, instance },
             joins: self.joins.clone(),
+            listing: Vec::new(),
         };
         let task = ground.tasks.spawn(super::session::run(driver)).id();
         self.sessions.insert(slot, Handle { instance, orders, task });
@@ -564,6 +565,14 @@ impl Running {
         let slot = self.machine.session_of(key)?;
         let (reply, answer) = oneshot::channel();
         self.order(slot, Order::Room(key.clone(), reply));
+        Some(answer)
+    }
+
+    /// Asks a room's session for the lists of who could put us out.
+    pub fn ask_lists(&self, key: &RoomKey) -> Option<oneshot::Receiver<Lists>> {
+        let slot = self.machine.session_of(key)?;
+        let (reply, answer) = oneshot::channel();
+        self.order(slot, Order::Lists(key.clone(), reply));
         Some(answer)
     }
 

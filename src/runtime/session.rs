@@ -23,6 +23,8 @@ use crate::room::recent::Recent;
 use crate::room::{LobbyOrigin, Occupant, PasswordFrom};
 use crate::session::{Bucket, Found, Input, Outbox, Report, Session, UrlRoom};
 use crate::stream::{Bound, Frame, LastLogin, Resume};
+use crate::xmpp::moderate::Listed;
+use crate::xmpp::muc::Affiliation;
 use crate::xmpp::room_info::RoomInfo;
 
 /// How long the close of a stream that is given up may take; a dead link is not waited for.
@@ -71,6 +73,12 @@ pub type Connectors = Arc<dyn Fn(usize) -> Connector + Send + Sync>;
 /// What can be done in a room, by verb, and if not, why.
 pub type Abilities = Vec<(Verb, Result<(), Cause>)>;
 
+/// Who has an affiliation in a room, or why the room does not say: one of each that was asked for.
+pub type Lists = Vec<(Affiliation, Result<Vec<Listed>, String>)>;
+
+/// The affiliations that could put us out.
+const HIGH: [Affiliation; 2] = [Affiliation::Owner, Affiliation::Admin];
+
 /// What a session is told.
 #[derive(Debug)]
 pub enum Order {
@@ -84,6 +92,8 @@ pub enum Order {
     Abilities(RoomKey, oneshot::Sender<Abilities>),
     /// Say who somebody in a room is, by nick or display name.
     Person(RoomKey, Box<str>, oneshot::Sender<Found>),
+    /// Ask a room who its owners and admins are.
+    Lists(RoomKey, oneshot::Sender<Lists>),
     /// Say how many people are in each room.
     People(oneshot::Sender<Vec<(RoomKey, usize)>>),
 }
@@ -164,6 +174,8 @@ pub struct Driver<S> {
     pub name: S,
     /// The service's cap on joins a second.
     pub joins: Arc<Mutex<Bucket>>,
+    /// Who waits for lists of a room, with those that have come.
+    pub listing: Vec<(RoomKey, oneshot::Sender<Lists>, Lists)>,
 }
 
 enum Link {
@@ -281,10 +293,34 @@ impl<S: Clone + Send> Driver<S> {
             Order::Person(key, name, reply) => {
                 let _ = reply.send(self.session.person(now, &key, &name));
             }
+            Order::Lists(key, reply) => {
+                self.listing.retain(|(_, reply, _)| !reply.is_closed());
+                for affiliation in &HIGH {
+                    self.session.ask_list(now, &key, affiliation, out);
+                }
+                self.listing.push((key, reply, Lists::new()));
+            }
             Order::People(reply) => {
                 let _ = reply.send(self.session.people());
             }
         }
+    }
+
+    /// Takes in one list; whoever asked gets them when all are there.
+    fn listed(&mut self, room: &RoomKey, affiliation: &Affiliation, listed: &Result<Vec<Listed>, String>) {
+        let mut waiting = Vec::new();
+        for (key, reply, mut lists) in std::mem::take(&mut self.listing) {
+            if key == *room {
+                lists.push((affiliation.clone(), listed.clone()));
+            }
+            if lists.len() < HIGH.len() {
+                waiting.push((key, reply, lists));
+            } else {
+                // Whoever asked may be gone; then nobody misses the answer.
+                let _ = reply.send(lists);
+            }
+        }
+        self.listing = waiting;
     }
 
     fn view(&mut self, now: Instant, key: &RoomKey) -> Option<RoomView> {
@@ -335,7 +371,10 @@ impl<S: Clone + Send> Driver<S> {
             }
         }
         for report in out.reports.drain(..) {
-            self.tell(News::Report(report)).await;
+            match report {
+                Report::Listed(room, affiliation, listed) => self.listed(&room, &affiliation, &listed),
+                report => self.tell(News::Report(report)).await,
+            }
         }
         if let Some(cause) = out.disconnect.take() {
             let lost = std::mem::replace(link, Link::Down);

@@ -565,6 +565,8 @@ impl Supervisor {
             }
             Report::List(list, told) => self.list_told(&list, told),
             Report::Remember(room, state) => self.remember(room, *state),
+            // Whoever drives the session answers it.
+            Report::Listed(..) => {}
             Report::Odd(text) => warn!(%service, session = slot, %text, "odd"),
         }
     }

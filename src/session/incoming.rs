@@ -284,6 +284,7 @@ impl Session {
             About::Message { .. } => {}
             About::LockForm { room } => self.lock_form(now, room, Some(iq), out),
             About::Info { room } => self.info(now, room, Some(iq), out),
+            About::Affiliations { room, affiliation } => self.listed(room, affiliation, Some(iq), out),
             About::Components => self.learn_components(now, Some(iq), out),
             About::ServerPing => {}
             About::Discovery(step) => self.discovered(now, step, Some(iq), out),
@@ -321,6 +322,7 @@ impl Session {
             About::Message { .. } => {}
             About::LockForm { room } => self.lock_form(now, room, None, out),
             About::Info { room } => self.info(now, room, None, out),
+            About::Affiliations { room, affiliation } => self.listed(room, affiliation, None, out),
             About::Components => self.learn_components(now, None, out),
             About::ServerPing => {}
             About::Discovery(step) => self.discovered(now, step, None, out),

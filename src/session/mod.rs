@@ -23,7 +23,8 @@ use crate::xml::{Bad, Element};
 use crate::xmpp::caps::Capabilities;
 use crate::xmpp::jitsi::components::Components;
 use crate::xmpp::jitsi::conference;
-use crate::xmpp::muc::{self, RoomPresence};
+use crate::xmpp::moderate::Listed;
+use crate::xmpp::muc::{self, Affiliation, RoomPresence};
 use crate::xmpp::stanza::{self, Kind, StanzaError};
 use crate::xmpp::{element, jid, ns, ping};
 
@@ -236,6 +237,8 @@ pub enum Report {
         /// What.
         what: Box<What>,
     },
+    /// Who has an affiliation in a room, or why the room does not say; answers [`Session::ask_list`].
+    Listed(RoomKey, Affiliation, Result<Vec<Listed>, String>),
     /// This is to outlive a restart; [`Input::Recall`] brings it back.
     Remember(RoomKey, Box<policy::State>),
     /// Something has to be said by a connection whose URL names the room; [`Input::Errand`] is the answer.
@@ -404,6 +407,10 @@ enum About {
     },
     Info {
         room: u32,
+    },
+    Affiliations {
+        room: u32,
+        affiliation: Affiliation,
     },
     Components,
     ServerPing,

@@ -201,7 +201,29 @@ impl Session {
         out.send.push(disco::info_request(&room, &question));
     }
 
+    /// Asks a room that we are in who has an affiliation there; [`Report::Listed`] is the answer.
+    pub fn ask_list(&mut self, now: Instant, key: &RoomKey, affiliation: &Affiliation, out: &mut Outbox) {
+        let Some((&room, held)) = self.by_key.get(key).and_then(|id| self.rooms.get_key_value(id)) else { return };
+        if held.room.inside().is_none() {
+            return;
+        }
+        let to = held.room.settings().jid.clone();
+        let about = About::Affiliations { room, affiliation: affiliation.clone() };
+        let question = self.questions.ask(&to, about, now, IQ_TIMEOUT);
+        out.send.push(moderate::list(&to, &question, affiliation));
+    }
+
     // ── hearing
+
+    pub(super) fn listed(&self, room: u32, affiliation: Affiliation, answer: Option<&Element>, out: &mut Outbox) {
+        let Some(held) = self.rooms.get(&room) else { return };
+        let listed = match answer {
+            Some(iq) if iq.attr("type") == Some("result") => Ok(moderate::listed(iq)),
+            Some(iq) => Err(StanzaError::of(iq).describe()),
+            None => Err("no answer".to_owned()),
+        };
+        out.reports.push(Report::Listed(held.room.settings().key.clone(), affiliation, listed));
+    }
 
     pub(super) fn stepped(
         &mut self,
