@@ -14,6 +14,7 @@ use super::{Context, Effect, Inside, Occupant, Occupants, Room, State};
 use crate::action::{Action, Actor, Progress, Request, Standing, Verb};
 use crate::cause::{Cause, Word};
 use crate::config::{Media, Secret};
+use crate::event;
 use crate::policy::{Lock, Trust};
 use crate::xmpp::jid;
 use crate::xmpp::jitsi::json_message::Push;
@@ -67,6 +68,8 @@ pub(super) struct Moderation {
     moderator: bool,
     lobby: Attendance,
     origin: Option<LobbyOrigin>,
+    /// The room as we last saw it before we went out.
+    left: Option<Left>,
     /// Who was last said to have switched the lobby on, before the room showed it.
     switched_by: Option<Box<str>>,
     /// Requests that wait until it is known what the room and the deployment offer.
@@ -85,11 +88,25 @@ pub(super) struct Moderation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LobbyOrigin {
     /// It was on when we came in.
-    Before,
+    Before {
+        /// Somebody but us and the focus was inside by then, who may have switched it on.
+        people: bool,
+        /// Whether the life of the room before, where we saw it, had a lobby at its end.
+        previous: Option<bool>,
+    },
     /// It came on while we were inside, by the word of the occupant with this nick.
     By(Box<str>),
     /// It came on while we were inside, and nobody said who did it.
     Unsaid,
+}
+
+/// What is kept of a room's lobby while we are outside.
+#[derive(Debug)]
+struct Left {
+    /// In which life of the room that was, where it has a meeting id.
+    life: Option<String>,
+    on: bool,
+    origin: Option<LobbyOrigin>,
 }
 
 /// Where we know a room's password from.
@@ -261,7 +278,11 @@ impl Moderation {
                     let progress = Progress::Refused(cause.clone());
                     out.push(pending::Output::Progress { request: Box::new(request), progress, over: true });
                 }
-                (self.info, self.origin, self.switched_by) = (None, None, None);
+                if let Some(info) = self.info.take() {
+                    let life = info.meeting_id.clone();
+                    self.left = Some(Left { life, on: has_lobby(&info), origin: self.origin.take() });
+                }
+                (self.origin, self.switched_by) = (None, None);
                 if destroyed {
                     self.password = None;
                 }
@@ -453,12 +474,22 @@ impl Desk<'_, '_> {
 
     /// Keeps where the lobby comes from.
     fn story(&mut self, info: &RoomInfo) {
-        let on = |info: &RoomInfo| info.lobby.is_some() || info.members_only;
+        let people = self.inside.occupants.iter().any(|(nick, one)| {
+            let machine = self.inside.machine(nick, one, self.focus, self.cx.focus, self.trust);
+            !matches!(machine, Some(event::Machine::Keeper | event::Machine::Focus))
+        });
         let moderation = &mut *self.moderation;
-        match (moderation.info.as_ref().map(on), on(info)) {
+        match (moderation.info.as_ref().map(has_lobby), has_lobby(info)) {
             (_, false) => moderation.origin = None,
             (None, true) => {
-                moderation.origin = Some(moderation.switched_by.take().map_or(LobbyOrigin::Before, LobbyOrigin::By))
+                let left = moderation.left.take();
+                let same = left.as_ref().is_some_and(|left| left.life.is_some() && left.life == info.meeting_id);
+                let before = match left {
+                    Some(Left { on: true, origin: Some(origin), .. }) if same => origin,
+                    Some(Left { on: false, .. }) if same => LobbyOrigin::Unsaid,
+                    left => LobbyOrigin::Before { people, previous: left.map(|left| left.on) },
+                };
+                moderation.origin = Some(moderation.switched_by.take().map_or(before, LobbyOrigin::By));
             }
             (Some(false), true) => {
                 moderation.origin = Some(moderation.switched_by.take().map_or(LobbyOrigin::Unsaid, LobbyOrigin::By));
@@ -749,6 +780,11 @@ const MOST_EARLY: usize = 64;
 /// Whether it depends on more than the room itself whether an action can be done.
 fn asks_what_is_offered(verb: Verb) -> bool {
     matches!(verb, Verb::Avmod | Verb::StartMuted | Verb::End | Verb::Retract | Verb::Lobby | Verb::Admit | Verb::Deny)
+}
+
+/// Whether not everybody may come in who knows the password.
+fn has_lobby(info: &RoomInfo) -> bool {
+    info.lobby.is_some() || info.members_only
 }
 
 /// The password that a form shows.

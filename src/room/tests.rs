@@ -1253,3 +1253,44 @@ fn a_room_that_a_rule_closes_stays_closed_until_a_person_opens_it() {
     bench.put(Input::Open);
     assert!(bench.room.wants_place());
 }
+
+#[test]
+fn where_a_lobby_comes_from_is_told_as_exactly_as_what_was_seen_allows() {
+    let info = |life: &str, on: bool| RoomInfo {
+        meeting_id: Some(life.into()),
+        members_only: on,
+        lobby: on.then(|| "tavern@lobby.meet.jitsi".into()),
+        ..RoomInfo::default()
+    };
+    let again = |bench: &mut Bench, people: bool| {
+        let cause = Cause::new(Word::Disconnected, "gone");
+        bench.put(Input::Offline { cause: &cause, resumable: false });
+        bench.put(Input::Online { resumed: false });
+        bench.effects.clear();
+        bench.ask();
+        bench.put(Input::Conference(&ready()));
+        if people {
+            bench.say("a", &somebody("ann@meet.jitsi/1", "x"));
+        }
+        bench.list();
+    };
+    let mut bench = entered("[idle_close]", policy::Mode::DryRun);
+    let before = |people, previous| Some(LobbyOrigin::Before { people, previous });
+    let seen = |bench: &mut Bench, life, on| {
+        bench.put(Input::Info(&info(life, on)));
+        bench.room.lobby_origin().cloned()
+    };
+    assert_eq!(seen(&mut bench, "one", true), before(false, None));
+    again(&mut bench, true);
+    assert_eq!(seen(&mut bench, "one", true), before(false, None), "it is the same life, and the same lobby");
+    again(&mut bench, false);
+    assert_eq!(seen(&mut bench, "two", true), before(false, Some(true)));
+    assert_eq!(seen(&mut bench, "two", false), None);
+    again(&mut bench, false);
+    assert_eq!(seen(&mut bench, "three", true), before(false, Some(false)), "the deployment begins with one");
+    assert_eq!(seen(&mut bench, "three", false), None);
+    again(&mut bench, true);
+    assert_eq!(seen(&mut bench, "three", true), Some(LobbyOrigin::Unsaid), "while we were away");
+    again(&mut bench, true);
+    assert_eq!(seen(&mut bench, "four", true), before(true, Some(true)));
+}

@@ -109,6 +109,34 @@ pub fn who_can(about: &About<'_>, view: &RoomView, lists: Option<&Lists>) -> Who
     WhoCanReply { room: about.room.to_string(), powers, hints }
 }
 
+/// Where a lobby comes from that was on when we came in, as exactly as what we saw allows.
+fn from_before(people: bool, previous: Option<bool>) -> (&'static str, &'static str) {
+    match (people, previous) {
+        (false, Some(false)) => (
+            "autostart",
+            "the deployment begins rooms with a lobby (autostart): it was on when we came in, nobody was inside, and the \
+             meeting before ended without one; but for somebody who came and went before us nobody else can have done it",
+        ),
+        (false, Some(true)) => (
+            "deployment",
+            "the deployment switched it on, or somebody who came and went before us: it was on when we came in, nobody \
+             was inside, and the meeting before ended with one; whether every room begins with one (autostart) or that \
+             one was kept (persistent lobby) cannot be told from outside",
+        ),
+        (false, None) => (
+            "deployment",
+            "it was on when we came in, and no person was inside: the deployment begins rooms with one (autostart), kept \
+             one over meetings (persistent lobby), or somebody who has gone switched it on; which of these cannot be told \
+             from outside",
+        ),
+        (true, _) => (
+            "from-before",
+            "it was on when we came in, and people were inside: one of them switched it on, or the deployment did \
+             (autostart, persistent lobby); which of these cannot be told from outside",
+        ),
+    }
+}
+
 /// Those of a list who are not inside. An affiliation acts from outside, too: only a kick takes a role.
 fn from_outside<'a>(
     view: &'a RoomView,
@@ -186,13 +214,13 @@ pub fn lobby(about: &About<'_>, view: &RoomView, outside: Option<(&str, &str)>) 
         Some(LobbyOrigin::By(nick)) if Some(&**nick) != own => {
             rows.push(because("switched-on", format!("{nick} switched it on while we were inside")));
         }
-        Some(LobbyOrigin::Before) => {
-            let text = "it was on when we came in: the deployment starts rooms with a lobby (ENABLE_LOBBY with \
-                        autostart), keeps it over meetings (persistent lobby), or somebody switched it on before";
-            rows.push(because("from-before", text.to_owned()));
+        Some(LobbyOrigin::Before { people, previous }) if rows.is_empty() => {
+            let (kind, text) = from_before(*people, *previous);
+            rows.push(because(kind, text.to_owned()));
         }
         Some(LobbyOrigin::Unsaid) if rows.is_empty() => {
-            rows.push(because("switched-on", "somebody switched it on while we were inside".to_owned()));
+            let text = "somebody switched it on since we first came in; who did was not said";
+            rows.push(because("switched-on", text.to_owned()));
         }
         _ => {}
     }
