@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::cli::Exit;
 use crate::config::{self, Config, File, Files, Input, Problem};
-use crate::control::{self, Groups, Listener, http, line};
+use crate::control::{self, Groups, Listener, avchat, http, line};
 use crate::runtime::bus::Bus;
 use crate::runtime::connect::connectors;
 use crate::runtime::files::Disk;
@@ -196,6 +196,8 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
     let lines = watch::Sender::new(config.lines.as_slice().into());
     let questions = Arc::new(Questions::default());
     let shared = line::Shared::new(asked.clone(), bus.clone(), questions.clone(), lines.subscribe());
+    let avchats = watch::Sender::new(config.avchats.as_slice().into());
+    let games = tokio::spawn(avchat::serve(avchats.subscribe(), asked.clone()));
     let lined = tokio::spawn(ends.serve(shared));
     let setup = Setup {
         config,
@@ -208,6 +210,7 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
         bus: bus.clone(),
         http: told_http,
         lines,
+        avchats,
         questions,
     };
     tokio::spawn(pass_signals(term, int, hup, told));
@@ -215,7 +218,7 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
     supervisor::run(setup, commands, signals).await;
     database.close().await;
     // The sockets go with their task.
-    for task in [Some(control), Some(lined), web].into_iter().flatten() {
+    for task in [Some(control), Some(lined), Some(games), web].into_iter().flatten() {
         task.abort();
         let _ = task.await;
     }

@@ -170,6 +170,22 @@ pub enum Command {
         /// `NAME`, `SERVICE/NAME` or the room JID.
         room: String,
     },
+    /// Make a token with which a player gets into one room.
+    Mint {
+        /// `NAME`, `SERVICE/NAME` or the room JID; it need not be held.
+        room: String,
+        /// For whom.
+        player: Player,
+        /// Whether it says that they are a moderator.
+        #[serde(default)]
+        moderator: bool,
+        /// Seconds for which it is good; five minutes when left out, at most what the service's `token_life` allows
+        /// a player, eight hours.
+        for_seconds: Option<u64>,
+        /// Make it although the deployment may make its bearer an owner of the room.
+        #[serde(default)]
+        accept_owner: bool,
+    },
     /// What an authority says to a question of ours.
     Answer {
         /// The question's number.
@@ -226,7 +242,7 @@ impl Command {
             Command::Reload { plan } => !plan,
             Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } | Command::Act { .. } => true,
             Command::Undo { .. } | Command::Recover { .. } | Command::Password { .. } => true,
-            Command::Answer { .. } | Command::Desire { .. } => true,
+            Command::Answer { .. } | Command::Desire { .. } | Command::Mint { .. } => true,
         }
     }
 
@@ -246,6 +262,11 @@ impl Command {
             Command::Recover { room, keep, out, reason, .. } => {
                 let reason = reason.as_deref().unwrap_or_default();
                 format!("recover {room} keep {keep:?} out {out:?} {reason:?}")
+            }
+            Command::Mint { room, player, moderator, for_seconds, .. } => {
+                let seconds = for_seconds.map_or_else(String::new, |seconds| format!(" for {seconds} s"));
+                let rank = if *moderator { " as moderator" } else { "" };
+                format!("mint {room} {:?}{rank}{seconds}", player.name)
             }
             Command::Desire { revision, rooms, .. } => format!("desire revision {revision}, {} rooms", rooms.len()),
             Command::ImportBans { lines } => format!("import {} lines of bans", lines.lines().count()),
@@ -296,6 +317,55 @@ pub struct FollowQuery {
     pub after: Option<u64>,
 }
 
+/// Whom a token is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Player {
+    /// By what they are known again; their name when left out.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// What others see.
+    pub name: String,
+    /// Their e-mail address.
+    #[serde(default)]
+    pub email: Option<String>,
+    /// The address of their picture.
+    #[serde(default)]
+    pub avatar: Option<String>,
+}
+
+/// A token that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MintedReply {
+    /// The room: `service/name`.
+    pub room: String,
+    /// The token itself.
+    #[serde(with = "minted")]
+    #[schema(value_type = String)]
+    pub token: Secret,
+    /// When it ends, seconds since 1970.
+    pub expires: u64,
+    /// What its bearer will be inside: `owner`, `moderator` or `participant`.
+    pub effective_role: String,
+    /// Why, in one sentence.
+    pub why: String,
+}
+
+/// A token on its way to whoever asked for it.
+mod minted {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::config::Secret;
+
+    pub(super) fn serialize<S: Serializer>(token: &Secret, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(token.expose())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
+        Ok(Secret::new(String::deserialize(from)?))
+    }
+}
+
 /// Who asks, and what they may ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requester {
@@ -325,6 +395,11 @@ pub enum Who {
         /// Its name in the configuration.
         name: Box<str>,
     },
+    /// A game that asks for tokens as SkotOS does.
+    AvChat {
+        /// Its name in the configuration.
+        name: Box<str>,
+    },
     /// Somebody who showed nothing.
     Nobody,
 }
@@ -336,7 +411,7 @@ impl Who {
         match self {
             Who::Unix { uid, .. } => Actor::CommandLine { uid: *uid },
             Who::Token { name } => Actor::Token { name: name.to_string() },
-            Who::Line { name } => Actor::Line { name: name.to_string() },
+            Who::Line { name } | Who::AvChat { name } => Actor::Line { name: name.to_string() },
             Who::Nobody => Actor::Token { name: String::new() },
         }
     }
@@ -350,6 +425,7 @@ impl Who {
             }
             Who::Token { name } => format!("token \"{name}\" does not have the scope \"{scope}\""),
             Who::Line { name } => format!("line \"{name}\" does not have the scope \"{scope}\""),
+            Who::AvChat { name } => format!("avchat \"{name}\" may not have this: it takes the scope \"{scope}\""),
             Who::Nobody => "this takes a token".to_owned(),
         }
     }
@@ -361,6 +437,7 @@ impl fmt::Display for Who {
             Who::Unix { uid, .. } => write!(f, "uid {uid}"),
             Who::Token { name } => write!(f, "token {name}"),
             Who::Line { name } => write!(f, "line {name}"),
+            Who::AvChat { name } => write!(f, "avchat {name}"),
             Who::Nobody => f.write_str("nobody"),
         }
     }
@@ -466,6 +543,8 @@ pub enum Reply {
         /// The ban, if there is one.
         ban: Option<BanRow>,
     },
+    /// To [`Command::Mint`].
+    Minted(Box<MintedReply>),
     /// To [`Command::Answer`] and [`Command::Desire`].
     Taken {
         /// What was done, in one sentence.

@@ -153,8 +153,16 @@ fn the_example_is_right_and_shows_the_defaults_where_it_is_commented_out() {
         "chat_",
         "store_text",
     ];
+    let mut table = String::new();
     let text: String = whole_example()
         .lines()
+        // Its service makes tokens, and the example's has a password.
+        .filter(|line| {
+            if line.starts_with('[') {
+                table = (*line).to_owned();
+            }
+            table != "[[avchat]]"
+        })
         .filter(|line| !apart.iter().any(|key| line.starts_with(key) && line.contains(" = ")))
         .map(|line| {
             if line.starts_with("password_file") { "password_file = \"bare\"\n".into() } else { line.to_owned() + "\n" }
@@ -878,6 +886,59 @@ fn an_authority_decides_about_certain_rooms_and_is_asked_by_a_line_or_a_callback
         let found = problems(&text).join("\n");
         assert!(found.contains(expected), "{expected}: {found}\n{text}");
     }
+}
+
+#[test]
+fn an_avchat_dials_a_game_and_makes_tokens_of_a_service_that_signs_them() {
+    let service = "[service.meet]\nurl = \"wss://m.example/xmpp-websocket\"\ndomain = \"meet.jitsi\"\nlogin = \"token\"\napp_id = \"a\"\nsecret_file = \"bare\"\n";
+    let of = |more: &str| format!("{service}[[avchat]]\nname = \"skotos\"\nservice = \"meet\"\n{more}\n");
+    let good = "dial = \"127.0.0.1:10091\"\nrooms = \"jitsi_*\"";
+    let game = accepted(&of(good)).avchats.remove(0);
+    assert_eq!((game.default_room.as_str(), game.token_life), ("jitsi_chat_default", Duration::from_secs(3600)));
+    assert!(!game.may_grant && !game.accept_owner);
+    let direct = "[service.meet]\ndomain = \"meet.jitsi\"\naccount = \"a\"\npassword_file = \"bare\"\n";
+    for (text, expected) in [
+        (of(""), "avchat.dial: missing"),
+        (of(&good.replace("jitsi_*", "*")), "a token is never for all"),
+        (of(&good.replace("127.0.0.1", "game.example")), "on another machine, and without TLS"),
+        (of(&format!("{good}\ntoken_life = \"9h\"")), "avchat.token_life"),
+        (of(&format!("{good}\ndefault_room = \"a b\"")), "no room's name"),
+        (of(good).replace(service, direct), "it has nothing to sign tokens with"),
+    ] {
+        let found = problems(&text).join("\n");
+        assert!(found.contains(expected), "{expected}: {found}\n{text}");
+    }
+}
+
+#[test]
+fn the_first_attempts_configuration_becomes_ours_and_is_told_what_was_never_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("config.json");
+    let text = r#"{"service":"wss://meet.example.org/xmpp-websocket","domain":"meet.jitsi","connectUser":"skotosadmin","connectPassword":"S00per \"S3krit","colour":1}"#;
+    std::fs::write(&old, text).unwrap();
+    let run = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_innkeeper"));
+        let output =
+            command.args(["migrate", "skotos-jitsi-admin"]).arg(&old).arg("--out").arg(folder.path().join("new"));
+        let output = output.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, told, wrong) = run();
+    assert_eq!((code, wrong.as_str()), (Some(0), ""), "{told}");
+    assert!(told.contains("connectUser and connectPassword were never used before"), "{told}");
+    assert!(told.contains("\"colour\" was never read") && !told.contains("S3krit"), "{told}");
+    let config = app::load(&folder.path().join("new/innkeeper.toml"), false).unwrap();
+    let meet = &config.services["meet"];
+    assert!(
+        matches!(&meet.login, Login::Direct { account, password } if account == "skotosadmin" && password.expose() == "S00per \"S3krit")
+    );
+    assert_eq!((meet.domain.as_str(), meet.muc.as_deref()), ("meet.jitsi", None));
+    let (code, _, wrong) = run();
+    assert!(code == Some(1) && wrong.contains("is there already"), "{wrong}");
+    std::fs::write(&old, "{\"connectPassword\": S00per}").unwrap();
+    let (code, _, wrong) = run();
+    assert!(code == Some(1) && wrong.contains("not a JSON object") && !wrong.contains("S00per"), "{wrong}");
 }
 
 /// A service, a room and what is given.

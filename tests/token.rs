@@ -19,7 +19,13 @@ fn claims() -> Claims {
         subject: "meet.jitsi".to_owned(),
         room: "tavern".to_owned(),
         life: Duration::from_secs(300),
-        user: User { id: "innkeeper".to_owned(), name: "Innkeeper".to_owned(), moderator: true },
+        user: User {
+            id: "innkeeper".to_owned(),
+            name: "Innkeeper".to_owned(),
+            moderator: true,
+            email: None,
+            avatar: None,
+        },
     }
 }
 

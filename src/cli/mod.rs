@@ -21,6 +21,7 @@ mod change;
 mod check;
 mod events;
 mod explain;
+mod migrate;
 mod print;
 mod rooms;
 mod rules;
@@ -146,6 +147,9 @@ enum Verb {
     /// Look into recorded dialogues, a browser's or our own; works without a daemon
     #[command(subcommand)]
     Capture(capture::Capture),
+    /// Make our configuration of another program's; works without a daemon
+    #[command(subcommand)]
+    Migrate(migrate::Migrate),
     /// List the rules of order, or show one with its options and an example; works without a daemon
     Rules(rules::Rules),
 }
@@ -198,6 +202,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Run(verb) => return verb.go(),
         Verb::Check(verb) => return verb.go().into(),
         Verb::Capture(verb) => return verb.go().into(),
+        Verb::Migrate(verb) => return verb.go().into(),
         Verb::Rules(verb) => return verb.go().into(),
         Verb::Rooms(verb) => verb.go(),
         Verb::Room(verb) => verb.go(),

@@ -101,7 +101,7 @@ impl Checker<'_> {
     }
 
     /// A key that names one of these.
-    fn one_of(&mut self, view: View<'_>, key: &str, known: &[&str]) -> Option<String> {
+    pub(super) fn one_of(&mut self, view: View<'_>, key: &str, known: &[&str]) -> Option<String> {
         if view.entry(key).is_none() {
             self.wrong(view, key, &view.section.at, "missing", format!("{key} = \"…\" in this [[{}]]", view.path));
         }

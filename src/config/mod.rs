@@ -14,6 +14,7 @@ use crate::room::Moderated;
 use crate::token::{Claims, Key};
 
 pub use authority::{Asked, Authority};
+pub use avchat::AvChat;
 pub use check::check;
 pub use http::{Http, HttpToken, Listen};
 pub use line::{Dial, Line, Place};
@@ -22,6 +23,7 @@ pub use raw::known_keys;
 pub use rtbl::BlockList;
 
 mod authority;
+mod avchat;
 mod check;
 mod endpoint;
 mod http;
@@ -106,6 +108,8 @@ pub struct Config {
     pub lines: Vec<Line>,
     /// Who decides about people in rooms, by the order of the files.
     pub authorities: Vec<Authority>,
+    /// Which games ask for tokens as SkotOS does, by the order of the files.
+    pub avchats: Vec<AvChat>,
     /// Things worth saying that are no error, such as a stripped newline.
     pub warnings: Vec<String>,
 }
@@ -220,7 +224,7 @@ pub enum Token {
         /// What they are signed with.
         key: Key,
         /// What they claim; the room is set where each is for one room alone.
-        claims: Claims,
+        claims: Box<Claims>,
         /// Whether each is for the one room of its connection.
         one_room: bool,
     },

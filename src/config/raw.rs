@@ -114,8 +114,12 @@ pub(super) const AUTHORITY: &[&str] = &[
 /// Keys of `[[rtbl]]`.
 const RTBL: &[&str] = &["service", "jid", "node"];
 
+/// Keys of `[[avchat]]`.
+pub(super) const AVCHAT: &[&str] =
+    &["name", "service", "dial", "rooms", "default_room", "token_life", "may_grant", "accept_owner"];
+
 /// Tables that may stand any number of times and have nothing below them, each with its keys.
-const LISTS: &[(&str, &[&str])] = &[("authority", AUTHORITY), ("line", LINE), ("rtbl", RTBL)];
+const LISTS: &[(&str, &[&str])] = &[("authority", AUTHORITY), ("avchat", AVCHAT), ("line", LINE), ("rtbl", RTBL)];
 
 /// Every key that a file may hold, with its table: `service.url`, `room.name`, `state_dir`.
 #[must_use]

@@ -129,9 +129,15 @@ impl Checker<'_> {
             subject: subject.or_else(|| domain.map(str::to_owned))?,
             room: "*".to_owned(),
             life,
-            user: User { id: "innkeeper".to_owned(), name: "Innkeeper".to_owned(), moderator: true },
+            user: User {
+                id: "innkeeper".to_owned(),
+                name: "Innkeeper".to_owned(),
+                moderator: true,
+                email: None,
+                avatar: None,
+            },
         };
-        Some(Token::Minted { key: key?, claims, one_room })
+        Some(Token::Minted { key: key?, claims: Box::new(claims), one_room })
     }
 
     fn key(&mut self, view: View<'_>) -> Option<Key> {

@@ -39,7 +39,10 @@ pub fn scope(command: &Command) -> Option<Scope> {
         Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } | Command::Desire { .. } => {
             Some(Scope::Rooms)
         }
-        Command::Reload { plan: false } | Command::Password { .. } => Some(Scope::Admin),
+        Command::Mint { moderator: false, .. } => Some(Scope::Moderate),
+        Command::Reload { plan: false } | Command::Password { .. } | Command::Mint { moderator: true, .. } => {
+            Some(Scope::Admin)
+        }
     }
 }
 

@@ -14,7 +14,9 @@ pub use tls::TlsError;
 pub use unix::{BindError, Groups, Listener, serve};
 
 pub mod auth;
+pub mod avchat;
 mod client;
+mod dial;
 pub mod http;
 pub mod line;
 mod socket;

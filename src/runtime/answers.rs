@@ -95,6 +95,9 @@ impl Supervisor {
                 }
                 Err(refusal) => *refusal,
             },
+            Command::Mint { room, player, moderator, for_seconds, accept_owner } => {
+                self.mint(&room, player, moderator, for_seconds, accept_owner, requester)
+            }
             Command::Answer { ask, verdict, reason, for_seconds } => {
                 self.answer(ask, Answer { verdict, reason, for_seconds }, requester)
             }

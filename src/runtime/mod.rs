@@ -17,6 +17,7 @@ mod following;
 pub mod handshake;
 mod herald;
 mod ledger;
+mod minting;
 pub mod questions;
 pub mod recorder;
 mod recover;

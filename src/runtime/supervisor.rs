@@ -70,6 +70,8 @@ pub struct Setup {
     pub http: Option<watch::Sender<Arc<config::Http>>>,
     /// Told who speaks the line protocol when that is read again.
     pub lines: watch::Sender<Arc<[config::Line]>>,
+    /// Told which games ask for tokens when that is read again.
+    pub avchats: watch::Sender<Arc<[config::AvChat]>>,
     /// Where questions for those who speak lines go.
     pub questions: Arc<Questions>,
 }
@@ -101,6 +103,7 @@ pub struct Supervisor {
     pub(super) herald: Herald,
     http: Option<watch::Sender<Arc<config::Http>>>,
     lines: watch::Sender<Arc<[config::Line]>>,
+    avchats: watch::Sender<Arc<[config::AvChat]>>,
     tasks: JoinSet<()>,
     news: NewsSender,
     instances: u64,
@@ -173,6 +176,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         told,
         http: setup.http,
         lines: setup.lines,
+        avchats: setup.avchats,
         tasks: JoinSet::new(),
         news,
         instances: 0,
@@ -704,6 +708,7 @@ impl Supervisor {
             told.send_replace(Arc::new(http.clone()));
         }
         self.lines.send_replace(config.lines.as_slice().into());
+        self.avchats.send_replace(config.avchats.as_slice().into());
         self.configuration = format!("read again at {}", super::board::rfc3339(Timestamp::now()));
         self.recorder.configure(&config);
         self.config = config;

@@ -137,8 +137,13 @@ pub struct User {
     /// `name`: what others see where the deployment takes it from here.
     pub name: String,
     /// Whether `moderator` is true and `affiliation` is `owner`: one style each for the plugins that look at them.
-    /// docker-jitsi-meet's focus looks at neither and makes everybody with a token an owner.
+    /// The claim `moderator` beside them is what jitsi-token-moderation-plugin looks at.
+    /// docker-jitsi-meet's focus looks at none and makes everybody with a token an owner.
     pub moderator: bool,
+    /// `email`.
+    pub email: Option<String>,
+    /// `avatar`: an address.
+    pub avatar: Option<String>,
 }
 
 /// What a token claims, but for its times.
@@ -167,6 +172,7 @@ struct Body<'a> {
     iat: u64,
     nbf: u64,
     exp: u64,
+    moderator: bool,
     context: Value,
 }
 
@@ -185,6 +191,7 @@ pub fn mint(key: &Key, claims: &Claims, now: Duration) -> Result<Secret, TokenEr
         iat,
         nbf: iat.saturating_sub(BEFORE.as_secs()),
         exp,
+        moderator: claims.user.moderator,
         context: context(&claims.user),
     };
     provider::install();
@@ -198,6 +205,11 @@ fn context(user: &User) -> Value {
     who.insert("id".to_owned(), user.id.as_str().into());
     who.insert("name".to_owned(), user.name.as_str().into());
     who.insert("moderator".to_owned(), user.moderator.into());
+    for (key, value) in [("email", &user.email), ("avatar", &user.avatar)] {
+        if let Some(value) = value {
+            who.insert(key.to_owned(), value.as_str().into());
+        }
+    }
     if user.moderator {
         who.insert("affiliation".to_owned(), "owner".into());
     }
@@ -236,7 +248,13 @@ mod tests {
             subject: "meet.jitsi".to_owned(),
             room: "*".to_owned(),
             life: Duration::from_secs(300),
-            user: User { id: "innkeeper".to_owned(), name: "Innkeeper".to_owned(), moderator: true },
+            user: User {
+                id: "innkeeper".to_owned(),
+                name: "Innkeeper".to_owned(),
+                moderator: true,
+                email: None,
+                avatar: None,
+            },
         }
     }
 
@@ -257,13 +275,14 @@ mod tests {
         assert_eq!((&body["iat"], &body["nbf"], &body["exp"]), (&1_000_000.into(), &999_970.into(), &1_000_300.into()));
         let user = &body["context"]["user"];
         assert_eq!((&user["moderator"], &user["affiliation"]), (&true.into(), &"owner".into()), "both styles");
+        assert_eq!(body["moderator"], true, "and the third");
         assert_eq!(body["context"]["features"]["recording"], true);
     }
 
     #[test]
     fn a_player_is_no_moderator_in_either_style() {
         let key = Key::shared(Signing::Hs256, Secret::new("secret"));
-        let user = User { id: "1".to_owned(), name: "P".to_owned(), moderator: false };
+        let user = User { id: "1".to_owned(), name: "P".to_owned(), moderator: false, email: None, avatar: None };
         let body = body(&mint(&key, &Claims { user, ..claims() }, Duration::from_secs(1)).expect("a token"));
         assert_eq!(body["context"]["user"]["moderator"], false);
         assert!(body["context"]["user"].get("affiliation").is_none() && body["context"].get("features").is_none());

@@ -8,7 +8,7 @@ set -eu
 
 missing=
 command -v prosody >/dev/null 2>&1 || missing="$missing prosody"
-command -v python3 >/dev/null 2>&1 || missing="$missing python3-minimal"
+command -v python3 >/dev/null 2>&1 || missing="$missing python3"
 command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 [ -z "$missing" ] && exit 0
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
@@ -12,21 +11,16 @@ use tracing::{debug, error, info, warn};
 
 use super::Shared;
 use super::talk::talk;
-use crate::backoff::Ladder;
 use crate::config::{Dial, Line, Place};
+use crate::control::dial::Dialler;
 use crate::control::socket::{Socket, SocketError};
 use crate::control::tls::{self, TlsError};
-use crate::runtime::transport::{Io, Tls, bytes};
+use crate::runtime::transport::Io;
 
 /// Connections at a time, at each place that listens.
 const CONNECTIONS: usize = 32;
 /// How long a TLS handshake may take.
 const TLS_PATIENCE: Duration = Duration::from_secs(10);
-/// The first wait before a place is dialled again.
-const FIRST: Duration = Duration::from_millis(500);
-/// The longest.
-const LAST: Duration = Duration::from_secs(30);
-
 /// Why a place can not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum EndsError {
@@ -188,35 +182,11 @@ async fn listening(place: Place, socket: Socket, mut acceptor: Option<TlsAccepto
 }
 
 async fn dialling(dial: Dial, shared: Arc<Shared>) {
-    let tls = if let Dial::Tls { ca_file, .. } = &dial { Some(Arc::new(Tls::new(ca_file.clone()))) } else { None };
-    let mut rng = fastrand::Rng::with_seed(crate::runtime::random_u64());
-    let (mut ladder, place, address) = (Ladder::default(), Place::Dial(dial.clone()), dial.to_string());
-    let mut said = false;
+    let (mut dialler, place, address) = (Dialler::new(dial.clone()), Place::Dial(dial.clone()), dial.to_string());
     loop {
-        let connected = match &dial {
-            Dial::Tcp(to) => bytes(to, None).await.map_err(|cause| cause.text.to_string()),
-            Dial::Tls { to, .. } => bytes(to, tls.as_ref()).await.map_err(|cause| cause.text.to_string()),
-            Dial::Unix(path) => match timeout(TLS_PATIENCE, UnixStream::connect(path)).await {
-                Ok(connected) => {
-                    connected.map(|stream| Box::new(stream) as Box<dyn Io>).map_err(|error| error.to_string())
-                }
-                Err(_) => Err("nobody accepts the connection".to_owned()),
-            },
-        };
-        match connected {
-            Ok(io) => {
-                said = false;
-                if talk(io, &place, &address, &shared).await {
-                    ladder.reset();
-                }
-            }
-            // Said once, and then no more until it has worked again.
-            Err(why) if said => debug!(dial = %address, why, "no line"),
-            Err(why) => {
-                said = true;
-                warn!(dial = %address, why, "no line; it is dialled until somebody answers");
-            }
+        let io = dialler.next().await;
+        if talk(io, &place, &address, &shared).await {
+            dialler.worked();
         }
-        tokio::time::sleep(ladder.next(FIRST, LAST, &mut rng)).await;
     }
 }

@@ -140,6 +140,7 @@ async fn play_run(dialogue: &Dialogue, run: &Run) -> Result<Vec<(usize, Report)>
         recorder: Recorder::start(None)?,
         bus: Bus::new(EventId::default(), None),
         questions: Arc::default(),
+        avchats: tokio::sync::watch::Sender::new(Arc::from([])),
         lines: tokio::sync::watch::Sender::new(Arc::from([])),
         http: None,
     };
