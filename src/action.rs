@@ -157,8 +157,10 @@ pub enum Verb {
     Kick,
     /// [`Action::Affiliate`] to outcast.
     Ban,
-    /// [`Action::Affiliate`] to anything else.
+    /// [`Action::Affiliate`] to anything else but none.
     Grant,
+    /// [`Action::Affiliate`] to none.
+    Revoke,
     /// [`Action::Voice`]
     Voice,
     /// [`Action::Destroy`]
@@ -193,10 +195,11 @@ pub enum Verb {
 
 impl Verb {
     /// All of them, in the order in which people read them.
-    pub const ALL: [Verb; 18] = [
+    pub const ALL: [Verb; 19] = [
         Verb::Kick,
         Verb::Ban,
         Verb::Grant,
+        Verb::Revoke,
         Verb::Voice,
         Verb::Mute,
         Verb::Avmod,
@@ -221,6 +224,7 @@ impl Verb {
             Verb::Kick => "kick",
             Verb::Ban => "ban",
             Verb::Grant => "grant",
+            Verb::Revoke => "revoke",
             Verb::Voice => "voice",
             Verb::Destroy => "destroy",
             Verb::End => "end",
@@ -253,6 +257,7 @@ impl Action {
         match self {
             Action::Kick { .. } => Verb::Kick,
             Action::Affiliate { to: Standing::Outcast, .. } => Verb::Ban,
+            Action::Affiliate { to: Standing::None, .. } => Verb::Revoke,
             Action::Affiliate { .. } => Verb::Grant,
             Action::Voice { .. } => Verb::Voice,
             Action::Destroy => Verb::Destroy,

@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use support::client::Client;
 use support::daemon::{Daemon, Setup};
-use support::focus::Focus;
+use support::focus::{Focus, Options as FocusOptions};
 use support::live::{BARE, NICK, field, is_told, put_out, seconds, take_part, wait_state, world};
 use support::process::until;
-use support::prosody::{GUESTS, Options, Prosody};
+use support::prosody::{GUESTS, Login, Options, Prosody};
 use support::xml::{Node, escape};
 
 /// For what must happen soon.
@@ -763,6 +763,50 @@ fn strikes_lead_from_a_warning_over_a_mute_and_a_kick_to_a_ban_that_ends() {
     let mut scene = scene(STRIKES, |_| {});
     scene.open();
     play(STRIKES, &scene);
+}
+
+// ── who is boss
+
+#[test]
+fn whoever_is_first_in_a_room_without_authentication_is_no_moderator_for_long() {
+    let prosody = Prosody::start(Options { login: Login::Anonymous, ..Options::default() });
+    let focus = Focus::start(FocusOptions { auth: false, ..FocusOptions::of(&prosody) });
+    focus.wait_connected(seconds(10));
+    let mut setup = Setup::anonymous(&prosody).rooms(["tavern"]);
+    setup.more = "[[policy]]\nrooms = \"tavern\"\nmode = \"enforce\"\n[policy.moderators]\n".to_owned();
+    let room = setup.jids()[0].clone();
+    let comes = |nick: &str| {
+        let mut client = Client::anonymous(prosody.http(), "?room=tavern", "meet.jitsi").expect("a login");
+        client.conference("focus.meet.jitsi", &room, nick, "");
+        assert_eq!(client.join(&room, nick).attr("type"), "");
+        client.answer_disco(&room);
+        client
+    };
+    let is = |role: &'static str, affiliation: &'static str| {
+        let own = format!("{room}/{EVE}");
+        move |node: &Node| {
+            let muc = node.muc().filter(|_| node.name == "presence" && node.attr("from") == own);
+            muc.is_some_and(|muc| muc.role == role && muc.affiliation == affiliation)
+        }
+    };
+    let mut eve = comes(EVE);
+    eve.expect("the focus makes her owner: she was first", SOON, is("moderator", "owner"));
+    let daemon = Daemon::start(setup);
+    wait_state(&daemon, "tavern", "joined", "auth-off-other-owner", seconds(15));
+    // The focus makes another one owner in her place, and the keeper is the only one.
+    eve.leave(&room, EVE);
+    wait_state(&daemon, "tavern", "held", "", SOON);
+    let mut eve = comes(EVE);
+    eve.say(&room, "back again");
+    eve.expect("her word", SOON, |node| support::live::says(node, &format!("{room}/{EVE}"), "back again"));
+    assert!(eve.find(seconds(0), is("moderator", "owner")).expect("a live stream").is_none());
+    // Whoever makes her one: it does not last.
+    assert_eq!(daemon.cli(["grant", "tavern", EVE, "moderator"]).code, Some(0));
+    eve.expect("she is moderator", SOON, is("moderator", "owner"));
+    eve.expect("she is none any more", SOON, is("participant", "none"));
+    until("it is written down as what it is", SOON, || {
+        (support::live::recorded(&daemon, "action.taken", "\"revoke\"") == 1).then_some(())
+    });
 }
 
 // ── words in chat

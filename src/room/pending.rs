@@ -244,7 +244,9 @@ pub fn possible(verb: Verb, facts: &Facts<'_>) -> Result<(), Cause> {
         Verb::Say => Ok(()),
         Verb::Kick | Verb::Voice | Verb::Subject => need(moderator, "moderator"),
         Verb::Ban => need(admin, "owner or admin"),
-        Verb::Grant | Verb::Lock | Verb::Unlock | Verb::Configure | Verb::Destroy => need(owner, "owner"),
+        Verb::Grant | Verb::Revoke | Verb::Lock | Verb::Unlock | Verb::Configure | Verb::Destroy => {
+            need(owner, "owner")
+        }
         Verb::Lobby => need(owner, "owner"),
         Verb::Admit | Verb::Deny => {
             need(moderator, "moderator")?;
@@ -845,7 +847,7 @@ fn refusal(action: &Action, error: &StanzaError, room: &str) -> Cause {
             Word::ActionRefused,
             format!("the focus does not mute in {room} ({said}): we are not moderator, or they cannot be muted"),
         ),
-        (Verb::Kick | Verb::Ban | Verb::Voice | Verb::Grant, "not-allowed") => Cause::new(
+        (Verb::Kick | Verb::Ban | Verb::Voice | Verb::Grant | Verb::Revoke, "not-allowed") => Cause::new(
             Word::ActionRefused,
             format!("{room} refuses {verb} of {} ({said}): they are as high as we are, or higher", action.target()),
         ),

@@ -295,7 +295,8 @@ pub fn moderator(about: &About<'_>, view: &RoomView, who: &str) -> Explanation {
     let same = |known: &Recent| *known.nick == **nick || known.jid.is_some() && known.jid.as_deref() == bare;
     let changes = view.recent.iter().filter(|known| matches!(known.what, Befell::Changed { .. }) && same(known));
     because.extend(changes.map(|known| told(known, about.clock)));
-    let grants = about.done.iter().filter(|done| done.verb == Verb::Grant && Some(&*done.target) == bare);
+    let grants =
+        about.done.iter().filter(|done| matches!(done.verb, Verb::Grant | Verb::Revoke) && Some(&*done.target) == bare);
     because.extend(grants.map(|done| ours(done)));
     Explanation { room, text, because }
 }
