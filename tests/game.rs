@@ -12,7 +12,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 mod support;
-use support::live::{keeper, put_out, seconds, walk_in, world};
+use support::live::{keeper, put_out, seconds, wait_keeper, walk_in, world};
 use support::process::{terminate, wait_for};
 use support::prosody::Options;
 use support::{Client, Daemon, Setup};
@@ -115,7 +115,7 @@ fn a_toy_game_server_opens_rooms_lets_players_in_throws_one_out_and_shows_who_is
     let mut game = Game::start(&daemon);
     game.types("open hall");
     game.tells("hall is open");
-    assert!(keeper(&focus, &jid("game-hall")).is_some(), "the focus sees it held");
+    wait_keeper(&focus, &daemon, &[jid("game-hall")], seconds(20));
     game.types("open crypt Ann");
     game.tells("crypt is open");
 
