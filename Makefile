@@ -22,7 +22,7 @@ demo: install-deps
 
 # the live tests wait for servers most of the time, so that more of them than there are cores run at once
 test: install-deps
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} $(CARGO) test
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} $(CARGO) test --no-fail-fast
 
 test-captures:
 	@test -d "$(DIR)" || { echo "make test-captures DIR=…: no folder of captures at \"$(DIR)\"" >&2; exit 1; }
