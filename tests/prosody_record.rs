@@ -5,9 +5,10 @@ mod support;
 
 use serde_json::Value;
 
+use support::client::Client;
 use support::daemon::{Daemon, Setup};
 use support::focus::Focus;
-use support::live::{BARE, browser, seconds, world};
+use support::live::{BARE, browser, done, put_out, refused, seconds, sets_subject, walk_in, world};
 use support::process::until;
 use support::prosody::{Options, Prosody};
 
@@ -66,4 +67,39 @@ fn whoever_stays_while_the_daemon_is_killed_joins_once_and_whoever_goes_leaves_o
     assert_eq!(recorded_of(&daemon, "ann00001"), ["occupant.joined"]);
     assert_eq!(recorded_of(&daemon, "car00001"), ["occupant.joined"]);
     dave.leave(&room, "dav00001");
+}
+
+#[test]
+fn what_was_done_before_the_daemon_was_killed_is_explained_and_taken_back() {
+    let (prosody, focus, mut daemon, room) = tavern();
+    let mut alice = Client::account(prosody.c2s(), "alice", "wonderland");
+    walk_in(&mut alice, &room, "a11ce000", "Ali-1");
+    let _ann = browser(&prosody, &room, "ann00001", "Ann-1");
+    let mut eve = browser(&prosody, &room, "eve00001", "Eve-1");
+    for who in ["a11ce000", "ann00001", "eve00001"] {
+        until("they are recorded", seconds(5), || (recorded_of(&daemon, who).len() == 1).then_some(()));
+    }
+    let key = |reply: &Value| reply["id"].as_str().expect("an id").to_owned();
+    let granted = key(&done(&daemon, &["grant", "tavern", "a11ce000"]));
+    let said = key(&done(&daemon, &["subject", "tavern", "Tea at five"]));
+    let locked = key(&done(&daemon, &["unlock", "tavern"]));
+    done(&daemon, &["kick", "tavern", "eve00001", "--reason", "sang too loud"]);
+    put_out(&mut eve, &room, "eve00001", seconds(5));
+    until("it is recorded", seconds(5), || (recorded_of(&daemon, "eve00001").len() == 2).then_some(()));
+    killed(&mut daemon, &focus, &room, || ());
+    let why = daemon.cli(["why", "removed", "tavern", "eve00001"]);
+    assert!(why.stdout.contains("was kicked by 00000000_innkeeper"), "{why:?}");
+    assert!(why.stdout.contains("sang too loud") && why.stdout.contains("(action "), "{why:?}");
+    let why = daemon.cli(["why", "moderator", "tavern", "a11ce000"]);
+    assert!(why.stdout.contains(&granted), "{why:?}");
+    done(&daemon, &["undo", &granted]);
+    let own = format!("{room}/a11ce000");
+    alice.expect("the grant is taken back", seconds(5), |node| {
+        node.name == "presence" && node.attr("from") == own && node.muc().is_some_and(|muc| muc.affiliation == "none")
+    });
+    done(&daemon, &["undo", &said]);
+    alice.expect("the subject is taken back", seconds(5), |node| sets_subject(node, ""));
+    let why = refused(&daemon, &["undo", &locked]);
+    assert!(why.contains("cannot be taken back"), "{why}");
+    assert!(refused(&daemon, &["undo", "own-nothing"]).contains("no action"));
 }

@@ -4,25 +4,28 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::board::Clock;
 use super::explain::{self, About};
 use super::ledger;
-use super::session::Abilities;
+use super::session::{Abilities, RoomView};
 use super::supervisor::Supervisor;
 use crate::action::{Action, Actor, Progress, Request};
 use crate::command::{AbilityRow, Command, Reply, Requester, RoomState, refused};
 use crate::config::RoomKey;
-use crate::event::{Deed, Setting, What, Why};
+use crate::event::{Deed, Event, Kind, Setting, What, Why};
 use crate::room::{PasswordFrom, settings};
-use crate::store::Audit;
+use crate::store::{Audit, Database, Filter, Order};
 
 /// How long a session may take to say what can be done.
 const VIEW_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Longest key of an action: it is remembered, and written to the record.
 const KEY_BYTES: usize = 128;
+
+/// So many of somebody's departures are told.
+const DEPARTURES: usize = 8;
 
 impl Supervisor {
     /// Hands an action to the room's session; the answer is given when it is over.
@@ -127,7 +130,7 @@ impl Supervisor {
         let outside = outside.map(|shown| (shown.cause.word.as_str(), shown.cause.text.to_string()));
         let login = running.map(|running| running.config.login.clone());
         let done: Vec<ledger::Done> = self.ledger.of(room).cloned().collect();
-        let room = room.clone();
+        let (room, database) = (room.clone(), self.database.clone());
         tokio::spawn(async move {
             let view = match asked {
                 Some(answer) => tokio::time::timeout(VIEW_TIMEOUT, answer).await.ok().and_then(Result::ok).flatten(),
@@ -143,7 +146,10 @@ impl Supervisor {
             let answer = match &question {
                 Command::WhoCan { .. } => Reply::WhoCan(Box::new(explain::who_can(&about, &view, lists.as_ref()))),
                 Command::WhyModerator { who, .. } => Reply::Explained(Box::new(explain::moderator(&about, &view, who))),
-                Command::WhyRemoved { who, .. } => Reply::Explained(Box::new(explain::removed(&about, &view, who))),
+                Command::WhyRemoved { who, .. } => {
+                    let recorded = departures(&database, &about, &view, who).await;
+                    Reply::Explained(Box::new(explain::removed(&about, &view, &recorded, who)))
+                }
                 _ => Reply::Explained(Box::new(explain::lobby(&about, &view, outside))),
             };
             // Whoever asked may be gone; then nobody misses the answer.
@@ -162,7 +168,7 @@ impl Supervisor {
         let known = self.ledger.find(id).filter(|done| crate::control::auth::room(&requester.rights, &done.room));
         let answer = match known {
             None => {
-                let text = format!("no action {id:?} is remembered: what was done before the start is not");
+                let text = format!("no action {id:?} is remembered; the last {} are", ledger::MOST);
                 refused("unknown-action", text)
             }
             Some(done) => match done.undo.clone() {
@@ -171,7 +177,7 @@ impl Supervisor {
                     return self.act(&room, action, reason, Some(key), requester, reply);
                 }
                 None => {
-                    let text = format!("{} cannot be taken back: {}", done.verb, ledger::for_good(done.verb));
+                    let text = format!("{} cannot be taken back: {}", done.verb, done.for_good());
                     refused("not-undoable", text)
                 }
             },
@@ -195,7 +201,17 @@ impl Supervisor {
         if !over {
             return;
         }
-        let undoable = progress.cause().is_none() && self.ledger.done(room, request);
+        let done = if progress.cause().is_none() { self.ledger.done(room, request) } else { None };
+        let undoable = done.is_some_and(|done| done.undo.is_some());
+        match done.map(|done| serde_json::to_string(&done.stored())).transpose() {
+            Ok(None) => {}
+            Ok(Some(deed)) => {
+                let (database, room) = (self.database.clone(), room.clone());
+                let keep = async move { database.keep_deed(&room, deed, ledger::MOST).await };
+                self.writes.write("an action that was done", keep);
+            }
+            Err(error) => error!(%service, room = %name, %action, %error, "an action can not be remembered"),
+        }
         if let (Action::Affiliate { jid, to }, None) = (&request.action, progress.cause())
             && matches!(request.actor, Actor::Bans | Actor::Rule { .. })
         {
@@ -302,6 +318,27 @@ impl Supervisor {
                 warn!(%service, room = %name, %setting, %why, "a locked setting cannot be set in this room");
             }
             settings::Output::AskForm | settings::Output::Do(..) => {}
+        }
+    }
+}
+
+/// What the record says of somebody's going, from before what the room itself remembers; oldest first.
+async fn departures(database: &Database, about: &About<'_>, view: &RoomView, who: &str) -> Vec<Event> {
+    let filter = Filter {
+        service: Some((&*about.room.service).into()),
+        room: Some((&*about.room.name).into()),
+        kinds: vec![Kind::OccupantLeft],
+        who: Some(who.into()),
+        until: view.recent.first().map(|one| about.clock.wall(one.at)),
+        order: Order::NewestFirst,
+        limit: Some(DEPARTURES),
+        ..Filter::default()
+    };
+    match database.events(filter).await {
+        Ok(found) => found.iter().rev().filter_map(|record| record.event().ok()).collect(),
+        Err(error) => {
+            warn!("the record can not be asked who left: {:#}", anyhow::Error::new(error));
+            Vec::new()
         }
     }
 }

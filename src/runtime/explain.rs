@@ -8,6 +8,7 @@ use super::session::{Lists, RoomView};
 use crate::action::Verb;
 use crate::command::{Explanation, HistoryRow, PowerRow, WhoCanReply};
 use crate::config::{Login, RoomKey};
+use crate::event::{Departure, Event, What};
 use crate::room::recent::{Befell, Recent};
 use crate::room::{LobbyOrigin, Occupant};
 use crate::xmpp::jid;
@@ -305,15 +306,19 @@ fn same_account(done: &Done, jids: &[&str]) -> bool {
     done.real_jid.as_deref().is_some_and(|real| jids.contains(&jid::bare(real)))
 }
 
-/// Why somebody is no longer inside.
+/// Why somebody is no longer inside; `recorded` is what the record has from before the room's own memory.
 #[must_use]
-pub fn removed(about: &About<'_>, view: &RoomView, who: &str) -> Explanation {
+pub fn removed(about: &About<'_>, view: &RoomView, recorded: &[Event], who: &str) -> Explanation {
     let room = about.room.to_string();
     let seen: Vec<&Recent> = view.recent.iter().filter(|one| meant(one, who)).collect();
     let gone = seen.iter().rev().find(|one| !matches!(one.what, Befell::Changed { .. }));
-    let mut because: Vec<HistoryRow> = seen.iter().map(|one| told(one, about.clock)).collect();
-    let nicks: Vec<&str> = seen.iter().map(|one| &*one.nick).collect();
-    let jids: Vec<&str> = seen.iter().filter_map(|one| one.jid.as_deref()).collect();
+    let mut because: Vec<HistoryRow> = recorded.iter().filter_map(left).collect();
+    let last = because.last().map(|row| row.text.clone());
+    because.extend(seen.iter().map(|one| told(one, about.clock)));
+    let people = || recorded.iter().filter_map(|event| event.what.person());
+    let nicks: Vec<&str> = seen.iter().map(|one| &*one.nick).chain(people().map(|person| &*person.nick)).collect();
+    let jids = seen.iter().filter_map(|one| one.jid.as_deref()).chain(people().filter_map(|person| person.account()));
+    let jids: Vec<&str> = jids.collect();
     let verbs = [Verb::Kick, Verb::Ban, Verb::Deny];
     let ours_too = about.done.iter().filter(|done| {
         let target = &*done.target;
@@ -324,12 +329,29 @@ pub fn removed(about: &About<'_>, view: &RoomView, who: &str) -> Explanation {
     because.sort_by_key(|row| row.time.parse::<Timestamp>().ok());
     let text = match gone {
         Some(one) => told(one, about.clock).text,
+        None if last.is_some() => last.unwrap_or_default(),
         None if because.is_empty() => {
-            format!(
-                "nothing is remembered of anybody called {who}; what is remembered are the last 32 things since we came in"
-            )
+            format!("nothing is recorded of anybody called {who} who left")
         }
         None => format!("{who} was not seen to leave"),
     };
     Explanation { room, text, because }
+}
+
+/// As [`told`], of a recorded departure.
+fn left(event: &Event) -> Option<HistoryRow> {
+    let What::OccupantLeft { person, how, by, reason } = &event.what else { return None };
+    let (kind, word) = match how {
+        Departure::Left => ("left", "left"),
+        Departure::Kicked => ("removed", "was kicked"),
+        Departure::Banned => ("removed", "was banned"),
+        Departure::NotMember => ("removed", "was put out as no member"),
+        Departure::Lost => ("left", "lost the connection"),
+        Departure::RoomGone => ("left", "left as the room went"),
+        Departure::Unseen => ("left", "was gone when we came back"),
+    };
+    let by = by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let reason = reason.as_deref().map(|reason| format!(": {reason:?}")).unwrap_or_default();
+    let text = format!("{} {word}{by}{reason}", person.nick);
+    Some(HistoryRow { time: rfc3339(event.time), kind: kind.to_owned(), text })
 }

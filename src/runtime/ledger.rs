@@ -1,19 +1,24 @@
-//! What was lately done in rooms, by whom and why, and what takes it back. Kept in memory, bounded.
+//! What was lately done in rooms, by whom and why, and what takes it back: the last ones, in memory and in the store.
 
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tracing::error;
 
 use crate::action::{Action, Request, Verb};
 use crate::config::RoomKey;
+use crate::store::Database;
+use crate::xmpp::room_form::ROOM_SECRET;
 
-/// So many actions of all rooms are remembered.
-const MOST: usize = 1024;
+/// So many actions of all rooms are remembered, over restarts.
+pub const MOST: usize = 1024;
 
 /// An action that was done.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Done {
-    /// In which room.
+    /// In which room; the store has it beside.
+    #[serde(skip, default = "nowhere")]
     pub room: RoomKey,
     /// Its id: the request's key.
     pub key: Box<str>,
@@ -31,6 +36,35 @@ pub struct Done {
     pub reason: Box<str>,
     /// What takes it back.
     pub undo: Option<Action>,
+    /// What takes it back sets a password, which is not stored: a restart came between.
+    #[serde(default)]
+    pub forgot_password: bool,
+}
+
+fn nowhere() -> RoomKey {
+    RoomKey::new("", "")
+}
+
+impl Done {
+    /// As it is stored: without a password.
+    #[must_use]
+    pub fn stored(&self) -> Self {
+        let secret = match &self.undo {
+            Some(Action::Lock { password }) => password.is_some(),
+            Some(Action::Configure { fields }) => fields.iter().any(|(field, _)| **field == *ROOM_SECRET),
+            _ => false,
+        };
+        Done { undo: self.undo.clone().filter(|_| !secret), forgot_password: secret, ..self.clone() }
+    }
+
+    /// Why it can not be taken back.
+    #[must_use]
+    pub fn for_good(&self) -> &'static str {
+        if self.forgot_password {
+            return "the password before is not kept over a restart; set one with lock";
+        }
+        for_good(self.verb)
+    }
 }
 
 /// The actions that were done, oldest first.
@@ -47,16 +81,31 @@ impl Ledger {
         self.undo = Some((room, key, action));
     }
 
-    /// An action was done; says whether it can be taken back.
-    pub fn done(&mut self, room: &RoomKey, request: &Request) -> bool {
+    /// What is stored. What can not be read is said, and forgotten.
+    pub async fn load(database: &Database) -> Self {
+        let stored = database.deeds().await.unwrap_or_else(|error| {
+            error!("what was done before can not be read and taken back: {:#}", anyhow::Error::new(error));
+            Vec::new()
+        });
+        let read = |(room, deed): (RoomKey, Box<str>)| match serde_json::from_str::<Done>(&deed) {
+            Ok(done) => Some(Done { room, ..done }),
+            Err(error) => {
+                error!(%room, %error, "an action that was done can not be read and taken back");
+                None
+            }
+        };
+        Ledger { done: stored.into_iter().filter_map(read).collect(), undo: None }
+    }
+
+    /// An action was done; answers what is new to be stored.
+    pub fn done(&mut self, room: &RoomKey, request: &Request) -> Option<&Done> {
         let undo = self.undo.take().filter(|(where_, key, _)| where_ == room && *key == request.key);
         let undo = undo.map(|(.., action)| action);
-        let undoable = undo.is_some();
         // A key that is asked for again was not carried out again.
         if self.done.iter().any(|done| done.key == request.key && done.room == *room) {
-            return false;
+            return None;
         }
-        if self.done.len() == MOST {
+        if self.done.len() >= MOST {
             self.done.pop_front();
         }
         self.done.push_back(Done {
@@ -69,8 +118,9 @@ impl Ledger {
             actor: request.actor.to_string(),
             reason: request.reason.clone(),
             undo,
+            forgot_password: false,
         });
-        undoable
+        self.done.back()
     }
 
     /// The action with that id.
@@ -86,8 +136,7 @@ impl Ledger {
 }
 
 /// Why an action of this kind can not be taken back.
-#[must_use]
-pub fn for_good(verb: Verb) -> &'static str {
+fn for_good(verb: Verb) -> &'static str {
     match verb {
         Verb::Kick | Verb::Deny => "whoever was sent away may come back by themselves",
         Verb::Admit => "whoever was let in is a member now; kick them, or take the membership with revoke",

@@ -152,6 +152,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         HashMap::new()
     });
     let herald = Herald::new(setup.bus, present);
+    let ledger = Ledger::load(&setup.database).await;
     let (answers, mut answered) = mpsc::unbounded_channel();
     let deciding = Deciding::new(&setup.config.authorities, setup.questions, answers);
     let mut supervisor = Supervisor {
@@ -186,7 +187,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         status: String::new(),
         status_due: None,
         own,
-        ledger: Ledger::default(),
+        ledger,
         asking: HashMap::new(),
     };
     let started = Instant::now();

@@ -95,6 +95,15 @@ pub(super) const SCHEMA: Schema = Schema {
         DROP TABLE welcomes;
         DROP TABLE present;
     ",
+        // What was done is taken back, and explained, after a restart too.
+        "
+        CREATE TABLE deeds (
+            id INTEGER PRIMARY KEY,
+            service TEXT NOT NULL,
+            room TEXT NOT NULL,
+            deed TEXT NOT NULL -- JSON
+        );
+    ",
     ],
     synchronous: "FULL",
     cache_kib: 256,
@@ -376,6 +385,31 @@ impl Database {
     pub async fn outcasts(&self) -> Result<Vec<(RoomKey, Box<str>)>, DatabaseError> {
         self.read(|connection| {
             let question = "SELECT service, room, jid FROM outcasts ORDER BY service, room, jid";
+            rows(connection, question, [], |row| Ok((room(row, 0)?, row.get(2)?)))
+        })
+        .await
+    }
+}
+
+/// What was lately done in rooms, and what takes it back. Errors as above.
+#[allow(clippy::missing_errors_doc)]
+impl Database {
+    /// Keeps an action, as JSON; of all rooms the last `most` are kept.
+    pub async fn keep_deed(&self, room: &RoomKey, deed: String, most: usize) -> Result<(), DatabaseError> {
+        let room = room.clone();
+        self.write(move |transaction| {
+            let keep = "INSERT INTO deeds (service, room, deed) VALUES (?1, ?2, ?3)";
+            transaction.execute(keep, params![&*room.service, &*room.name, deed])?;
+            let forget = "DELETE FROM deeds WHERE id <= last_insert_rowid() - ?1";
+            transaction.execute(forget, [most]).map(drop)
+        })
+        .await
+    }
+
+    /// All that is kept, oldest first.
+    pub async fn deeds(&self) -> Result<Vec<(RoomKey, Box<str>)>, DatabaseError> {
+        self.read(|connection| {
+            let question = "SELECT service, room, deed FROM deeds ORDER BY id";
             rows(connection, question, [], |row| Ok((room(row, 0)?, row.get(2)?)))
         })
         .await
