@@ -8,9 +8,11 @@ use std::time::Duration;
 use support::client::Client;
 use support::daemon::{Daemon, Setup};
 use support::focus::Focus;
-use support::live::{BARE, NICK, block, browser, is_told, put_out, recorded, seconds, wait_state, walk_in, world};
+use support::live::{
+    BARE, NICK, block, browser, is_told, put_out, recorded, says, seconds, wait_state, walk_in, world,
+};
 use support::process::until;
-use support::prosody::{DOMAIN, GUESTS, LISTS, Options, PASSWORD, Prosody};
+use support::prosody::{DOMAIN, GUESTS, HIDDEN, LISTS, Options, PASSWORD, Prosody};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -257,4 +259,86 @@ fn a_block_list_of_others_puts_out_whom_it_names_and_lets_in_whom_it_names_no_mo
     block(&mut moderator, NODE, "meet.jitsi", Some("the whole domain"));
     put_out(&mut bob, &room, "b0b00000", SOON);
     daemon.wait_all_held(seconds(5));
+}
+
+#[test]
+fn a_banned_domain_is_cast_out_as_a_whole_and_may_come_again_when_the_ban_is_lifted() {
+    let (prosody, _focus, daemon, room) = under("");
+    for name in ["harry", "sally", "boris"] {
+        prosody.add_account(name, HIDDEN, "hush");
+    }
+    let hidden = |name: &str| Client::web_account(prosody.http(), "", name, HIDDEN, "hush");
+    let (mut harry, mut sally) = (hidden("harry"), hidden("sally"));
+    walk_in(&mut harry, &room, "harry000", "Har-1");
+    walk_in(&mut sally, &room, "sally000", "Sal-1");
+    let _ann = browser(&prosody, &room, "ann00001", "Ann-1");
+    known(&daemon, "ann00001");
+    let ran = daemon.cli(["ban", "tavern", HIDDEN, "--reason", "no hidden people"]);
+    assert!(ran.stdout.contains("every account of hidden.meet.jitsi: survives reconnect"), "{ran:?}");
+    // Both at once, by one outcast: the room itself keeps out whoever comes later.
+    assert!(put_out(&mut harry, &room, "harry000", SOON).contains(&301));
+    assert!(put_out(&mut sally, &room, "sally000", SOON).contains(&301));
+    let mut boris = hidden("boris");
+    boris.enter(&room, "boris000");
+    assert_eq!(boris.own_presence(&room, "boris000").attr("type"), "error");
+    until("the outcast is recorded", SOON, || (recorded(&daemon, "action.taken", HIDDEN) == 1).then_some(()));
+    assert_eq!(recorded(&daemon, "action.taken", "ban"), 1, "one for the whole domain");
+    assert_eq!(recorded(&daemon, "action.refused", "ban"), 0);
+    assert_eq!(daemon.cli(["unban", HIDDEN]).code, Some(0));
+    until("boris may come in", seconds(10), || {
+        let mut boris = hidden("boris");
+        (boris.join(&room, "boris000").attr("type") != "error").then_some(())
+    });
+}
+
+#[test]
+fn a_domain_of_which_somebody_is_exempt_is_put_out_one_by_one() {
+    let (prosody, _focus, daemon, room) = under("exempt = [\"sally@hidden.meet.jitsi\"]\n");
+    for name in ["harry", "sally"] {
+        prosody.add_account(name, HIDDEN, "hush");
+    }
+    let hidden = |name: &str| Client::web_account(prosody.http(), "", name, HIDDEN, "hush");
+    assert_eq!(daemon.cli(["ban", "tavern", HIDDEN]).code, Some(0));
+    let mut sally = hidden("sally");
+    walk_in(&mut sally, &room, "sally000", "Sal-1");
+    let mut harry = hidden("harry");
+    walk_in(&mut harry, &room, "harry000", "Har-1");
+    assert!(put_out(&mut harry, &room, "harry000", SOON).contains(&301));
+    sally.say(&room, "still here");
+    sally.expect("sally is inside", SOON, |node| says(node, &format!("{room}/sally000"), "still here"));
+}
+
+#[test]
+fn a_ban_on_a_tokens_user_outlives_the_guests_jid_and_one_on_an_occupant_id_does_not() {
+    let (prosody, _focus, daemon, room) = under("verified_tokens = true\n");
+    let come = |nick: &str, user: &str| {
+        let mut guest = Client::guest(prosody.c2s());
+        guest.send(&format!(
+            "<presence to='{room}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/><identity><user><id>{user}</id>\
+             </user></identity></presence>"
+        ));
+        let own = guest.own_presence(&room, nick);
+        assert_ne!(own.attr("type"), "error", "{own:#?}");
+        let id = own.child("occupant-id").map(|id| id.attr("id").to_owned()).unwrap_or_default();
+        (guest, id)
+    };
+    let (mut mallory, _) = come("mallory1", "u-17");
+    known(&daemon, "mallory1");
+    let ran = daemon.cli(["ban", "tavern", "mallory1"]);
+    assert!(ran.stdout.contains("by token:u-17: survives reconnect"), "{ran:?}");
+    put_out(&mut mallory, &room, "mallory1", SOON);
+    let (mut again, _) = come("someone1", "u-17");
+    put_out(&mut again, &room, "someone1", SOON);
+    let (mut carol, id) = come("car00001", "u-18");
+    assert!(!id.is_empty(), "the room gives occupant ids");
+    let ran = daemon.cli(["ban", "tavern", &format!("occupant-id:{id}")]);
+    assert!(ran.stdout.contains("until they reload"), "{ran:?}");
+    put_out(&mut carol, &room, "car00001", SOON);
+    let (mut carol, _) = come("car00001", "u-18");
+    carol.say(&room, "reloaded");
+    carol.expect("carol is inside", SOON, |node| says(node, &format!("{room}/car00001"), "reloaded"));
+    let ran = daemon.cli(["ban", "tavern", "hint:Dav-1"]);
+    assert!(ran.stdout.contains("until they reload"), "{ran:?}");
+    let mut dave = browser(&prosody, &room, "dav00001", "Dav-1");
+    put_out(&mut dave, &room, "dav00001", SOON);
 }

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::exempt::AllowList;
 use super::identity::{Identity, OccupantKey, Rung, Strength, Trust};
 use super::person::Person;
-use super::text;
+use super::{Now, Presence, text};
 use crate::pattern::Pattern;
 use crate::xmpp::jid;
 
@@ -43,6 +43,13 @@ impl Target {
             Target::Accounts(_) | Target::Sha256(_) => Strength::SurvivesReconnect,
             Target::Names(_) => Strength::NameOnly,
         }
+    }
+
+    /// The domain whose accounts it keeps out, where it means all of one domain.
+    #[must_use]
+    pub fn domain(&self) -> Option<&str> {
+        let Target::Accounts(accounts) = self else { return None };
+        accounts.as_str().strip_prefix("*@").filter(|domain| !domain.contains(['*', '?', '@']))
     }
 }
 
@@ -257,6 +264,18 @@ impl Bans {
             .max_by_key(|found| found.strength)
     }
 
+    /// Whether a bare JID, or all of a domain, is to be an outcast of a room.
+    #[must_use]
+    pub fn casts_out(&self, jid: &str, now: Now, service: &str, room: &str) -> bool {
+        if jid.contains('@') {
+            let seen = Presence { real_jid: Some(jid), ..Presence::default() };
+            let person = Person::look(now.at, &seen, &AllowList::default(), &self.trust);
+            return self.find(&person, now.clock, service, room).is_some();
+        }
+        let whole = |ban: &Ban| ban.target.domain() == Some(jid) && ban.holds(now.clock, service, room);
+        self.patterns.iter().any(|at| whole(&self.list[*at])) && !self.exempt.spares_some_of(jid)
+    }
+
     /// One entry a line, as JSON.
     ///
     /// # Errors
@@ -388,6 +407,23 @@ mod tests {
         for nothing in ["", "ann", "account:", "@b", "shoe:1", "sha256:12", "a@b/c"] {
             assert_eq!(Target::read(nothing), None, "{nothing}");
         }
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn a_whole_domain_is_cast_out_unless_somebody_of_it_is_exempt() {
+        let now = Now { at: std::time::Instant::now(), clock: at(NOON) };
+        let spam = || ban(Target::Accounts(Pattern::new("*@spam.example")));
+        let casts = |bans: &Bans, jid: &str| bans.casts_out(jid, now, "meet", "tavern");
+        let bans = Bans::new([spam()], AllowList::default());
+        assert!(casts(&bans, "spam.example") && casts(&bans, "a@spam.example"));
+        assert!(!casts(&bans, "example") && !casts(&bans, "a@ham.example"));
+        for exempt in ["ann@spam.example", "*@*.example", "token:u-17"] {
+            let bans = Bans::new([spam()], AllowList::read([exempt]).expect("an entry"));
+            assert!(!casts(&bans, "spam.example"), "{exempt}");
+        }
+        assert!(casts(&Bans::new([spam()], AllowList::read(["ann@ham.example"]).expect("a JID")), "spam.example"));
+        assert_eq!(Target::Accounts(Pattern::new("a*@spam.example")).domain(), None);
     }
 
     #[test]

@@ -66,6 +66,16 @@ impl AllowList {
         self.tokens.extend(other.tokens.iter().cloned());
     }
 
+    /// Whether somebody of a domain may be on it. Whose token it is tells nothing of the domain.
+    #[must_use]
+    pub fn spares_some_of(&self, domain: &str) -> bool {
+        let fits = |pattern: &Pattern| {
+            let of = pattern.as_str().rsplit_once('@').map_or(pattern.as_str(), |(_, domain)| domain);
+            Pattern::new(of).matches(domain)
+        };
+        !self.tokens.is_empty() || self.accounts.iter().any(fits)
+    }
+
     /// Whether an occupant is on it, by what the server says of them.
     #[must_use]
     pub fn holds(&self, person: &Person) -> bool {

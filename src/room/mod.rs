@@ -706,11 +706,7 @@ impl Room {
                 self.moderate(Happening::Message { nick, said }, cx);
             }
             Input::Unreadable { nick } => self.judge(policy::Input::Unreadable { nick }, cx),
-            Input::Bans => {
-                if let State::Inside(inside) = &mut self.state {
-                    inside.checked = false;
-                }
-            }
+            Input::Bans => self.other_bans(),
             Input::Recall(state) => self.recall(*state, cx),
             Input::Behind(present) => self.left_behind(cx.now, present),
             Input::Open => {

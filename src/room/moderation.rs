@@ -80,6 +80,8 @@ pub(super) struct Moderation {
     password: Option<Secret>,
     /// What rules, bans and the end of a meeting came to naught with, for [`super::watch`].
     pub(super) failed: Vec<Request>,
+    /// Domains that are outcasts now, by a ban, for [`super::watch`].
+    pub(super) cast_out: Vec<Box<str>>,
     /// What became of the room's password, for [`super::watch`].
     pub(super) locks: Vec<LockNews>,
 }
@@ -733,6 +735,12 @@ impl Desk<'_, '_> {
             || matches!(request.action, Action::End | Action::Destroy);
         if watched && progress.cause().is_some() {
             self.moderation.failed.push((*request).clone());
+        }
+        if let (Action::Affiliate { jid, to: Standing::Outcast }, Actor::Bans, true, None) =
+            (&request.action, &request.actor, over, progress.cause())
+            && !jid.contains('@')
+        {
+            self.moderation.cast_out.push(jid.clone());
         }
         let ours = self.moderation.ours.iter().position(|(key, _)| over && *key == request.key);
         let unsupported =

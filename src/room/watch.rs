@@ -45,6 +45,8 @@ pub(super) struct Watch {
     recalled: Option<policy::State>,
     /// Whom a ban is just putting out.
     ousting: Vec<Box<str>>,
+    /// Domains that we asked the room to cast out as a whole, and whether it has answered.
+    domains: Vec<(Box<str>, bool)>,
     /// When what the rules remember is to be kept.
     remember_at: Option<Instant>,
     /// When it was kept last.
@@ -152,6 +154,7 @@ impl Room {
         let State::Inside(inside) = &self.state else { return };
         let Some(watch) = self.watch.as_deref_mut() else { return };
         watch.ousting.clear();
+        watch.domains.clear();
         watch.holding = None;
         let Some(policy) = &mut watch.policy else { return };
         let now = Now { at: cx.now, clock: cx.clock };
@@ -414,6 +417,9 @@ impl Room {
         }
         let Some(moderation) = &mut self.moderation else { return };
         let (failed, locks) = (std::mem::take(&mut moderation.failed), std::mem::take(&mut moderation.locks));
+        for domain in std::mem::take(&mut moderation.cast_out) {
+            self.domain_tried(&domain, cx);
+        }
         for news in locks {
             self.lock_news(news, cx);
         }
@@ -511,8 +517,70 @@ impl Room {
         let key = &self.settings.key;
         let Some(found) = cx.bans.find(&person, cx.clock, &key.service, &key.name) else { return };
         let reason: Box<str> = found.ban.reason.as_str().into();
-        self.watch.get_or_insert_default().ousting.push(nick.into());
-        self.oust(&person, Actor::Bans, reason, cx);
+        let domain = found.ban.target.domain().filter(|domain| self.may_cast_out(domain, cx)).map(Box::<str>::from);
+        let watch = self.watch.get_or_insert_default();
+        watch.ousting.push(nick.into());
+        let tried = domain.map(|domain| {
+            let known = watch.domains.iter().find(|(known, _)| *known == domain);
+            (known.map(|(_, answered)| *answered), domain)
+        });
+        match tried {
+            Some((None, domain)) => {
+                watch.domains.push((domain.clone(), false));
+                self.ask(Actor::Bans, Action::Affiliate { jid: domain, to: Standing::Outcast }, None, reason, cx);
+            }
+            // They go with the others of their domain.
+            Some((Some(false), _)) => {}
+            Some((Some(true), _)) | None => self.oust(&person, Actor::Bans, reason, cx),
+        }
+    }
+
+    /// The list of bans is another one: everybody is held against it.
+    pub(super) fn other_bans(&mut self) {
+        if let State::Inside(inside) = &mut self.state {
+            inside.checked = false;
+        }
+        if let Some(watch) = self.watch.as_deref_mut() {
+            watch.domains.clear();
+        }
+    }
+
+    /// Whether a whole domain can be made an outcast of the room: by us, and without casting out anybody of it whom no
+    /// ban touches, ourselves and the machinery first of all.
+    fn may_cast_out(&self, domain: &str, cx: &Context<'_>) -> bool {
+        let State::Inside(inside) = &self.state else { return false };
+        let now = Now { at: cx.now, clock: cx.clock };
+        let (key, plans) = (&self.settings.key, self.settings.plans.as_deref());
+        let of = |jid: Option<&str>| jid.is_some_and(|jid| jid::domain(jid) == domain);
+        let own = inside.occupants.by_nick(&inside.nick);
+        let machinery = of(cx.focus.jid.as_deref())
+            || of(own.and_then(|own| own.real_jid.as_deref()))
+            || self.trust().unwrap_or(&cx.bans.trust).recorder_domains.iter().any(|known| **known == *domain);
+        let touched = |nick: &str| {
+            let person = inside.look(nick, self.settings.focus, self.trust(), cx);
+            person.is_none_or(|person| person.exempt.is_none())
+        };
+        let mut theirs = inside.occupants.iter().filter(|(_, one)| of(one.real_jid.as_deref()));
+        may_set_affiliations(inside)
+            && !machinery
+            && cx.bans.casts_out(domain, now, &key.service, &key.name)
+            && !plans.is_some_and(|plans| plans.exempt.spares_some_of(domain))
+            && theirs.all(|(nick, _)| touched(nick))
+    }
+
+    /// The room was asked to cast a domain out; whoever of it is still here is put out alone.
+    fn domain_tried(&mut self, domain: &str, cx: &mut Context<'_>) {
+        let State::Inside(inside) = &self.state else { return };
+        let of = |one: &Occupant| one.real_jid.as_deref().is_some_and(|real| jid::domain(real) == domain);
+        let here: Vec<Box<str>> =
+            inside.occupants.iter().filter(|(_, one)| of(one)).map(|(nick, _)| nick.into()).collect();
+        if let Some(watch) = self.watch.as_deref_mut() {
+            watch.ousting.retain(|nick| !here.contains(nick));
+            watch.domains.iter_mut().filter(|(known, _)| **known == *domain).for_each(|(_, answered)| *answered = true);
+        }
+        for nick in here {
+            self.hold_against_bans(&nick, cx);
+        }
     }
 
     /// Puts somebody out for as long as the room will have it: by affiliation where an account is one over connections
@@ -520,8 +588,7 @@ impl Room {
     fn oust(&mut self, person: &Person, actor: Actor, reason: Box<str>, cx: &mut Context<'_>) {
         let State::Inside(inside) = &self.state else { return };
         let trust = self.trust().unwrap_or(&cx.bans.trust);
-        let own = inside.occupants.by_nick(&inside.nick).and_then(|own| own.affiliation.clone());
-        let may = matches!(own, Some(Affiliation::Owner | Affiliation::Admin));
+        let may = may_set_affiliations(inside);
         let account = person.real_jid.as_deref().filter(|real| may && !trust.is_guest(real)).map(jid::bare);
         let action = match account {
             Some(account) => Action::Affiliate { jid: account.into(), to: Standing::Outcast },
@@ -735,6 +802,9 @@ impl Room {
                 }
             }
             (Action::End | Action::Destroy, _) => self.closing = None,
+            (Action::Affiliate { jid: domain, to: Standing::Outcast }, _) if !domain.contains('@') => {
+                self.domain_tried(domain, cx);
+            }
             (Action::Affiliate { jid: account, to: Standing::Outcast }, _) => {
                 // Who can not be made an outcast can perhaps be kicked.
                 let of = |one: &Occupant| one.real_jid.as_deref().is_some_and(|real| jid::bare(real) == &**account);
@@ -753,6 +823,12 @@ impl Room {
             _ => {}
         }
     }
+}
+
+/// Source: XEP-0045 §5.2.1 "Privileges Associated with Affiliations".
+fn may_set_affiliations(inside: &Inside) -> bool {
+    let own = inside.occupants.by_nick(&inside.nick).and_then(|own| own.affiliation.as_ref());
+    matches!(own, Some(Affiliation::Owner | Affiliation::Admin))
 }
 
 /// What the rules of a room, where it has any, say to something.

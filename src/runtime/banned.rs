@@ -82,7 +82,11 @@ impl Supervisor {
             (Some(service), None) => format!("all of {service}"),
         };
         let until = draft.until.map_or_else(|| "for good".to_owned(), |until| format!("until {}", rfc3339(until)));
-        let by: Vec<String> = bans.iter().map(|ban| ban.target.to_string()).collect();
+        let named = |ban: &Ban| match ban.target.domain() {
+            Some(domain) => format!("every account of {domain}"),
+            None => ban.target.to_string(),
+        };
+        let by: Vec<String> = bans.iter().map(named).collect();
         let text = format!("{who} is banned from {where_} {until}, by {}: {}", by.join(" and "), strongest(&bans));
         let answer = Reply::Banned { text, bans: bans.iter().map(|ban| row(None, ban)).collect() };
         self.audit_command(&asked, &asker, &answer);

@@ -20,7 +20,7 @@ use crate::command::Reply;
 use crate::config::{Config, RoomKey};
 use crate::pattern::Pattern;
 use crate::policy::bans::{Ban, Bans, Target};
-use crate::policy::{self, AllowList, Plans, Presence};
+use crate::policy::{self, AllowList, Now, Plans};
 use crate::session::{Found, Input, Report};
 use crate::store::{BanId, Database, DatabaseError, StoredBan};
 
@@ -310,18 +310,13 @@ impl Supervisor {
         if self.kept.outcasts.is_empty() {
             return;
         }
-        let now = Timestamp::now();
+        let now = Now { at: Instant::now(), clock: Timestamp::now() };
         let free: Vec<(RoomKey, Box<str>)> = self
             .kept
             .outcasts
             .iter()
             .filter(|(key, _)| room.is_none_or(|room| room == key))
-            .filter(|(key, jid)| {
-                let seen = Presence { real_jid: Some(jid), ..Presence::default() };
-                let list = AllowList::default();
-                let person = policy::Person::look(Instant::now(), &seen, &list, &self.kept.bans.trust);
-                self.kept.bans.find(&person, now, &key.service, &key.name).is_none()
-            })
+            .filter(|(key, jid)| !self.kept.bans.casts_out(jid, now, &key.service, &key.name))
             .cloned()
             .collect();
         for (key, jid) in free {
