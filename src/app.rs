@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::cli::Exit;
 use crate::config::{self, Config, File, Files, Input, Problem};
+use crate::control::reservations::Desk;
 use crate::control::{self, Groups, Listener, avchat, http, line};
 use crate::runtime::bus::Bus;
 use crate::runtime::connect::connectors;
@@ -169,6 +170,13 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
             return Exit::Failed.into();
         }
     };
+    let desks = match Desk::open(&config.reservations).await {
+        Ok(desks) => desks,
+        Err(error) => {
+            error!("reservations: {:#}", anyhow::Error::new(error));
+            return Exit::Failed.into();
+        }
+    };
     let recorder = match recorder(&config, record) {
         Ok(recorder) => recorder,
         Err(error) => {
@@ -198,6 +206,7 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
     let shared = line::Shared::new(asked.clone(), bus.clone(), questions.clone(), lines.subscribe());
     let avchats = watch::Sender::new(config.avchats.as_slice().into());
     let games = tokio::spawn(avchat::serve(avchats.subscribe(), asked.clone()));
+    let desks: Vec<_> = desks.into_iter().map(|desk| tokio::spawn(desk.serve(asked.clone()))).collect();
     let lined = tokio::spawn(ends.serve(shared));
     let setup = Setup {
         config,
@@ -218,7 +227,7 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
     supervisor::run(setup, commands, signals).await;
     database.close().await;
     // The sockets go with their task.
-    for task in [Some(control), Some(lined), Some(games), web].into_iter().flatten() {
+    for task in [Some(control), Some(lined), Some(games), web].into_iter().flatten().chain(desks) {
         task.abort();
         let _ = task.await;
     }

@@ -186,6 +186,29 @@ pub enum Command {
         #[serde(default)]
         accept_owner: bool,
     },
+    /// Whether a room may be opened now, as Jitsi's reservations ask.
+    Reserve {
+        /// `SERVICE/NAME`.
+        room: String,
+        /// When the meeting begins, as the server says.
+        start: Timestamp,
+        /// The bare JID of whoever opens it.
+        owner: String,
+    },
+    /// What [`Command::Reserve`] answered.
+    Reservation {
+        /// The service's name.
+        service: String,
+        /// The reservation's id.
+        id: String,
+    },
+    /// The meeting of a reservation has ended.
+    EndReservation {
+        /// The service's name.
+        service: String,
+        /// The reservation's id.
+        id: String,
+    },
     /// What an authority says to a question of ours.
     Answer {
         /// The question's number.
@@ -237,12 +260,14 @@ impl Command {
             | Command::WhyRemoved { .. }
             | Command::Bans
             | Command::Rules
-            | Command::WhyBan { .. } => false,
+            | Command::WhyBan { .. }
+            | Command::Reservation { .. } => false,
             Command::Ban { .. } | Command::Unban { .. } | Command::ImportBans { .. } | Command::Exempt { .. } => true,
             Command::Reload { plan } => !plan,
             Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } | Command::Act { .. } => true,
             Command::Undo { .. } | Command::Recover { .. } | Command::Password { .. } => true,
             Command::Answer { .. } | Command::Desire { .. } | Command::Mint { .. } => true,
+            Command::Reserve { .. } | Command::EndReservation { .. } => true,
         }
     }
 
@@ -315,6 +340,30 @@ pub struct FollowQuery {
     pub who: Option<String>,
     /// Those later than the event with this id come first, from the record where that is long ago.
     pub after: Option<u64>,
+}
+
+/// A room that may be opened: what Jitsi's reservations are answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// Names it to the server; cannot be guessed.
+    pub id: String,
+    /// The room's name.
+    pub name: String,
+    /// Who opened it.
+    pub mail_owner: String,
+    /// When it begins, RFC 3339 UTC.
+    pub start_time: String,
+    /// Seconds from then on.
+    pub duration: u64,
+    /// How many may be inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_occupants: Option<u32>,
+    /// Whether newcomers wait in a lobby.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lobby: Option<bool>,
+    /// The password that the server sets; told to whoever has the scope `admin`.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::action::exposed")]
+    pub password: Option<Secret>,
 }
 
 /// Whom a token is for.
@@ -400,6 +449,11 @@ pub enum Who {
         /// Its name in the configuration.
         name: Box<str>,
     },
+    /// A server that asks for reservations.
+    Server {
+        /// The service's name in the configuration.
+        service: Box<str>,
+    },
     /// Somebody who showed nothing.
     Nobody,
 }
@@ -411,7 +465,9 @@ impl Who {
         match self {
             Who::Unix { uid, .. } => Actor::CommandLine { uid: *uid },
             Who::Token { name } => Actor::Token { name: name.to_string() },
-            Who::Line { name } | Who::AvChat { name } => Actor::Line { name: name.to_string() },
+            Who::Line { name } | Who::AvChat { name } | Who::Server { service: name } => {
+                Actor::Line { name: name.to_string() }
+            }
             Who::Nobody => Actor::Token { name: String::new() },
         }
     }
@@ -426,6 +482,7 @@ impl Who {
             Who::Token { name } => format!("token \"{name}\" does not have the scope \"{scope}\""),
             Who::Line { name } => format!("line \"{name}\" does not have the scope \"{scope}\""),
             Who::AvChat { name } => format!("avchat \"{name}\" may not have this: it takes the scope \"{scope}\""),
+            Who::Server { service } => format!("the server of {service} may ask for reservations only"),
             Who::Nobody => "this takes a token".to_owned(),
         }
     }
@@ -438,6 +495,7 @@ impl fmt::Display for Who {
             Who::Token { name } => write!(f, "token {name}"),
             Who::Line { name } => write!(f, "line {name}"),
             Who::AvChat { name } => write!(f, "avchat {name}"),
+            Who::Server { service } => write!(f, "server of {service}"),
             Who::Nobody => f.write_str("nobody"),
         }
     }
@@ -545,7 +603,9 @@ pub enum Reply {
     },
     /// To [`Command::Mint`].
     Minted(Box<MintedReply>),
-    /// To [`Command::Answer`] and [`Command::Desire`].
+    /// To [`Command::Reserve`] and [`Command::Reservation`].
+    Reservation(Box<Reservation>),
+    /// To [`Command::Answer`], [`Command::Desire`] and [`Command::EndReservation`].
     Taken {
         /// What was done, in one sentence.
         text: String,

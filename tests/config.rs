@@ -1057,3 +1057,29 @@ fn a_setting_that_makes_no_sense_is_refused_with_its_place() {
         assert!(problems[0].contains(what) && problems[0].contains("innkeeper.toml:"), "{line}: {problems:?}");
     }
 }
+
+#[test]
+fn reservations_are_answered_on_this_machine_unless_networks_are_named() {
+    let of = |more: &str| service("") + "[[reservations]]\nservice = \"meet\"\n" + more + "\n";
+    let local = accepted(&of("listen = \"127.0.0.1:8320\"")).reservations.remove(0);
+    assert_eq!((local.allow.len(), local.reveal_password), (0, false));
+    let wide = "listen = \"0.0.0.0:8320\"\nallow = [\"172.18.0.0/16\"]\nreveal_password = true";
+    let wide = accepted(&of(wide)).reservations.remove(0);
+    assert!(wide.reveal_password && wide.allow[0].contains("172.18.3.4".parse().unwrap()));
+    assert_eq!(accepted(&service("")).reservations, []);
+    for (text, expected) in [
+        (of(""), "reservations.listen: missing"),
+        (of("listen = \"0.0.0.0:8320\""), "nobody has to prove who they are"),
+        (of("listen = \"[::]:8320\"\nallow = []"), "nobody has to prove who they are"),
+        (of("listen = \"127.0.0.1:8320\"\nallow = [\"10.0.0.0/33\"]"), "is no network"),
+        (of("listen = \"127.0.0.1:8320\"\nallow = \"10.0.0.0/8\""), "expected a list"),
+        (of("listen = \"127.0.0.1:8320\"").replace("service = \"meet\"", "service = \"other\""), "expected \"meet\""),
+        (
+            of("listen = \"127.0.0.1:8320\"\n[[reservations]]\nservice = \"meet\"\nlisten = \"127.0.0.1:8320\""),
+            "another",
+        ),
+    ] {
+        let found = problems(&text).join("\n");
+        assert!(found.contains(expected), "{expected}: {found}\n{text}");
+    }
+}

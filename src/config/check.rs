@@ -82,6 +82,7 @@ impl Checker<'_> {
         let rtbl = self.rtbl(raw.list("rtbl"), &known);
         let http = self.http(raw);
         let lines = self.lines(raw.list("line"));
+        let reservations = self.reservations(raw.list("reservations"), &services);
         let avchats = self.avchats(raw.list("avchat"), &services);
         let authorities = self.authorities(raw.list("authority"), &services, &lines);
         let warnings = std::mem::take(&mut self.warnings);
@@ -97,6 +98,7 @@ impl Checker<'_> {
             lines,
             authorities,
             avchats,
+            reservations,
             warnings,
         }
     }

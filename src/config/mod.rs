@@ -20,6 +20,7 @@ pub use http::{Http, HttpToken, Listen};
 pub use line::{Dial, Line, Place};
 pub use problem::{Problem, nearest};
 pub use raw::known_keys;
+pub use reservations::{Network, Reservations};
 pub use rtbl::BlockList;
 
 mod authority;
@@ -33,6 +34,7 @@ mod moderated;
 mod policy;
 mod problem;
 mod raw;
+mod reservations;
 mod rtbl;
 mod token;
 mod value;
@@ -110,6 +112,8 @@ pub struct Config {
     pub authorities: Vec<Authority>,
     /// Which games ask for tokens as SkotOS does, by the order of the files.
     pub avchats: Vec<AvChat>,
+    /// Where Jitsi's reservation requests are answered, by the order of the files.
+    pub reservations: Vec<Reservations>,
     /// Things worth saying that are no error, such as a stripped newline.
     pub warnings: Vec<String>,
 }

@@ -118,8 +118,12 @@ const RTBL: &[&str] = &["service", "jid", "node"];
 pub(super) const AVCHAT: &[&str] =
     &["name", "service", "dial", "rooms", "default_room", "token_life", "may_grant", "accept_owner"];
 
+/// Keys of `[[reservations]]`.
+const RESERVATIONS: &[&str] = &["service", "listen", "allow", "reveal_password"];
+
 /// Tables that may stand any number of times and have nothing below them, each with its keys.
-const LISTS: &[(&str, &[&str])] = &[("authority", AUTHORITY), ("avchat", AVCHAT), ("line", LINE), ("rtbl", RTBL)];
+const LISTS: &[(&str, &[&str])] =
+    &[("authority", AUTHORITY), ("avchat", AVCHAT), ("line", LINE), ("rtbl", RTBL), ("reservations", RESERVATIONS)];
 
 /// Every key that a file may hold, with its table: `service.url`, `room.name`, `state_dir`.
 #[must_use]

@@ -39,6 +39,8 @@ pub fn scope(command: &Command) -> Option<Scope> {
         Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } | Command::Desire { .. } => {
             Some(Scope::Rooms)
         }
+        Command::Reservation { .. } => Some(Scope::Read),
+        Command::Reserve { .. } | Command::EndReservation { .. } => Some(Scope::Rooms),
         Command::Mint { moderator: false, .. } => Some(Scope::Moderate),
         Command::Reload { plan: false } | Command::Password { .. } | Command::Mint { moderator: true, .. } => {
             Some(Scope::Admin)

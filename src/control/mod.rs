@@ -19,6 +19,7 @@ mod client;
 mod dial;
 pub mod http;
 pub mod line;
+pub mod reservations;
 mod socket;
 mod tls;
 mod unix;

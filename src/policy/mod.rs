@@ -444,6 +444,12 @@ pub trait Plan: Send + Sync + fmt::Debug {
         let _ = clock;
         None
     }
+
+    /// Until when a room under this rule may stay open that is opened now; `None`: it sets no end.
+    fn open_until(&self, clock: Timestamp) -> Option<Timestamp> {
+        let _ = clock;
+        None
+    }
 }
 
 /// What one option of a rule is.
@@ -521,6 +527,13 @@ impl Plans {
     pub fn closed_until(&self, clock: Timestamp) -> Option<Timestamp> {
         let enforced = self.rules.values().filter(|rule| rule.mode == Mode::Enforce);
         enforced.filter_map(|rule| rule.plan.closed_until(clock)).max()
+    }
+
+    /// Until when the rules that are enforced let the room stay open that is opened at that time; `None`: for ever.
+    #[must_use]
+    pub fn open_until(&self, clock: Timestamp) -> Option<Timestamp> {
+        let enforced = self.rules.values().filter(|rule| rule.mode == Mode::Enforce);
+        enforced.filter_map(|rule| rule.plan.open_until(clock)).min()
     }
 }
 

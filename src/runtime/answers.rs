@@ -95,6 +95,9 @@ impl Supervisor {
                 }
                 Err(refusal) => *refusal,
             },
+            Command::Reserve { room, start, owner } => self.reserve(&room, start, &owner, requester),
+            Command::Reservation { service, id } => self.reservation(&service, &id, requester),
+            Command::EndReservation { service, id } => self.end_reservation(&service, &id, requester),
             Command::Mint { room, player, moderator, for_seconds, accept_owner } => {
                 self.mint(&room, player, moderator, for_seconds, accept_owner, requester)
             }
@@ -427,6 +430,7 @@ impl Supervisor {
         for (what, differs) in [
             ("control_socket", self.config.control_socket != config.control_socket),
             ("state_dir", self.config.state_dir != config.state_dir),
+            ("[[reservations]]", self.config.reservations != config.reservations),
             (
                 "[http], but for its tokens and certificates,",
                 http_moves(self.config.http.as_ref(), config.http.as_ref()),

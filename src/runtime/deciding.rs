@@ -94,7 +94,7 @@ impl Deciding {
                 Who::Line { name } => matches!(&decider.config.asked, Asked::Line(line) if **line == **name),
                 Who::Token { name } => decider.config.token.as_deref() == Some(name),
                 Who::Unix { .. } => true,
-                Who::AvChat { .. } | Who::Nobody => false,
+                Who::AvChat { .. } | Who::Server { .. } | Who::Nobody => false,
             };
             may && named.is_none_or(|named| *named == ***name)
         };

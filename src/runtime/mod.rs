@@ -22,6 +22,7 @@ pub mod questions;
 pub mod recorder;
 mod recover;
 pub mod replay;
+mod reserving;
 pub mod running;
 pub mod session;
 pub mod supervisor;

@@ -20,6 +20,7 @@ use super::herald::Herald;
 use super::ledger::Ledger;
 use super::questions::Questions;
 use super::recorder::Recorder;
+use super::reserving::Reserving;
 use super::running::{Ground, Name, NewsSender, Running};
 use super::session::{Connectors, News};
 use super::writes::Writes;
@@ -126,6 +127,8 @@ pub struct Supervisor {
     pub(super) plans: HashMap<RoomKey, Arc<Plans>>,
     /// Who decides about people in rooms.
     pub(super) deciding: Deciding,
+    /// What was granted to servers that ask for reservations.
+    pub(super) reserving: Reserving,
     /// What was stored comes back here.
     pub(super) told: mpsc::UnboundedSender<Stored>,
     /// Who waits for the outcome of an action, by its key.
@@ -174,6 +177,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         writes: Writes::start(),
         plans: HashMap::new(),
         deciding,
+        reserving: Reserving::default(),
         told,
         http: setup.http,
         lines: setup.lines,

@@ -120,7 +120,7 @@ pub struct Options {
     pub lists: bool,
     /// How many may be in a room.
     pub max_occupants: Option<u32>,
-    /// The URL of a reservation service that is asked for each new room (§8.3).
+    /// The URL of a reservation service that is asked for each new room (§8.3); `SPARE` in it is [`Ports::spare`].
     pub reservations: Option<String>,
     /// For how many seconds a session is slowed down that sends too many stanzas (§2.6).
     pub rate_limit: Option<u32>,
@@ -190,6 +190,8 @@ pub struct Ports {
     pub https: u16,
     /// XEP-0114 components.
     pub component: u16,
+    /// Of no use to the server: for something that it shall reach.
+    pub spare: u16,
 }
 
 /// A port range that is ours while the lock is held, outside of what the kernel hands to outgoing connections.
@@ -207,7 +209,7 @@ impl Claim {
             let base = 20_000 + start.wrapping_add(step).wrapping_mul(7) % 1_000 * 8;
             let Ok(lock) = fs::File::create(dir.join(base.to_string())) else { continue };
             let free = |offset| TcpListener::bind((Ipv4Addr::LOCALHOST, base + offset)).is_ok();
-            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() && (0..5).all(free) {
+            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() && (0..6).all(free) {
                 return Claim { base, _lock: lock };
             }
         }
@@ -216,7 +218,7 @@ impl Claim {
 
     fn ports(&self) -> Ports {
         let port = |offset| self.base + offset;
-        Ports { c2s: port(0), direct_tls: port(1), http: port(2), https: port(3), component: port(4) }
+        Ports { c2s: port(0), direct_tls: port(1), http: port(2), https: port(3), component: port(4), spare: port(5) }
     }
 }
 

@@ -10,7 +10,7 @@ use super::prosody::{
 /// The whole file, for a server whose data and logs are in `dir`.
 pub fn text(options: &Options, ports: Ports, dir: &Path) -> String {
     let Options { limit, jitsi_modules, require_tls, smacks, hibernation, password_hash, log, .. } = options;
-    let Ports { c2s, direct_tls, http, https, component } = ports;
+    let Ports { c2s, direct_tls, http, https, component, .. } = ports;
     let dir = dir.display();
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/prosody/modules");
     let modules = modules.display();
@@ -21,7 +21,7 @@ pub fn text(options: &Options, ports: Ports, dir: &Path) -> String {
     let reservations = if options.reservations.is_some() { r#""jitsi_reservations";"# } else { "" };
     let focus = if *jitsi_modules { r#"modules_enabled = { "jitsi_focus_absent" }"# } else { "" };
     let guests = if options.guests_resume { "jitsi_anonymous" } else { "anonymous" };
-    let (login, muc, components) = (main_host(options), rooms(options), components(options));
+    let (login, muc, components) = (main_host(options, ports.spare), rooms(options), components(options));
     let (more, more_host) = (&options.more, &options.more_host);
     format!(
         r#"-- Written by tests/support/prosody_config.rs, after docker-jitsi-meet.
@@ -104,14 +104,14 @@ Component "{FOCUS}"
 }
 
 /// How one logs in on the main domain, and what it says of the components.
-fn main_host(options: &Options) -> String {
+fn main_host(options: &Options, spare: u16) -> String {
     let address = |(kind, address, _): (&str, &str, &str)| format!("{kind} = \"{address}\"; ");
     let addresses: String = beside(options).into_iter().map(address).collect();
     let reservations = options.reservations.as_ref().map(|url| {
         format!(
             "\tjitsi_reservations_url = {}\n\tjitsi_reservations_muc = \"{MUC}\"\n\tjitsi_reservations_check = 1\n\
              \tjitsi_reservations_cache = 2\n\tjitsi_reservations_retry = 1\n",
-            lua_string(url)
+            lua_string(&url.replace("SPARE", &spare.to_string()))
         )
     });
     login(options) + &format!("\tjitsi_components = {{ {addresses}}}\n") + &reservations.unwrap_or_default()

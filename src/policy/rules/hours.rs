@@ -153,6 +153,13 @@ impl Plan for Week {
             (false, until) => until,
         }
     }
+
+    fn open_until(&self, clock: Timestamp) -> Option<Timestamp> {
+        match self.at(clock) {
+            (true, until) => until,
+            (false, _) => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -246,6 +253,8 @@ mod tests {
         let plan = week(&["mon-fri 08:00-18:00"], "Europe/Berlin");
         assert_eq!(plan.closed_until(clock("2026-03-02T05:00:00Z")), Some(clock("2026-03-02T07:00:00Z")));
         assert_eq!(plan.closed_until(clock("2026-03-02T07:00:00Z")), None);
+        assert_eq!(plan.open_until(clock("2026-03-02T05:00:00Z")), None);
+        assert!(plan.open_until(clock("2026-03-02T07:00:00Z")) > Some(clock("2026-03-02T07:00:00Z")));
     }
 
     #[test]

@@ -42,6 +42,10 @@ impl Plan for Options {
     fn start(self: Arc<Self>) -> Box<dyn Rule> {
         Box::new(MaxDuration { options: self, countdown: None, look_at: None })
     }
+
+    fn open_until(&self, clock: Timestamp) -> Option<Timestamp> {
+        clock.checked_add(self.lasts.0).ok()
+    }
 }
 
 #[derive(Debug)]

@@ -1,0 +1,208 @@
+//! Jitsi's reservation requests, answered for rooms that we know, so that bookings need no booking system.
+//!
+//! A listener of its own, since nobody proves who they are: it is open to this machine, and to the networks that the
+//! configuration names. `POST …/conference` asks, `GET …/conference/ID` looks again, `DELETE …/conference/ID` says that
+//! the meeting has ended. Source: jitsi-meet's `mod_reservations.lua` and Jicofo's `doc/reservation.md`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use super::socket::{Socket, SocketError};
+use super::{Asked, auth};
+use crate::command::{Command, Reply, Requester, Who};
+use crate::config::Reservations;
+use crate::rights::{Rights, RoomPattern, Scope};
+use crate::runtime::transport::Io;
+
+/// How long a request may take to come.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Largest request, bytes: a form with three fields.
+const REQUEST_BYTES: usize = 16 * 1024;
+/// Connections at a time.
+const CONNECTIONS: usize = 32;
+
+/// A listener, open.
+pub struct Desk {
+    socket: Socket,
+    settings: Arc<Reservations>,
+}
+
+impl Desk {
+    /// Opens them all.
+    ///
+    /// # Errors
+    /// See [`SocketError`].
+    pub async fn open(all: &[Reservations]) -> Result<Vec<Desk>, SocketError> {
+        let mut desks = Vec::new();
+        for settings in all {
+            let socket = Socket::bind(&settings.listen, 0o666).await?;
+            info!(listen = %socket.place(&settings.listen), service = settings.service, "reservations open");
+            desks.push(Desk { socket, settings: Arc::new(settings.clone()) });
+        }
+        Ok(desks)
+    }
+
+    /// Answers requests until dropped, which ends all connections.
+    pub async fn serve(self, asked: mpsc::Sender<Asked>) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            };
+            let (io, address) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, most likely: the next try would fail at once too.
+                    warn!(%error, "connection for reservations not accepted");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    continue;
+                }
+            };
+            if !may_ask(&self.settings, address) {
+                warn!(?address, "a stranger asked for a reservation and was closed; allow names who may");
+                continue;
+            }
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                debug!("more connections for reservations than are allowed; one was closed");
+                continue;
+            };
+            let (settings, asked) = (self.settings.clone(), asked.clone());
+            connections.spawn(async move {
+                requests(io, settings, asked).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+fn may_ask(settings: &Reservations, address: Option<IpAddr>) -> bool {
+    address.is_none_or(|address| {
+        address.to_canonical().is_loopback() || settings.allow.iter().any(|network| network.contains(address))
+    })
+}
+
+async fn requests(io: Box<dyn Io>, settings: Arc<Reservations>, asked: mpsc::Sender<Asked>) {
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let (settings, asked) = (settings.clone(), asked.clone());
+        async move { Ok::<_, std::convert::Infallible>(answer(request.map(Body::new), &settings, &asked).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_buf_size(REQUEST_BYTES)
+        .serve_connection(TokioIo::new(io), service)
+        .await;
+    if let Err(error) = served {
+        debug!(%error, "connection for reservations ended");
+    }
+}
+
+async fn answer(request: Request<Body>, settings: &Reservations, asked: &mpsc::Sender<Asked>) -> Response {
+    let path = request.uri().path().to_owned();
+    // Before it may stand whatever the server was told to put there.
+    let Some((_, id)) = path.rsplit_once("/conference") else {
+        return message(StatusCode::NOT_FOUND, "nothing is here");
+    };
+    let command = match (request.method(), id.strip_prefix('/').unwrap_or(id)) {
+        (&Method::POST, "") => match read(request, settings).await {
+            Ok(command) => command,
+            Err(text) => return message(StatusCode::BAD_REQUEST, &text),
+        },
+        (&Method::GET, id) if !id.is_empty() => {
+            Command::Reservation { service: settings.service.clone(), id: id.to_owned() }
+        }
+        (&Method::DELETE, id) if !id.is_empty() => {
+            Command::EndReservation { service: settings.service.clone(), id: id.to_owned() }
+        }
+        _ => return message(StatusCode::METHOD_NOT_ALLOWED, "POST …/conference, GET or DELETE …/conference/ID"),
+    };
+    let rooms = RoomPattern::new(&format!("{}/*", settings.service));
+    let who = Who::Server { service: settings.service.as_str().into() };
+    let mut scopes = vec![Scope::Read, Scope::Rooms];
+    if settings.reveal_password {
+        scopes.push(Scope::Admin);
+    }
+    let requester = Requester { who, rights: Rights { scopes, rooms } };
+    match auth::ask(asked, requester, command).await {
+        Reply::Reservation(reservation) => axum::Json(*reservation).into_response(),
+        Reply::Taken { .. } => StatusCode::OK.into_response(),
+        Reply::Refused { error, text } => {
+            let status = match error.as_str() {
+                "unknown-reservation" => StatusCode::NOT_FOUND,
+                "bad-request" => StatusCode::BAD_REQUEST,
+                // Asked again, unlike a refusal.
+                "busy" => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::FORBIDDEN,
+            };
+            message(status, &text)
+        }
+        _ => message(StatusCode::INTERNAL_SERVER_ERROR, "an answer to something else"),
+    }
+}
+
+fn message(status: StatusCode, text: &str) -> Response {
+    (status, axum::Json(json!({ "message": text }))).into_response()
+}
+
+async fn read(request: Request<Body>, settings: &Reservations) -> Result<Command, String> {
+    let body = match timeout(PATIENCE, Limited::new(request.into_body(), REQUEST_BYTES).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        _ => return Err("the form did not come, or is too long".to_owned()),
+    };
+    let field = |name: &str| {
+        let found = url::form_urlencoded::parse(&body).find(|(key, _)| key == name);
+        found.map(|(_, value)| value.into_owned()).filter(|value| !value.is_empty())
+    };
+    let need = |name: &str| field(name).ok_or_else(|| format!("{name} is missing"));
+    let (room, owner, start) = (need("name")?, need("mail_owner")?, need("start_time")?);
+    if room.contains(['/', '@']) {
+        return Err("name is the room's name".to_owned());
+    }
+    let start: Timestamp = start.parse().map_err(|_| "start_time is no time of RFC 3339".to_owned())?;
+    let room = format!("{}/{room}", settings.service);
+    Ok(Command::Reserve { room, start, owner })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Listen, Network};
+
+    #[test]
+    fn this_machine_may_ask_and_whom_the_configuration_allows_and_nobody_else() {
+        let settings = Reservations {
+            service: "meet".into(),
+            listen: Listen::Tcp(([0, 0, 0, 0], 8320).into()),
+            allow: ["192.0.2.0/24", "fd00::1"].into_iter().filter_map(Network::read).collect(),
+            reveal_password: false,
+        };
+        for (address, expected) in [
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("::ffff:127.0.0.9", true),
+            ("192.0.2.77", true),
+            ("fd00::1", true),
+            ("192.0.3.1", false),
+            ("fd00::2", false),
+        ] {
+            assert_eq!(may_ask(&settings, address.parse().ok()), expected, "{address}");
+        }
+    }
+}
