@@ -22,6 +22,7 @@ mod check;
 mod events;
 mod explain;
 mod migrate;
+mod pages;
 mod print;
 mod rooms;
 mod rules;
@@ -150,6 +151,10 @@ enum Verb {
     /// Make our configuration of another program's; works without a daemon
     #[command(subcommand)]
     Migrate(migrate::Migrate),
+    /// Print what a shell needs to complete commands and options
+    Completions(pages::Completions),
+    /// Print the manual page, or write one for each command; works without a daemon
+    Man(pages::Man),
     /// List the rules of order, or show one with its options and an example; works without a daemon
     Rules(rules::Rules),
 }
@@ -203,6 +208,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Check(verb) => return verb.go().into(),
         Verb::Capture(verb) => return verb.go().into(),
         Verb::Migrate(verb) => return verb.go().into(),
+        Verb::Completions(verb) => return verb.go().into(),
+        Verb::Man(verb) => return verb.go().into(),
         Verb::Rules(verb) => return verb.go().into(),
         Verb::Rooms(verb) => verb.go(),
         Verb::Room(verb) => verb.go(),
