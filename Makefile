@@ -2,12 +2,16 @@
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 600
+# requests that schemathesis makes up for each route and each of its ways
+EXAMPLES ?= 20
+SCHEMATHESIS ?= $(or $(CARGO_TARGET_DIR),target)/schemathesis
 
-.PHONY: help demo test test-captures bench fuzz lint install-deps captures
+.PHONY: help demo test test-api test-captures bench fuzz lint install-deps captures
 
 help:
 	@echo "make demo          hold three rooms on a real Prosody, kill it, and watch them come back"
 	@echo "make test          all tests, the live ones on a real Prosody"
+	@echo "make test-api      the HTTP interface against its description, by schemathesis (in a Python environment of its own)"
 	@echo "make test-captures DIR=…"
 	@echo "                   explain the captures in a folder, and compare with what is expected of them"
 	@echo "make bench         time and memory for 10, 100 and 1000 rooms, beside what the server itself needs"
@@ -23,6 +27,11 @@ demo: install-deps
 # the live tests wait for servers most of the time, so that more of them than there are cores run at once
 test: install-deps
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} $(CARGO) test --no-fail-fast
+
+# more of them say more: EXAMPLES=200 takes some minutes
+test-api: install-deps
+	@tests/api/venv.sh "$(SCHEMATHESIS)"
+	SCHEMATHESIS="$(abspath $(SCHEMATHESIS))/bin/schemathesis" EXAMPLES=$(EXAMPLES) $(CARGO) test --test api -- --ignored --nocapture
 
 test-captures:
 	@test -d "$(DIR)" || { echo "make test-captures DIR=…: no folder of captures at \"$(DIR)\"" >&2; exit 1; }

@@ -321,7 +321,7 @@ pub struct EventsQuery {
     pub until: Option<Timestamp>,
     /// Later than the event with this id, from the oldest on. Left out: the newest ones.
     pub after: Option<u64>,
-    /// At most so many, and never more than 1,000; 100 when left out.
+    /// At most so many, up to 1,000; 100 when left out.
     #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u16>,
 }

@@ -263,7 +263,7 @@ fn routes(daemon: &Daemon) -> Vec<Route> {
             let content = operation["requestBody"]["content"].as_object();
             let body = content.and_then(|content| content.iter().next()).map(|(kind, content)| {
                 let body = sample(&content["schema"], &document);
-                (kind.clone(), if kind == "application/json" { body.to_string() } else { String::new() })
+                (kind.clone(), if kind == "application/json" { body.to_string() } else { "\n".to_owned() })
             });
             let scopes = &operation["security"][0]["token"];
             let scope = scopes.as_array().map(|scopes| {
@@ -368,7 +368,7 @@ fn what_is_no_good_request_gets_4xx_and_changes_nothing() {
     put("Connection: close\r\nContent-Type: text/plain\r\nContent-Length: 2", b"{}").refuses(415, "wrong-content-type");
     put("Connection: close\r\nContent-Length: 2", b"{}").refuses(415, "wrong-content-type");
     for body in
-        [&b"{\"reason\":\"\xff\"}"[..], b"{\"reason\":", b"[]", b"{\"reasons\":\"x\"}", b"{\"reason\":1}", b"null"]
+        [&b"{\"reason\":\"\xff\"}"[..], b"{\"reason\":", b"[null]", b"{\"reasons\":\"x\"}", b"{\"reason\":1}", b"0"]
     {
         put(&format!("{json_type}\r\nContent-Length: {}", body.len()), body).refuses(400, "bad-request");
     }
@@ -380,6 +380,13 @@ fn what_is_no_good_request_gets_4xx_and_changes_nothing() {
     for body in ["{\"action\":\"mute\",\"nik\":\"tom\",\"medium\":\"audio\"}", "{\"action\":\"eat\"}", "{}"] {
         daemon.ask("POST", "/v1/rooms/x/actions", Some(&all), Some(body)).refuses(400, "bad-request");
     }
+    for body in ["[null, null]", "{\"for_seconds\":3155760000}"] {
+        daemon.ask("POST", "/v1/rooms/x/suspend", Some(&all), Some(body)).refuses(400, "bad-request");
+    }
+    for query in ["limit=0", "limit=1001", "after=9223372036854775808", "after=-1"] {
+        daemon.ask("GET", &format!("/v1/events?{query}"), Some(&all), None).refuses(400, "bad-request");
+    }
+    daemon.ask("POST", "/v1/bans/import", Some(&all), None).refuses(400, "bad-request");
     daemon.ask("POST", "/v1/rooms/x/bans", Some(&all), None).refuses(400, "bad-request");
     daemon.ask("POST", "/v1/bans/import", Some(&all), Some("{}")).refuses(415, "wrong-content-type");
     daemon.ask("GET", "/v1/rooms?state=lost", Some(&all), None).refuses(400, "bad-request");

@@ -468,6 +468,13 @@ fn filter(query: &EventsQuery) -> Result<Filter, String> {
     for name in query.kind.iter().flat_map(|kinds| kinds.split(',')).map(str::trim) {
         kinds.push(Kind::read(name).ok_or_else(|| format!("no event is of kind {name:?}"))?);
     }
+    if query.limit.is_some_and(|limit| !(1..=1000).contains(&limit)) {
+        return Err("limit is a number from 1 to 1000".to_owned());
+    }
+    // The record counts in signed numbers.
+    if query.after.is_some_and(|after| i64::try_from(after).is_err()) {
+        return Err("after is the id of an event, and none has one so high".to_owned());
+    }
     let (service, room) = match query.room.as_deref().map(|room| (room.split_once('/'), room)) {
         Some((Some((service, room)), _)) => (Some(service), Some(room)),
         Some((None, room)) => (query.service.as_deref(), Some(room)),
@@ -482,7 +489,7 @@ fn filter(query: &EventsQuery) -> Result<Filter, String> {
         until: query.until,
         after: query.after.map(EventId::from),
         order: if query.after.is_some() { Order::OldestFirst } else { Order::NewestFirst },
-        limit: Some(usize::from(query.limit.unwrap_or(100).clamp(1, 1000))),
+        limit: Some(usize::from(query.limit.unwrap_or(100))),
         ..Filter::default()
     })
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 
 use super::access::Asker;
-use super::input::{Lines, Segment, Whole};
+use super::input::{Lines, Segment, Whole, seconds};
 use super::problem::Problem;
 use super::{Ctx, Shared};
 use crate::command::{BanRow, Command, Reply};
@@ -63,7 +63,7 @@ struct Ban {
     who: String,
     /// Seconds after which they may come back; never when left out.
     #[serde(default)]
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 3_155_759_999_u64)]
     for_seconds: Option<u64>,
     /// What they are told.
     #[serde(default)]
@@ -126,9 +126,7 @@ async fn ban(
     Segment(room): Segment,
     Whole(Ban { who, for_seconds, reason, note, everywhere, rooms }): Whole<Ban>,
 ) -> Result<Json<Banned>, Problem> {
-    if for_seconds == Some(0) {
-        return Err(Problem::bad_request("for_seconds is at least 1"));
-    }
+    let for_seconds = seconds(for_seconds)?;
     banned(shared.ask(asker, Command::Ban { room, who, for_seconds, reason, note, everywhere, rooms }).await?)
 }
 

@@ -58,14 +58,14 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Shared>> for Params<T> {
     }
 }
 
-/// The body: JSON, or nothing where nothing need be said.
+/// The body: JSON, or nothing where nothing need be said, or `null`, which says as much.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Default> FromRequest<Arc<Shared>> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &Arc<Shared>) -> Result<Self, Problem> {
-        let text = text(request, "application/json").await?;
+        let text = text(request, "application/json").await?.filter(|text| text.trim() != "null");
         text.map_or_else(|| Ok(T::default()), |text| json(&text)).map(Body)
     }
 }
@@ -91,7 +91,10 @@ impl FromRequest<Arc<Shared>> for Lines {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &Arc<Shared>) -> Result<Self, Problem> {
-        text(request, "application/x-ndjson").await.map(|text| Lines(text.unwrap_or_default()))
+        match text(request, "application/x-ndjson").await? {
+            Some(text) => Ok(Lines(text)),
+            None => Err(Problem::bad_request("a body of lines is expected; there is none")),
+        }
     }
 }
 
@@ -122,6 +125,21 @@ async fn text(request: Request, kind: &str) -> Result<Option<String>, Problem> {
     }
 }
 
+/// The longest time that may be asked for, in seconds: almost 100 years.
+pub(super) const LONGEST: u64 = 3_155_759_999;
+
+/// For how long something is asked for.
+pub(super) fn seconds(asked: Option<u64>) -> Result<Option<u64>, Problem> {
+    match asked {
+        None | Some(1..=LONGEST) => Ok(asked),
+        Some(_) => Err(Problem::bad_request(format!("for_seconds is from 1 to {LONGEST}"))),
+    }
+}
+
 fn json<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    // Serde would take a list of the values, in their order.
+    if !text.trim_start().starts_with('{') {
+        return Err(Problem::bad_request("the body is a JSON object"));
+    }
     serde_json::from_str(text).map_err(|error| Problem::bad_request(format!("the body: {error}")))
 }

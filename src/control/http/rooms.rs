@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::access::Asker;
-use super::input::{Body, Params, Segment};
+use super::input::{Body, Params, Segment, seconds};
 use super::problem::Problem;
 use super::{Ctx, Shared};
 use crate::command::{Command, Reply, RoomReply, RoomRow, RoomState};
@@ -72,7 +72,7 @@ struct Reason {
 #[serde(deny_unknown_fields)]
 struct Suspend {
     /// Seconds after which the room is held again; until somebody says so when left out.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 3_155_759_999_u64)]
     for_seconds: Option<u64>,
     /// Why, for the record.
     reason: Option<String>,
@@ -141,9 +141,7 @@ async fn suspend(
     Segment(room): Segment,
     Body(Suspend { for_seconds, reason }): Body<Suspend>,
 ) -> Result<Json<Done>, Problem> {
-    if for_seconds == Some(0) {
-        return Err(Problem::bad_request("for_seconds is at least 1"));
-    }
+    let for_seconds = seconds(for_seconds)?;
     done(shared.ask(asker, Command::Suspend { room, for_seconds, reason }).await?)
 }
 
