@@ -99,6 +99,8 @@ impl Scene {
     fn open(&mut self) {
         self.daemon.run();
         let rooms: Vec<String> = self.daemon.setup.jids().into_iter().filter(|jid| !jid.contains("closed")).collect();
+        // After a restart the focus may still see those who were there before.
+        self.daemon.wait_rooms("held", seconds(30), |row| row.state == "held" || row.name.contains("closed"));
         self.focus.wait_held(&rooms, BARE, seconds(30));
     }
 }
