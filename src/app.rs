@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use crate::cli::Exit;
 use crate::config::{self, Config, File, Files, Input, Problem};
 use crate::control::reservations::Desk;
-use crate::control::{self, Groups, Listener, avchat, http, line};
+use crate::control::{self, Gate, Groups, Listener, avchat, http, line};
 use crate::runtime::bus::Bus;
 use crate::runtime::connect::connectors;
 use crate::runtime::files::Disk;
@@ -191,22 +191,23 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
         return Exit::Failed.into();
     };
     let (asked, commands) = mpsc::channel(32);
+    let gate = Arc::new(Gate::new(asked));
     let (told, signals) = mpsc::channel(4);
     let again = path.to_owned();
     let bus = Bus::new(database.last_event().next(Timestamp::now()), Some(database.clone()));
     let (web, told_http) = match web {
         None => (None, None),
         Some((listener, told)) => {
-            let shared = http::Shared::new(asked.clone(), bus.clone(), told.subscribe());
+            let shared = http::Shared::new(gate.clone(), bus.clone(), told.subscribe());
             (Some(tokio::spawn(listener.serve(shared))), Some(told))
         }
     };
     let lines = watch::Sender::new(config.lines.as_slice().into());
     let questions = Arc::new(Questions::default());
-    let shared = line::Shared::new(asked.clone(), bus.clone(), questions.clone(), lines.subscribe());
+    let shared = line::Shared::new(gate.clone(), bus.clone(), questions.clone(), lines.subscribe());
     let avchats = watch::Sender::new(config.avchats.as_slice().into());
-    let games = tokio::spawn(avchat::serve(avchats.subscribe(), asked.clone()));
-    let desks: Vec<_> = desks.into_iter().map(|desk| tokio::spawn(desk.serve(asked.clone()))).collect();
+    let games = tokio::spawn(avchat::serve(avchats.subscribe(), gate.clone()));
+    let desks: Vec<_> = desks.into_iter().map(|desk| tokio::spawn(desk.serve(gate.clone()))).collect();
     let lined = tokio::spawn(ends.serve(shared));
     let setup = Setup {
         config,
@@ -223,7 +224,7 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
         questions,
     };
     tokio::spawn(pass_signals(term, int, hup, told));
-    let control = tokio::spawn(control::serve(listener, asked, bus));
+    let control = tokio::spawn(control::serve(listener, gate, bus));
     supervisor::run(setup, commands, signals).await;
     database.close().await;
     // The sockets go with their task.

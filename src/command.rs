@@ -422,6 +422,8 @@ pub struct Requester {
     pub who: Who,
     /// What [`crate::control::auth`] judges by.
     pub rights: Rights,
+    /// How many commands they may give in a second, over some seconds.
+    pub per_second: u32,
 }
 
 /// Somebody who asks. Shown as it is kept beside what they said: `uid 1000`, `token games`.

@@ -56,7 +56,7 @@ impl Daemon {
                         let _ = reply.send(answer);
                     }
                 };
-                tokio::select! { () = control::serve(listener, sender, told) => {} () = answer => {} _ = stopped => {} }
+                tokio::select! { () = control::serve(listener, Arc::new(control::Gate::new(sender)), told) => {} () = answer => {} _ = stopped => {} }
             });
         });
         let warnings = started.recv().unwrap();

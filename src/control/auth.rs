@@ -1,14 +1,9 @@
 //! Who may ask what: the one place that judges, for every surface.
 //!
-//! [`ask`] is the way of all commands to the supervisor; it looks at the scope before anything happens. Which room a
-//! command is about is known only after its name was looked up, so the supervisor hands that to [`room`].
+//! A [`super::Gate`] looks at the scope ([`may`]) before anything happens. Which room a command is about is known only
+//! after its name was looked up, so the supervisor hands that to [`room`].
 
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
-use tracing::warn;
-
-use super::{Asked, PATIENCE};
-use crate::command::{Command, Reply, Requester, refused};
+use crate::command::{Command, Requester};
 use crate::config::RoomKey;
 use crate::rights::{Rights, Scope};
 
@@ -61,34 +56,13 @@ fn concerns_all(command: &Command) -> bool {
     }
 }
 
-/// Asks the supervisor, if the requester may ask that. Refusals and silence are replies too.
-pub async fn ask(asked: &mpsc::Sender<Asked>, requester: Requester, command: Command) -> Reply {
-    if let Err(text) = may(&requester, &command) {
-        if command.changes() {
-            let asked = command.record();
-            warn!(who = %requester.who, %asked, error = "forbidden", why = %text, "command refused");
-        }
-        return refused("forbidden", text);
-    }
-    let (reply, answered) = oneshot::channel();
-    let wait = async {
-        asked.send((command, requester, reply)).await.map_err(|_| ())?;
-        answered.await.map_err(|_| ())
-    };
-    match timeout(PATIENCE, wait).await {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(())) => refused("busy", "the daemon is stopping"),
-        Err(_) => refused("busy", "the daemon did not answer within 10 seconds"),
-    }
-}
-
 /// Whether somebody may ask that, as far as can be told before a room was looked up.
 ///
 /// # Errors
 /// What to tell them.
 pub fn may(requester: &Requester, command: &Command) -> Result<(), String> {
     let Some(scope) = scope(command) else { return Ok(()) };
-    let Requester { who, rights } = requester;
+    let Requester { who, rights, .. } = requester;
     if !rights.scopes.contains(&scope) {
         return Err(who.lacks(scope));
     }
@@ -138,10 +112,10 @@ mod tests {
         ] {
             for scopes in Scope::ALL {
                 let rights = Rights { scopes: vec![scopes], rooms: RoomPattern::all() };
-                let requester = Requester { who: Who::Token { name: "t".into() }, rights };
+                let requester = Requester { who: Who::Token { name: "t".into() }, rights, per_second: 50 };
                 assert_eq!(may(&requester, &command).is_ok(), scopes == scope, "{command:?} {scopes}");
             }
-            let requester = Requester { who: Who::Nobody, rights: Rights::none() };
+            let requester = Requester { who: Who::Nobody, rights: Rights::none(), per_second: 50 };
             assert!(may(&requester, &command).is_err(), "{command:?}");
             assert_eq!(may(&requester, &Command::Health), Ok(()));
         }
@@ -150,7 +124,7 @@ mod tests {
     #[test]
     fn who_has_only_some_rooms_may_not_ask_about_all() {
         let rights = Rights { rooms: RoomPattern::new("game-*"), ..Rights::all() };
-        let requester = Requester { who: Who::Token { name: "t".into() }, rights };
+        let requester = Requester { who: Who::Token { name: "t".into() }, rights, per_second: 50 };
         assert!(may(&requester, &Command::Reload { plan: true }).is_err_and(|text| text.contains("game-*")));
         assert_eq!(may(&requester, &Command::Rooms), Ok(()), "and sees its own");
         assert!(room(&requester.rights, &RoomKey::new("meet", "game-1")));

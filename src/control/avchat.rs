@@ -20,13 +20,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::dial::Dialler;
-use super::{Asked, REQUEST_BYTES, auth};
+use super::{Gate, REQUEST_BYTES};
 use crate::command::{Command, Player, Reply, Requester, Who};
 use crate::config::AvChat;
 use crate::rights::{Rights, RoomPattern, Scope};
@@ -34,6 +34,8 @@ use crate::runtime::transport::Io;
 
 /// How long the game may take nothing of an answer.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// Tokens in a second, over some seconds.
+const PER_SECOND: u32 = 50;
 
 /// What the game asks.
 #[derive(Debug, Deserialize)]
@@ -68,7 +70,7 @@ struct Answer<'a> {
 }
 
 /// Talks with all games until dropped. They come and go with a reload.
-pub async fn serve(mut games: watch::Receiver<Arc<[AvChat]>>, asked: mpsc::Sender<Asked>) {
+pub async fn serve(mut games: watch::Receiver<Arc<[AvChat]>>, gate: Arc<Gate>) {
     let mut tasks = JoinSet::new();
     let mut open: Vec<(AvChat, AbortHandle)> = Vec::new();
     loop {
@@ -82,7 +84,7 @@ pub async fn serve(mut games: watch::Receiver<Arc<[AvChat]>>, asked: mpsc::Sende
         });
         for game in wanted.iter() {
             if !open.iter().any(|(known, _)| known == game) {
-                open.push((game.clone(), tasks.spawn(keep(game.clone(), asked.clone()))));
+                open.push((game.clone(), tasks.spawn(keep(game.clone(), gate.clone()))));
             }
         }
         while tasks.try_join_next().is_some() {}
@@ -93,13 +95,13 @@ pub async fn serve(mut games: watch::Receiver<Arc<[AvChat]>>, asked: mpsc::Sende
 }
 
 /// Keeps one connection to a game.
-async fn keep(game: AvChat, asked: mpsc::Sender<Asked>) {
+async fn keep(game: AvChat, gate: Arc<Gate>) {
     let mut dialler = Dialler::new(game.dial.clone());
     loop {
         let io = dialler.next().await;
         info!(avchat = %game.name, dial = %game.dial, "connected to the game");
         let mut answered = 0_u64;
-        let ended = converse(io, &game, &asked, &mut answered).await;
+        let ended = converse(io, &game, &gate, &mut answered).await;
         if answered > 0 {
             dialler.worked();
         }
@@ -114,12 +116,7 @@ async fn keep(game: AvChat, asked: mpsc::Sender<Asked>) {
     }
 }
 
-async fn converse(
-    io: Box<dyn Io>,
-    game: &AvChat,
-    asked: &mpsc::Sender<Asked>,
-    answered: &mut u64,
-) -> std::io::Result<&'static str> {
+async fn converse(io: Box<dyn Io>, game: &AvChat, gate: &Gate, answered: &mut u64) -> std::io::Result<&'static str> {
     let (reader, mut writer) = tokio::io::split(io);
     let mut reader = BufReader::with_capacity(4096, reader);
     let mut message = Vec::new();
@@ -139,7 +136,7 @@ async fn converse(
         if end.is_none() || message.trim_ascii().is_empty() {
             continue;
         }
-        let mut answer = answer(&message, game, asked).await;
+        let mut answer = answer(&message, game, gate).await;
         answer.extend_from_slice(b"\n\0");
         message.clear();
         let write = async {
@@ -151,7 +148,7 @@ async fn converse(
     }
 }
 
-async fn answer(message: &[u8], game: &AvChat, asked: &mpsc::Sender<Asked>) -> Vec<u8> {
+async fn answer(message: &[u8], game: &AvChat, gate: &Gate) -> Vec<u8> {
     let now = now();
     let request = match serde_json::from_slice::<Request>(message) {
         Ok(request) => request,
@@ -166,9 +163,12 @@ async fn answer(message: &[u8], game: &AvChat, asked: &mpsc::Sender<Asked>) -> V
         scopes.push(Scope::Admin);
     }
     let rooms = RoomPattern::new(&format!("{}/{}", game.service, game.rooms.as_str()));
-    let requester =
-        Requester { who: Who::AvChat { name: game.name.as_str().into() }, rights: Rights { scopes, rooms } };
-    match auth::ask(asked, requester, command).await {
+    let requester = Requester {
+        who: Who::AvChat { name: game.name.as_str().into() },
+        rights: Rights { scopes, rooms },
+        per_second: PER_SECOND,
+    };
+    match gate.ask(requester, command).await {
         Reply::Minted(minted) => {
             let token = minted.token.expose();
             let room = minted.room.split_once('/').map_or(&*minted.room, |(_, room)| room);

@@ -1,5 +1,5 @@
 //! How the daemon is asked: the control socket (one line of JSON in, one line of JSON out) and HTTP. Commands are
-//! carried out by the supervisor; only who may ask is judged here, in [`auth`].
+//! carried out by the supervisor; who may ask, and how often, is judged here, at the [`Gate`].
 #![allow(clippy::disallowed_methods)]
 
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use crate::command::{Command, Reply, Requester};
 
 pub use client::{ClientError, ask, follow};
+pub use gate::{Gate, TOO_MANY};
 pub use socket::SocketError;
 pub use tls::TlsError;
 pub use unix::{BindError, Groups, Listener, serve};
@@ -17,6 +18,7 @@ pub mod auth;
 pub mod avchat;
 mod client;
 mod dial;
+mod gate;
 pub mod http;
 pub mod line;
 pub mod reservations;
@@ -25,7 +27,7 @@ mod tls;
 mod unix;
 pub mod watch;
 
-/// A command, who asks, and where the answer goes. Sent by [`auth::ask`] alone.
+/// A command, who asks, and where the answer goes. Sent by [`Gate::ask`] alone.
 pub type Asked = (Command, Requester, oneshot::Sender<Reply>);
 
 /// Longest request, and what a client accepts as one line of a request, bytes.

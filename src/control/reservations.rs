@@ -17,13 +17,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::socket::{Socket, SocketError};
-use super::{Asked, auth};
+use super::{Gate, TOO_MANY};
 use crate::command::{Command, Reply, Requester, Who};
 use crate::config::Reservations;
 use crate::rights::{Rights, RoomPattern, Scope};
@@ -33,6 +33,8 @@ use crate::runtime::transport::Io;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Largest request, bytes: a form with three fields.
 const REQUEST_BYTES: usize = 16 * 1024;
+/// Requests in a second, over some seconds, for each service.
+const PER_SECOND: u32 = 50;
 /// Connections at a time.
 const CONNECTIONS: usize = 32;
 
@@ -58,7 +60,7 @@ impl Desk {
     }
 
     /// Answers requests until dropped, which ends all connections.
-    pub async fn serve(self, asked: mpsc::Sender<Asked>) {
+    pub async fn serve(self, gate: Arc<Gate>) {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
         loop {
@@ -83,9 +85,9 @@ impl Desk {
                 debug!("more connections for reservations than are allowed; one was closed");
                 continue;
             };
-            let (settings, asked) = (self.settings.clone(), asked.clone());
+            let (settings, gate) = (self.settings.clone(), gate.clone());
             connections.spawn(async move {
-                requests(io, settings, asked).await;
+                requests(io, settings, gate).await;
                 drop(place);
             });
         }
@@ -98,10 +100,10 @@ fn may_ask(settings: &Reservations, address: Option<IpAddr>) -> bool {
     })
 }
 
-async fn requests(io: Box<dyn Io>, settings: Arc<Reservations>, asked: mpsc::Sender<Asked>) {
+async fn requests(io: Box<dyn Io>, settings: Arc<Reservations>, gate: Arc<Gate>) {
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-        let (settings, asked) = (settings.clone(), asked.clone());
-        async move { Ok::<_, std::convert::Infallible>(answer(request.map(Body::new), &settings, &asked).await) }
+        let (settings, gate) = (settings.clone(), gate.clone());
+        async move { Ok::<_, std::convert::Infallible>(answer(request.map(Body::new), &settings, &gate).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -114,7 +116,7 @@ async fn requests(io: Box<dyn Io>, settings: Arc<Reservations>, asked: mpsc::Sen
     }
 }
 
-async fn answer(request: Request<Body>, settings: &Reservations, asked: &mpsc::Sender<Asked>) -> Response {
+async fn answer(request: Request<Body>, settings: &Reservations, gate: &Gate) -> Response {
     let path = request.uri().path().to_owned();
     // Before it may stand whatever the server was told to put there.
     let Some((_, id)) = path.rsplit_once("/conference") else {
@@ -139,8 +141,8 @@ async fn answer(request: Request<Body>, settings: &Reservations, asked: &mpsc::S
     if settings.reveal_password {
         scopes.push(Scope::Admin);
     }
-    let requester = Requester { who, rights: Rights { scopes, rooms } };
-    match auth::ask(asked, requester, command).await {
+    let requester = Requester { who, rights: Rights { scopes, rooms }, per_second: PER_SECOND };
+    match gate.ask(requester, command).await {
         Reply::Reservation(reservation) => axum::Json(*reservation).into_response(),
         Reply::Taken { .. } => StatusCode::OK.into_response(),
         Reply::Refused { error, text } => {
@@ -148,7 +150,7 @@ async fn answer(request: Request<Body>, settings: &Reservations, asked: &mpsc::S
                 "unknown-reservation" => StatusCode::NOT_FOUND,
                 "bad-request" => StatusCode::BAD_REQUEST,
                 // Asked again, unlike a refusal.
-                "busy" => StatusCode::SERVICE_UNAVAILABLE,
+                "busy" | TOO_MANY => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::FORBIDDEN,
             };
             message(status, &text)

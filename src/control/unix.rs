@@ -18,13 +18,13 @@ use rustix::fs::{Gid, Mode};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::watch::{Told, Watch};
-use super::{Asked, PATIENCE, REQUEST_BYTES, auth, read_socket};
+use super::{Gate, PATIENCE, REQUEST_BYTES, read_socket};
 use crate::command::{Command, FollowQuery, Reply, Requester, Who, refused};
 use crate::rights::Rights;
 use crate::runtime::bus::Bus;
@@ -32,6 +32,8 @@ use crate::store::Store;
 
 /// Connections at a time, over both sockets.
 const CONNECTIONS: usize = 32;
+/// Commands of one user in a second, over some seconds: a script that goes through all rooms.
+const PER_SECOND: u32 = 200;
 /// So many of them may follow events, so that questions still come through.
 const FOLLOWERS: usize = CONNECTIONS / 2;
 
@@ -193,16 +195,16 @@ fn clear(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Takes requests until the receiver of `asked` is gone. Dropping it ends all connections and removes the sockets.
-pub async fn serve(listener: Listener, asked: mpsc::Sender<Asked>, bus: Arc<Bus>) {
+/// Takes requests until nobody carries out commands any more. Dropping it ends all connections and removes the sockets.
+pub async fn serve(listener: Listener, gate: Arc<Gate>, bus: Arc<Bus>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let shared = Arc::new(Shared { asked, bus, followers: Semaphore::new(FOLLOWERS) });
-    let asked = &shared.asked;
+    let shared = Arc::new(Shared { gate, bus, followers: Semaphore::new(FOLLOWERS) });
+    let gate = &shared.gate;
     let mut connections = JoinSet::new();
-    while !asked.is_closed() {
+    while !gate.is_closed() {
         let (accepted, socket) = tokio::select! {
             accepted = accept(&listener.sockets) => accepted,
-            () = asked.closed() => break,
+            () = gate.closed() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
         let stream = match accepted {
@@ -247,17 +249,17 @@ fn access(stream: &UnixStream, socket: &Socket, own: u32) -> Result<Requester, S
     let peer = stream.peer_cred().map_err(|error| format!("the kernel does not say who asks: {error}"))?;
     let who = Who::Unix { uid: peer.uid(), pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()) };
     if peer.uid() == 0 || peer.uid() == own {
-        return Ok(Requester { who, rights: Rights::all() });
+        return Ok(Requester { who, rights: Rights::all(), per_second: PER_SECOND });
     }
     if socket.grouped {
-        return Ok(Requester { who, rights: socket.rights.clone() });
+        return Ok(Requester { who, rights: socket.rights.clone(), per_second: PER_SECOND });
     }
     Err(format!("user {} may not ask here: be root, the daemon's user, or in group innkeeper-admin", peer.uid()))
 }
 
 /// What all connections share.
 struct Shared {
-    asked: mpsc::Sender<Asked>,
+    gate: Arc<Gate>,
     bus: Arc<Bus>,
     followers: Semaphore,
 }
@@ -283,7 +285,7 @@ async fn converse(stream: UnixStream, access: Result<Requester, String>, shared:
                 Ok((requester, Command::Follow(query))) => {
                     return follow(reader, writer, &requester, &query, shared).await;
                 }
-                Ok((requester, command)) => (auth::ask(&shared.asked, requester, command).await, false),
+                Ok((requester, command)) => (shared.gate.ask(requester, command).await, false),
                 Err(refusal) => (*refusal, access.is_err()),
             },
         };
@@ -315,7 +317,7 @@ async fn follow(
         let text = format!("{FOLLOWERS} follow events already; try again later");
         return write(&mut writer, &refused("busy", text)).await;
     };
-    let mut watch = match Watch::begin(&shared.bus, requester, query) {
+    let mut watch = match Watch::begin(&shared.gate, &shared.bus, requester, query) {
         Ok(watch) => watch,
         Err(refusal) => return write(&mut writer, &refusal).await,
     };

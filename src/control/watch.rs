@@ -6,7 +6,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tracing::warn;
 
-use super::auth;
+use super::{Gate, auth};
 use crate::command::{Command, FollowQuery, Reply, Requester, refused};
 use crate::event::{Event, EventId, Kind};
 use crate::pattern::Pattern;
@@ -50,11 +50,9 @@ impl Watch {
     /// Follows as it was asked, if the requester may.
     ///
     /// # Errors
-    /// The refusal: they may not, or there is no such kind.
-    pub fn begin(bus: &Arc<Bus>, requester: &Requester, query: &FollowQuery) -> Result<Watch, Box<Reply>> {
-        if let Err(text) = auth::may(requester, &Command::Follow(query.clone())) {
-            return Err(Box::new(refused("forbidden", text)));
-        }
+    /// The refusal: they may not, not now, or there is no such kind.
+    pub fn begin(gate: &Gate, bus: &Arc<Bus>, requester: &Requester, query: &FollowQuery) -> Result<Watch, Box<Reply>> {
+        gate.admit(requester, &Command::Follow(query.clone()))?;
         let narrow = narrow(query).map_err(|text| Box::new(refused("bad-request", text)))?;
         Ok(Watch::new(bus.clone(), requester.rights.clone(), narrow, query.after.map(EventId::from)))
     }
@@ -154,15 +152,19 @@ mod tests {
         bus.publish(time, "meet", Some(room), None, What::RoomHeld)
     }
 
+    fn gate() -> Gate {
+        Gate::new(tokio::sync::mpsc::channel(1).0)
+    }
+
     fn requester(rights: Rights) -> Requester {
-        Requester { who: Who::Token { name: "t".into() }, rights }
+        Requester { who: Who::Token { name: "t".into() }, rights, per_second: 50 }
     }
 
     #[tokio::test]
     async fn a_follower_of_some_rooms_hears_of_those_and_is_told_when_too_slow() {
         let bus = Bus::new(EventId::default(), None);
         let games = Rights { rooms: RoomPattern::new("game-*"), ..Rights::all() };
-        let mut watch = Watch::begin(&bus, &requester(games), &FollowQuery::default()).expect("may");
+        let mut watch = Watch::begin(&gate(), &bus, &requester(games), &FollowQuery::default()).expect("may");
         publish(&bus, "tavern");
         let game = publish(&bus, "game-1");
         assert_eq!(watch.next().await, Some(Told::Event(game)));
@@ -177,7 +179,7 @@ mod tests {
         let bus = Bus::new(EventId::default(), None);
         let word = |rights: Rights, kind: &str| {
             let query = FollowQuery { kind: Some(kind.to_owned()), ..FollowQuery::default() };
-            match Watch::begin(&bus, &requester(rights), &query).map_err(|refusal| *refusal) {
+            match Watch::begin(&gate(), &bus, &requester(rights), &query).map_err(|refusal| *refusal) {
                 Err(Reply::Refused { error, .. }) => error,
                 _ => String::new(),
             }

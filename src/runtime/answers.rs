@@ -126,7 +126,7 @@ impl Supervisor {
         let found: BTreeMap<String, String> =
             self.services.iter().filter_map(|(name, running)| Some((name.to_string(), running.muc.clone()?))).collect();
         let resolved = resolve(&self.config, &self.state.overrides, &found, text, new);
-        let Requester { who, rights } = requester;
+        let Requester { who, rights, .. } = requester;
         if rights.rooms.is_all() {
             return resolved.map_err(|error| Box::new(refused(error.word(), error.to_string())));
         }

@@ -1,4 +1,4 @@
-//! Who a request comes from, and whether they come too often.
+//! Who a request comes from, and whether they guess tokens.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -25,8 +25,6 @@ const WINDOW: Duration = Duration::from_secs(60);
 const PEERS: usize = 1024;
 /// How many requests without a token are answered in a second, over all peers.
 const OPEN_PER_SECOND: u32 = 20;
-/// So many times what is allowed in a second may come at once.
-const BURST: u32 = 10;
 
 /// Where a request came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,13 +33,8 @@ pub(super) struct Peer(pub(super) Option<IpAddr>);
 /// Counts what comes.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
-    paces: Mutex<HashMap<Box<str>, Pace>>,
     wrong: Mutex<HashMap<Option<IpAddr>, Wrong>>,
 }
-
-/// How much of what is allowed was used: the time at which nothing of it is used any more.
-#[derive(Debug, Clone, Copy)]
-struct Pace(Instant);
 
 /// The wrong tokens of a peer since.
 #[derive(Debug, Clone, Copy)]
@@ -51,19 +44,6 @@ struct Wrong {
 }
 
 impl Guard {
-    /// Takes one of what `name` may ask; an error is a problem to answer.
-    fn pace(&self, now: Instant, name: &str, per_second: u32) -> Result<(), Problem> {
-        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
-        let pace = paces.entry(name.into()).or_insert(Pace(now));
-        let free = pace.0.max(now) + Duration::from_secs(1) / per_second;
-        if free > now + Duration::from_secs(u64::from(BURST)) {
-            let text = format!("more than {per_second} requests a second for some time; slow down");
-            return Err(Problem::too_many(text, 1));
-        }
-        pace.0 = free;
-        Ok(())
-    }
-
     /// How many wrong tokens the peer showed lately.
     fn wrong(&self, now: Instant, peer: Peer) -> u32 {
         let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,7 +93,7 @@ impl FromRequestParts<Arc<Shared>> for Asker {
         let now = Instant::now();
         let peer = parts.extensions.get::<Peer>().copied().unwrap_or(Peer(None));
         let Some(shown) = parts.headers.get(header::AUTHORIZATION) else {
-            shared.guard.pace(now, "", OPEN_PER_SECOND)?;
+            shared.pace(&nobody())?;
             return Err(refuse("no-token", "send Authorization: Bearer and a token of the configuration"));
         };
         // An address that many share, such as a proxy's, must not shut out those who have a token.
@@ -133,41 +113,30 @@ impl FromRequestParts<Arc<Shared>> for Asker {
             }
             return Err(refuse("wrong-token", "no token of the configuration is like this one"));
         };
-        shared.guard.pace(now, &token.name, settings.requests_per_second)?;
         let who = Who::Token { name: token.name.as_str().into() };
-        Ok(Asker(Requester { who, rights: token.rights.clone() }))
+        Ok(Asker(Requester { who, rights: token.rights.clone(), per_second: settings.requests_per_second }))
     }
 }
 
-/// Somebody who need not show a token, where that is not too often.
+/// Somebody who need not show a token.
 #[derive(Debug)]
 pub(super) struct Anybody(pub(super) Requester);
 
 impl FromRequestParts<Arc<Shared>> for Anybody {
     type Rejection = Problem;
 
-    async fn from_request_parts(_: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
-        shared.guard.pace(Instant::now(), "", OPEN_PER_SECOND)?;
-        Ok(Anybody(Requester { who: Who::Nobody, rights: Rights::none() }))
+    async fn from_request_parts(_: &mut Parts, _: &Arc<Shared>) -> Result<Self, Problem> {
+        Ok(Anybody(nobody()))
     }
+}
+
+fn nobody() -> Requester {
+    Requester { who: Who::Nobody, rights: Rights::none(), per_second: OPEN_PER_SECOND }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pace_allows_a_burst_and_then_so_many_a_second() {
-        let (guard, start) = (Guard::default(), Instant::now());
-        for _ in 0..50 {
-            assert_eq!(guard.pace(start, "a", 5), Ok(()));
-        }
-        assert!(guard.pace(start, "a", 5).is_err());
-        assert_eq!(guard.pace(start, "b", 5), Ok(()), "each for itself");
-        let later = start + Duration::from_secs(1);
-        let passed = (0..20).filter(|_| guard.pace(later, "a", 5).is_ok()).count();
-        assert_eq!(passed, 5);
-    }
 
     #[test]
     fn wrong_tokens_are_forgotten_after_a_minute_and_peers_are_bounded() {

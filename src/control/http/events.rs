@@ -94,7 +94,8 @@ async fn live(
     };
     let Asked { room, service, kind, who, .. } = asked;
     let query = FollowQuery { service, room, kind, who, after };
-    let watch = Watch::begin(&shared.bus, &asker, &query).map_err(|refusal| Problem::of_reply(*refusal))?;
+    let watch =
+        Watch::begin(&shared.gate, &shared.bus, &asker, &query).map_err(|refusal| Problem::of_reply(*refusal))?;
     let Ok(place) = shared.live.clone().try_acquire_owned() else {
         let text = "as many follow events as may; try again later, or raise [http] connections";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text));

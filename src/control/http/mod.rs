@@ -4,20 +4,21 @@
 //! and a line there. Source: RFC 9110 "HTTP Semantics", RFC 9112 "HTTP/1.1", RFC 6750 "Bearer Token Usage".
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 
 pub use listen::{ListenError, Listener};
 pub use openapi::document;
 
 use self::access::Guard;
 use self::problem::Problem;
-use super::{Asked, REQUEST_BYTES, auth};
+use super::{Gate, REQUEST_BYTES};
 use crate::command::{Command, Reply, Requester};
 use crate::config;
 use crate::runtime::bus::Bus;
@@ -44,7 +45,7 @@ pub type Settings = watch::Receiver<Arc<config::Http>>;
 
 /// What all requests share.
 pub struct Shared {
-    asked: mpsc::Sender<Asked>,
+    gate: Arc<Gate>,
     bus: Arc<Bus>,
     settings: Settings,
     guard: Guard,
@@ -53,16 +54,21 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Commands go to `asked`, events come from `bus`.
+    /// Commands go to `gate`, events come from `bus`.
     #[must_use]
-    pub fn new(asked: mpsc::Sender<Asked>, bus: Arc<Bus>, settings: Settings) -> Arc<Self> {
+    pub fn new(gate: Arc<Gate>, bus: Arc<Bus>, settings: Settings) -> Arc<Self> {
         let live = Arc::new(Semaphore::new(settings.borrow().connections.div_ceil(2)));
-        Arc::new(Shared { asked, bus, settings, guard: Guard::default(), live })
+        Arc::new(Shared { gate, bus, settings, guard: Guard::default(), live })
+    }
+
+    /// Counts what is answered here, without the supervisor.
+    fn pace(&self, requester: &Requester) -> Result<(), Problem> {
+        self.gate.pace(Instant::now(), requester).map_err(|refusal| Problem::of_reply(*refusal))
     }
 
     /// Asks the supervisor; a refusal is a problem.
     async fn ask(&self, requester: Requester, command: Command) -> Result<Reply, Problem> {
-        match auth::ask(&self.asked, requester, command).await {
+        match self.gate.ask(requester, command).await {
             refusal @ Reply::Refused { .. } => Err(Problem::of_reply(refusal)),
             reply => Ok(reply),
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::State;
 use axum::routing::get;
 use http::header;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -11,7 +12,7 @@ use utoipa::{OpenApi, ToSchema};
 
 use super::access::Anybody;
 use super::problem::Problem;
-use super::{RESOURCES, Shared};
+use super::{Ctx, RESOURCES, Shared};
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new().route("/v1/openapi.json", get(serve))
@@ -36,8 +37,12 @@ pub(super) fn describe() -> utoipa::openapi::OpenApi {
 /// This description; needs no token.
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "daemon", security(()),
     responses((status = 200, body = Object, content_type = "application/json")))]
-async fn serve(Anybody(_): Anybody) -> ([(header::HeaderName, &'static str); 1], String) {
-    ([(header::CONTENT_TYPE, "application/json")], document())
+async fn serve(
+    State(shared): Ctx,
+    Anybody(asker): Anybody,
+) -> Result<([(header::HeaderName, &'static str); 1], String), Problem> {
+    shared.pace(&asker)?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], document()))
 }
 
 /// The whole description, as it is served and as it lies in the tree.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::command::Reply;
-use crate::control::REQUEST_BYTES;
+use crate::control::{REQUEST_BYTES, TOO_MANY};
 
 /// Why a request was refused (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -54,7 +54,7 @@ impl Problem {
 
     /// Too much at once.
     pub(super) fn too_many(detail: impl Into<String>, retry_after: u32) -> Self {
-        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail);
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, TOO_MANY, detail);
         Problem { retry_after: Some(retry_after), ..problem }
     }
 
@@ -78,10 +78,12 @@ impl Problem {
             "forbidden" => StatusCode::FORBIDDEN,
             "unknown-room" | "unknown-service" | "unknown-action" | "unknown-ban" => StatusCode::NOT_FOUND,
             "bad-configuration" => StatusCode::UNPROCESSABLE_ENTITY,
+            TOO_MANY => StatusCode::TOO_MANY_REQUESTS,
             "busy" | "not-saved" | "not-readable" => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::CONFLICT,
         };
-        Problem::new(status, error, text)
+        let retry_after = (error == TOO_MANY).then_some(1);
+        Problem { retry_after, ..Problem::new(status, error, text) }
     }
 }
 

@@ -10,11 +10,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 pub use ends::{Ends, EndsError};
 
-use super::Asked;
+use super::Gate;
 use crate::config::Line;
 use crate::runtime::bus::Bus;
 use crate::runtime::questions::Questions;
@@ -35,7 +35,7 @@ const ADDRESSES: usize = 1024;
 
 /// What all connections share.
 pub struct Shared {
-    asked: mpsc::Sender<Asked>,
+    gate: Arc<Gate>,
     bus: Arc<Bus>,
     questions: Arc<Questions>,
     lines: Lines,
@@ -50,10 +50,10 @@ struct Wrong {
 }
 
 impl Shared {
-    /// Commands go to `asked`, events come from `bus`, and what we ask from `questions`.
+    /// Commands go to `gate`, events come from `bus`, and what we ask from `questions`.
     #[must_use]
-    pub fn new(asked: mpsc::Sender<Asked>, bus: Arc<Bus>, questions: Arc<Questions>, lines: Lines) -> Arc<Self> {
-        Arc::new(Shared { asked, bus, questions, lines, wrong: Mutex::default() })
+    pub fn new(gate: Arc<Gate>, bus: Arc<Bus>, questions: Arc<Questions>, lines: Lines) -> Arc<Self> {
+        Arc::new(Shared { gate, bus, questions, lines, wrong: Mutex::default() })
     }
 
     /// Whether that address is not listened to now.
@@ -86,10 +86,12 @@ mod tests {
 
     #[test]
     fn five_wrong_secrets_shut_an_address_out_for_a_minute_and_no_other() {
-        let (asked, _commands) = mpsc::channel(1);
+        let (asked, _commands) = tokio::sync::mpsc::channel(1);
         let lines = watch::channel(Arc::from([])).1;
-        let (shared, start) =
-            (Shared::new(asked, Bus::new(EventId::default(), None), Arc::default(), lines), Instant::now());
+        let (shared, start) = (
+            Shared::new(Arc::new(Gate::new(asked)), Bus::new(EventId::default(), None), Arc::default(), lines),
+            Instant::now(),
+        );
         for _ in 0..WRONG_SECRETS {
             assert!(!shared.is_blocked(start, "a"));
             shared.count_wrong(start, "a");

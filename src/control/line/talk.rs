@@ -17,8 +17,8 @@ use super::{Lines, Shared};
 use crate::authority::Question;
 use crate::command::{Command, FollowQuery, Reply, Requester, Who, refused};
 use crate::config::{Line, Place};
+use crate::control::REQUEST_BYTES;
 use crate::control::watch::{Told, Watch};
-use crate::control::{REQUEST_BYTES, auth};
 use crate::runtime::transport::Io;
 
 /// How long the secret may take.
@@ -27,6 +27,8 @@ const SECRET_PATIENCE: Duration = Duration::from_secs(5);
 const LINE_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a peer may take nothing of what is said to it.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// Commands in a second, over some seconds: a game with hundreds of players.
+const PER_SECOND: u32 = 100;
 /// Commands on their way at a time; the next is read when one of them is answered.
 const IN_FLIGHT: usize = 16;
 
@@ -46,7 +48,11 @@ pub(super) async fn talk(io: Box<dyn Io>, place: &Place, address: &str, shared: 
     };
     let name = line.name.clone();
     info!(line = %name, address, "line open");
-    let requester = Requester { who: Who::Line { name: name.as_str().into() }, rights: line.rights.clone() };
+    let requester = Requester {
+        who: Who::Line { name: name.as_str().into() },
+        rights: line.rights.clone(),
+        per_second: PER_SECOND,
+    };
     let (questions, pending) = (shared.questions.hear(&name), FuturesUnordered::new());
     let mut talk = Talk { ear, mouth, shared, requester, line, lines, questions, watch: None, pending };
     match talk.go().await {
@@ -198,7 +204,7 @@ impl Talk<'_> {
             What::Command(command) => return self.ask(seq, *command).await,
             What::Follow { rooms, service, kinds, after } => {
                 let query = FollowQuery { service, room: rooms, kind: kinds, who: None, after };
-                match Watch::begin(&self.shared.bus, &self.requester, &query) {
+                match Watch::begin(&self.shared.gate, &self.shared.bus, &self.requester, &query) {
                     Ok(watch) => self.watch = Some(watch),
                     Err(refusal) => {
                         self.mouth.answer(seq, &refusal).await?;
@@ -233,9 +239,8 @@ impl Talk<'_> {
     }
 
     async fn ask(&mut self, seq: Option<Value>, command: Command) -> io::Result<Option<&'static str>> {
-        let (asked, requester) = (self.shared.asked.clone(), self.requester.clone());
-        let mut answer: BoxFuture<'static, Answer> =
-            Box::pin(async move { (seq, auth::ask(&asked, requester, command).await) });
+        let (gate, requester) = (self.shared.gate.clone(), self.requester.clone());
+        let mut answer: BoxFuture<'static, Answer> = Box::pin(async move { (seq, gate.ask(requester, command).await) });
         // Begun at once, so that commands reach the supervisor in the order of their lines.
         match futures_util::poll!(&mut answer) {
             std::task::Poll::Ready((seq, reply)) => self.mouth.answer(seq, &reply).await?,
@@ -355,7 +360,7 @@ mod tests {
         let (lines, told) = tokio::sync::watch::channel(Arc::from([line]));
         // For as long as the process lives: a closed channel is a daemon that stops.
         std::mem::forget(lines);
-        Shared::new(asked, bus.clone(), Arc::default(), told)
+        Shared::new(Arc::new(crate::control::Gate::new(asked)), bus.clone(), Arc::default(), told)
     }
 
     #[tokio::test]
