@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::cli::Exit;
-use crate::config::{self, Config, File, Files, Input, Problem};
+use crate::config::{self, Config, File, Files, Input, Problem, Rulebook};
 use crate::control::reservations::Desk;
 use crate::control::{self, Gate, Groups, Listener, avchat, http, line};
 use crate::runtime::bus::Bus;
@@ -41,12 +41,7 @@ pub struct Problems {
 /// # Errors
 /// All problems at once, unreadable files included.
 pub fn load(path: &Path, offline: bool) -> Result<Config, Problems> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    // So that what is relative stays right, and problems name a folder that can be found.
-    let folder = fs::canonicalize(&folder).unwrap_or(folder);
+    let folder = folder_of(path);
     let (files, mut problems) = read_files(path, &folder);
     if files.is_empty() {
         return Err(Problems { folder, problems });
@@ -62,6 +57,31 @@ pub fn load(path: &Path, offline: bool) -> Result<Config, Problems> {
             Err(Problems { folder, problems })
         }
     }
+}
+
+/// Reads the rules in one file, which may be a whole configuration or nothing but rules.
+///
+/// # Errors
+/// All problems at once; or that the file can not be read.
+pub fn rulebook(path: &Path) -> Result<Rulebook, Problems> {
+    let folder = folder_of(path);
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let text = match read_text(path) {
+        Ok(text) => text,
+        Err(what) => return Err(Problems { folder, problems: vec![Problem::of_file(&name, what)] }),
+    };
+    let files = vec![File { name, text }];
+    let input = Input { files, env: Vec::new(), base: folder.clone(), offline: true, secrets: &Disk };
+    config::rulebook(&input).map_err(|problems| Problems { folder, problems })
+}
+
+/// The folder of a file, so that what is relative stays right, and problems name a folder that can be found.
+fn folder_of(path: &Path) -> PathBuf {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    fs::canonicalize(&folder).unwrap_or(folder)
 }
 
 /// The texts in their order. No text at all means that the main file can not be read.

@@ -15,7 +15,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | words | [`xml`], [`xmpp`], [`cause`], [`action`], [`command`], [`event`], [`rights`], [`pattern`] |
-//! | core  | [`stream`], [`room`], [`jitsi`], [`policy`], [`authority`], [`session`], [`service`], [`desired`], [`config`], [`token`], [`capture`] |
+//! | core  | [`stream`], [`room`], [`jitsi`], [`policy`], [`authority`], [`session`], [`service`], [`desired`], [`config`], [`token`], [`capture`], [`trial`] |
 //! | shell | [`runtime`], [`control`], [`sinks`], [`store`], [`telemetry`], [`cli`], [`app`] |
 //!
 //! `clippy.toml` forbids clocks, tasks and randomness in the core; the shell carries a one-line `allow`.
@@ -47,5 +47,6 @@ pub mod store;
 pub mod stream;
 pub mod telemetry;
 pub mod token;
+pub mod trial;
 pub mod xml;
 pub mod xmpp;

@@ -12,7 +12,8 @@ use std::path::Path;
 use innkeeper::capture::{self, Dialogue, har_writer};
 use jiff::Timestamp;
 use support::focus::Options as FocusOptions;
-use support::live::{NICK, alice, seconds, wait_keeper, wait_state, world};
+use support::live::{NICK, alice, browser, recorded as counted, seconds, wait_keeper, wait_state, world};
+use support::process::until;
 use support::prosody::{Login, MUC, Options, PASSWORD, Tokens};
 use support::{Daemon, Focus, Prosody, Setup};
 
@@ -164,4 +165,35 @@ fn focus_restart() {
     wait_keeper(&focus, &daemon, &jids, seconds(20));
     daemon.wait_all_held(seconds(10));
     keep(daemon, "focus-restart.har");
+}
+
+/// Messages that the flood is made of.
+const FLOOD: usize = 12;
+
+#[test]
+#[ignore = "writes packet_captures/flood.har"]
+fn flood() {
+    let (prosody, focus) = world(Options::default());
+    let setup = Setup::websocket(&prosody).rooms(["tavern"]).with("rooms_per_session = 1\nrecord_content = true");
+    let jids = setup.jids();
+    let daemon = recorded(setup);
+    wait_keeper(&focus, &daemon, &jids, seconds(15));
+    daemon.wait_all_held(seconds(10));
+    let room = &jids[0];
+    let written = |messages: usize| {
+        until("the messages have come", seconds(10), || {
+            (counted(&daemon, "message.posted", "") == messages).then_some(())
+        });
+    };
+    let mut ann = browser(&prosody, room, "ann00001", "Ann-1");
+    let mut mallory = browser(&prosody, room, "mallory1", "Mal-1");
+    ann.say(room, "good evening");
+    written(1);
+    for number in 0..FLOOD {
+        mallory.say(room, &format!("flood number {number}"));
+    }
+    written(1 + FLOOD);
+    ann.say(room, "please stop");
+    written(2 + FLOOD);
+    keep(daemon, "flood.har");
 }

@@ -96,7 +96,7 @@ impl Capture {
 }
 
 /// Reads a capture; the error names the file.
-fn read(path: &Path) -> Result<Dialogue, String> {
+pub(super) fn read(path: &Path) -> Result<Dialogue, String> {
     let name = named(path);
     let bytes = bytes(path).map_err(|error| format!("{name}: {error}"))?;
     capture::read(&bytes).map_err(|error| format!("{name}: {error}"))

@@ -41,7 +41,8 @@ pub(super) struct Events {
     ask: Ask,
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+/// A time of RFC 3339, or so long ago.
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }

@@ -28,6 +28,7 @@ mod rooms;
 mod rules;
 mod run;
 mod status;
+mod trial;
 
 /// What the process says at its end (`sysexits.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +156,7 @@ enum Verb {
     Completions(pages::Completions),
     /// Print the manual page, or write one for each command; works without a daemon
     Man(pages::Man),
-    /// List the rules of order, or show one with its options and an example; works without a daemon
+    /// List the rules of order, show one with its options and an example, or try some out on what is past
     Rules(rules::Rules),
 }
 
@@ -210,7 +211,6 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Migrate(verb) => return verb.go().into(),
         Verb::Completions(verb) => return verb.go().into(),
         Verb::Man(verb) => return verb.go().into(),
-        Verb::Rules(verb) => return verb.go().into(),
         Verb::Rooms(verb) => verb.go(),
         Verb::Room(verb) => verb.go(),
         Verb::Status(verb) => verb.go(),
@@ -229,6 +229,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Why(Why::Ban(verb)) => verb.go(),
         Verb::Occupants(verb) => verb.go(),
         Verb::Events(verb) => verb.go(),
+        Verb::Rules(verb) => verb.go(),
         Verb::Kick(verb) => verb.kick(),
         Verb::Mute(verb) => verb.go(),
         Verb::Say(verb) => verb.go(),

@@ -1,17 +1,21 @@
-//! `rules`: what rules there are, with their options and an example of each. Works without a daemon.
+//! `rules`: what rules there are, with their options and an example of each; and what they would have done.
 
 use clap::Args;
 
-use super::Exit;
 use super::ask::json;
 use super::print::{self, Paint, table};
+use super::trial::Trial;
+use super::{Exit, Outcome};
 use crate::command::RuleRow;
 use crate::policy::RuleKind;
 use crate::policy::rules::{KINDS, kind};
 use crate::telemetry::text::printable;
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Rules {
+    #[command(subcommand)]
+    trial: Option<Trial>,
     /// Show one rule with its options and an example
     #[arg(value_name = "RULE")]
     rule: Option<String>,
@@ -21,7 +25,14 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub(super) fn go(self) -> Exit {
+    pub(super) fn go(self) -> Outcome {
+        match self.trial {
+            Some(trial) => trial.go(),
+            None => Ok(self.list()),
+        }
+    }
+
+    fn list(self) -> Exit {
         let shown: Vec<&RuleKind> = match &self.rule {
             None => KINDS.to_vec(),
             Some(name) => match kind(name) {

@@ -22,6 +22,7 @@ pub use problem::{Problem, nearest};
 pub use raw::known_keys;
 pub use reservations::{Network, Reservations};
 pub use rtbl::BlockList;
+pub use rulebook::{Rulebook, rulebook};
 
 mod authority;
 mod avchat;
@@ -36,6 +37,7 @@ mod problem;
 mod raw;
 mod reservations;
 mod rtbl;
+mod rulebook;
 mod token;
 mod value;
 

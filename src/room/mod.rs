@@ -33,6 +33,7 @@ use crate::xmpp::stanza::StanzaError;
 
 pub use moderation::{LobbyOrigin, Moderated, PasswordFrom, Surroundings};
 pub use occupant::{Change, Ids, Occupant, Occupants};
+pub use watch::wished;
 
 pub mod chat;
 mod inside;

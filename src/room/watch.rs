@@ -862,7 +862,8 @@ fn closed(why: Closing, room: &str) -> Cause {
 }
 
 /// What a rule wants for the room, in the words of the record.
-fn wished(wish: &Wish) -> &'static str {
+#[must_use]
+pub fn wished(wish: &Wish) -> &'static str {
     match wish {
         Wish::Lobby(true) => "lobby on",
         Wish::Lobby(false) => "lobby off",
