@@ -44,7 +44,7 @@ pub mod text;
 #[cfg(test)]
 pub(crate) mod bench;
 #[cfg(test)]
-mod sim;
+pub(crate) mod sim;
 #[cfg(test)]
 mod tests;
 
@@ -410,6 +410,8 @@ pub struct Verdicts {
     pub people: Vec<Verdict>,
     /// About the room.
     pub room: Vec<RoomVerdict>,
+    /// Somebody got a strike, also where nothing is said of it since the same is just being done to them.
+    pub struck: bool,
 }
 
 /// A rule at work in one room.
@@ -792,6 +794,7 @@ impl Policy {
                     return;
                 }
                 struck.push((nick.clone(), mode));
+                out.struck = true;
                 self.strikes[mode as usize].add(now.at, person.key(), &self.plans.steps)
             }
         };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::bench::{Bench, plans};
 use super::*;
 
-const RULES: &str = r#"
+pub(crate) const RULES: &str = r#"
 [capacity]
 people = 5
 [caps_lock]

@@ -706,6 +706,7 @@ impl Room {
                 self.watch_message(nick, said, cx);
                 self.moderate(Happening::Message { nick, said }, cx);
             }
+            Input::Unreadable { nick } if self.ousts(nick) => {}
             Input::Unreadable { nick } => self.judge(policy::Input::Unreadable { nick }, cx),
             Input::Bans => self.other_bans(),
             Input::Recall(state) => self.recall(*state, cx),

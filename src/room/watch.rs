@@ -43,8 +43,8 @@ pub(super) struct Watch {
     holding: Option<Box<str>>,
     /// What was remembered before a restart, for a policy that is still to be made.
     recalled: Option<policy::State>,
-    /// Whom a ban is just putting out.
-    ousting: Vec<Box<str>>,
+    /// Who is just being put out, by a ban or a rule: until that has happened or failed nobody looks at them again.
+    ousting: Vec<Ousted>,
     /// Domains that we asked the room to cast out as a whole, and whether it has answered.
     domains: Vec<(Box<str>, bool)>,
     /// When what the rules remember is to be kept.
@@ -73,7 +73,28 @@ pub(super) enum Sight {
     Away(Option<Occupant>),
 }
 
+/// Somebody who is just being put out.
+#[derive(Debug)]
+struct Ousted {
+    /// Their nick.
+    nick: Box<str>,
+    /// The nick that the room was asked about: whoever changes it in time is missed.
+    asked: Box<str>,
+    /// The account or the domain, where the room was asked about that.
+    account: Option<Box<str>>,
+}
+
 impl Watch {
+    fn ousts(&self, nick: &str) -> bool {
+        self.ousting.iter().any(|one| *one.nick == *nick)
+    }
+
+    /// The room is asked to put somebody out who has this nick, by it or by their account.
+    fn oust(&mut self, nick: &str, account: Option<&str>) {
+        self.ousting.retain(|one| *one.nick != *nick);
+        self.ousting.push(Ousted { nick: nick.into(), asked: nick.into(), account: account.map(Into::into) });
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         let policy = self.policy.as_ref().and_then(Policy::deadline);
         policy.into_iter().chain(self.remember_at).min()
@@ -99,6 +120,12 @@ impl Inside {
         Some(Person::look(cx.now, &seen, &policy::AllowList::default(), trust.unwrap_or(&cx.bans.trust)))
     }
 
+    /// Everybody who is here by that account.
+    fn nicks_of(&self, account: &str) -> Vec<Box<str>> {
+        let of = |one: &Occupant| one.real_jid.as_deref().is_some_and(|real| jid::bare(real) == account);
+        self.occupants.iter().filter(|(_, one)| of(one)).map(|(nick, _)| nick.into()).collect()
+    }
+
     /// By what an occupant is to be known again; nothing of who is no person.
     pub(super) fn targets(&self, nick: &str, focus: bool, trust: Option<&Trust>, cx: &Context<'_>) -> Vec<Target> {
         let person = self.look(nick, focus, trust, cx).filter(Person::is_person);
@@ -116,6 +143,11 @@ impl Room {
 
     fn trust(&self) -> Option<&Trust> {
         self.settings.plans.as_deref().map(|plans| &plans.trust)
+    }
+
+    /// Whether somebody is just being put out.
+    pub(super) fn ousts(&self, nick: &str) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.ousts(nick))
     }
 
     // ── the list of occupants
@@ -262,9 +294,13 @@ impl Room {
         if self.watch.is_none() {
             return;
         }
+        self.judge_presence(nick, cx);
+    }
+
+    /// Has the rules look at somebody, unless they are being put out.
+    fn judge_presence(&mut self, nick: &str, cx: &mut Context<'_>) {
         let State::Inside(inside) = &self.state else { return };
-        let ousted = self.watch.as_ref().is_some_and(|watch| watch.ousting.iter().any(|one| **one == *nick));
-        if let Some(one) = inside.occupants.by_nick(nick).filter(|_| !ousted) {
+        if let Some(one) = inside.occupants.by_nick(nick).filter(|_| !self.ousts(nick)) {
             let seen = inside.seen(nick, one, self.settings.focus, cx);
             let verdicts = judged(self.watch.as_deref_mut(), policy::Input::Present(seen), cx);
             self.carry(verdicts, cx);
@@ -285,7 +321,7 @@ impl Room {
             tell(cx, life, What::OccupantRenamed { person, old_nick: Some(from.into()), old_display_name: None });
         }
         if let Some(watch) = self.watch.as_deref_mut() {
-            watch.ousting.iter_mut().filter(|nick| ***nick == *from).for_each(|nick| *nick = to.into());
+            watch.ousting.iter_mut().filter(|one| *one.nick == *from).for_each(|one| one.nick = to.into());
         }
         self.hold_against_bans(to, cx);
         self.judge(policy::Input::Renamed { from, to }, cx);
@@ -306,7 +342,7 @@ impl Room {
             tell(cx, life, What::OccupantLeft { person, how, by: filled(by), reason: filled(reason) });
         }
         if let Some(watch) = self.watch.as_deref_mut() {
-            watch.ousting.retain(|one| **one != *nick);
+            watch.ousting.retain(|one| *one.nick != *nick);
         }
         let how = match how {
             event::Departure::Kicked => policy::Departure::Kicked { by_us },
@@ -370,7 +406,7 @@ impl Room {
             };
             tell(cx, life, what);
         }
-        if judged {
+        if judged && !self.ousts(nick) {
             let (id, private) = (said.stanza_id.as_deref(), !said.groupchat);
             self.judge(policy::Input::Message { nick, body, id, private, delayed: said.delayed }, cx);
         }
@@ -507,7 +543,7 @@ impl Room {
         if cx.bans.is_empty() || !inside.moderator {
             return;
         }
-        if self.watch.as_ref().is_some_and(|watch| watch.ousting.iter().any(|one| **one == *nick)) {
+        if self.ousts(nick) {
             return;
         }
         let Some(person) = inside.look(nick, self.settings.focus, self.trust(), cx) else { return };
@@ -519,7 +555,9 @@ impl Room {
         let reason: Box<str> = found.ban.reason.as_str().into();
         let domain = found.ban.target.domain().filter(|domain| self.may_cast_out(domain, cx)).map(Box::<str>::from);
         let watch = self.watch.get_or_insert_default();
-        watch.ousting.push(nick.into());
+        if let Some(domain) = &domain {
+            watch.oust(nick, Some(domain));
+        }
         let tried = domain.map(|domain| {
             let known = watch.domains.iter().find(|(known, _)| *known == domain);
             (known.map(|(_, answered)| *answered), domain)
@@ -541,7 +579,8 @@ impl Room {
             inside.checked = false;
         }
         if let Some(watch) = self.watch.as_deref_mut() {
-            watch.domains.clear();
+            // One that is being asked for is not asked for again.
+            watch.domains.retain(|(_, answered)| !answered);
         }
     }
 
@@ -575,7 +614,7 @@ impl Room {
         let here: Vec<Box<str>> =
             inside.occupants.iter().filter(|(_, one)| of(one)).map(|(nick, _)| nick.into()).collect();
         if let Some(watch) = self.watch.as_deref_mut() {
-            watch.ousting.retain(|nick| !here.contains(nick));
+            watch.ousting.retain(|one| one.account.as_deref() != Some(domain));
             watch.domains.iter_mut().filter(|(known, _)| **known == *domain).for_each(|(_, answered)| *answered = true);
         }
         for nick in here {
@@ -590,9 +629,21 @@ impl Room {
         let trust = self.trust().unwrap_or(&cx.bans.trust);
         let may = may_set_affiliations(inside);
         let account = person.real_jid.as_deref().filter(|real| may && !trust.is_guest(real)).map(jid::bare);
+        let watch = self.watch.get_or_insert_default();
         let action = match account {
-            Some(account) => Action::Affiliate { jid: account.into(), to: Standing::Outcast },
-            None => Action::Kick { nick: person.nick.clone() },
+            Some(account) => {
+                // Whoever comes while the room is asked about their account goes with the others.
+                let asked = watch.ousting.iter().any(|one| one.account.as_deref() == Some(account));
+                inside.nicks_of(account).iter().for_each(|nick| watch.oust(nick, Some(account)));
+                if asked {
+                    return;
+                }
+                Action::Affiliate { jid: account.into(), to: Standing::Outcast }
+            }
+            None => {
+                watch.oust(&person.nick, None);
+                Action::Kick { nick: person.nick.clone() }
+            }
         };
         self.ask(actor, action, person.real_jid.clone(), reason, cx);
     }
@@ -681,7 +732,7 @@ impl Room {
     fn sanction(&mut self, verdict: Verdict, cx: &mut Context<'_>) {
         let Verdict { rule, mode, nick, sanction, reason, note, .. } = verdict;
         let State::Inside(inside) = &self.state else { return };
-        let Some(one) = inside.occupants.by_nick(&nick) else { return };
+        let Some(one) = inside.occupants.by_nick(&nick).filter(|_| !self.ousts(&nick)) else { return };
         if let Some(life) = &inside.life {
             let what = What::RuleMatched {
                 rule: rule.into(),
@@ -715,7 +766,10 @@ impl Room {
                 _ if role == Some(Role::Moderator) => Action::Voice { nick, on: true },
                 _ => return,
             },
-            Sanction::Kick => Action::Kick { nick },
+            Sanction::Kick => {
+                self.watch.get_or_insert_default().oust(&nick, None);
+                Action::Kick { nick }
+            }
             Sanction::Ban { lasts } => {
                 let Some(person) = inside.look(&nick, self.settings.focus, self.trust(), cx) else { return };
                 let targets = targets_of(&person.identity);
@@ -807,14 +861,13 @@ impl Room {
             }
             (Action::Affiliate { jid: account, to: Standing::Outcast }, _) => {
                 // Who can not be made an outcast can perhaps be kicked.
-                let of = |one: &Occupant| one.real_jid.as_deref().is_some_and(|real| jid::bare(real) == &**account);
-                let nicks: Vec<_> =
-                    inside.occupants.iter().filter(|(_, one)| of(one)).map(|(nick, _)| Box::from(nick)).collect();
-                for nick in nicks {
+                for nick in inside.nicks_of(account) {
+                    self.watch.get_or_insert_default().oust(&nick, None);
                     let Request { actor, real_jid, reason, .. } = request.clone();
                     self.ask(actor, Action::Kick { nick }, real_jid, reason, cx);
                 }
             }
+            (Action::Kick { nick }, Actor::Rule { .. } | Actor::Bans) => self.missed(nick, &request, cx),
             (action, Actor::Rule { .. }) => {
                 if let Some(nick) = action.occupant() {
                     self.judge(policy::Input::Refused { nick }, cx);
@@ -822,6 +875,28 @@ impl Room {
             }
             _ => {}
         }
+    }
+
+    /// Nobody was put out under that nick: who changed it meanwhile is asked for under the new one, anybody else is let
+    /// be for a while.
+    fn missed(&mut self, asked: &str, request: &Request, cx: &mut Context<'_>) {
+        let Some(watch) = self.watch.as_deref_mut() else { return };
+        let Some(at) = watch.ousting.iter().position(|one| *one.asked == *asked) else { return };
+        if watch.ousting[at].account.is_some() {
+            // The room was asked about their account since.
+            return;
+        }
+        let nick = watch.ousting[at].nick.clone();
+        if *nick == *asked {
+            watch.ousting.remove(at);
+            self.judge(policy::Input::Refused { nick: &nick }, cx);
+            // Nobody looked at them meanwhile.
+            self.judge_presence(&nick, cx);
+            return;
+        }
+        watch.oust(&nick, None);
+        let Request { actor, real_jid, reason, .. } = request.clone();
+        self.ask(actor, Action::Kick { nick }, real_jid, reason, cx);
     }
 }
 
@@ -838,7 +913,7 @@ fn judged(watch: Option<&mut Watch>, input: policy::Input<'_>, cx: &Context<'_>)
     let Some(policy) = &mut watch.policy else { return verdicts };
     let changes = matches!(input, policy::Input::Left { .. } | policy::Input::Holding { .. });
     policy.handle(Now { at: cx.now, clock: cx.clock }, input, &mut verdicts);
-    let within = match (verdicts.people.is_empty(), verdicts.room.is_empty() && !changes) {
+    let within = match (verdicts.people.is_empty() && !verdicts.struck, verdicts.room.is_empty() && !changes) {
         (false, _) => watch.remembered_at.map_or(cx.now, |at| cx.now.max(at + STRIKES_EVERY)),
         (true, false) => cx.now + REMEMBERED_WITHIN,
         (true, true) => return verdicts,

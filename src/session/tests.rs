@@ -1114,3 +1114,4 @@ mod actions;
 mod follow;
 mod guest;
 mod lobby;
+mod order;
