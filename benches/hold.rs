@@ -4,13 +4,16 @@
 //! (account inside, moderator, disco#info answered) and never by innkeeper's own word. The *floor* is what the server
 //! itself needs: the same stanzas, written ready-made over a bare socket as fast as it answers, without parsing.
 //!
-//! Sections: `floor`, `rooms`, `idle`, `sessions`, `limit`, `outages`; all of them when none is named. Ends with exit code 1 when a
-//! bar of the holding issue is missed, after everything was measured and printed.
+//! Sections: `floor`, `rooms`, `idle`, `sessions`, `limit`, `kick`, `rules`, `outages`; all of them when none is named. Ends with
+//! exit code 1 when a bar is missed, after everything was measured and printed.
 
 #![allow(clippy::disallowed_methods)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
+
+#[path = "hold/kick.rs"]
+mod kick;
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -47,6 +50,12 @@ fn main() {
     }
     if has("limit") {
         bench.limit();
+    }
+    if has("kick") {
+        bench.kick();
+    }
+    if has("rules") {
+        bench.rules();
     }
     if has("outages") {
         bench.outages();
@@ -188,6 +197,41 @@ impl Bench {
         until("the rooms to be left", PATIENCE, || focus.rooms().is_empty().then_some(()));
         let pool = hold(&focus, Setup::websocket(&prosody).many(1000).with(UNPACED));
         self.bar("1000 rooms under 10 kB/s on a pool", pool.seconds, 10.0, "s");
+    }
+}
+
+/// Ten rules, for what they cost in memory.
+const RULES: &str = "[[policy]]\nrooms = \"*\"\nmode = \"enforce\"\n[policy.capacity]\npeople = 100\n[policy.caps_lock]\n\
+    [policy.duplicate_name]\n[policy.flood]\n[policy.frozen_name]\n[policy.impersonation]\nnames = [\"Admin\"]\n\
+    [policy.join_wave]\n[policy.links]\n[policy.repeat]\n[policy.words]\nwords = [\"spam\"]\n";
+
+impl Bench {
+    /// From an offending stanza's last byte to the first of the kick.
+    fn kick(&mut self) {
+        let times = kick::times();
+        let at = |part: f64| {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index into a short list")]
+            let index = (times.len() as f64 * part) as usize;
+            times[index.min(times.len() - 1)].as_secs_f64() * 1000.0
+        };
+        let what = format!("offence to kick, {} times among 200 rooms", times.len());
+        self.bar(&format!("{what}, median"), at(0.5), 1.0, "ms");
+        self.bar(&format!("{what}, 99th percentile"), at(0.99), 5.0, "ms");
+    }
+
+    /// Memory of rooms under rules, in which nobody is but us.
+    fn rules(&mut self) {
+        let (prosody, focus) = world(false);
+        let many = |rooms: usize, rules: &str| {
+            let setup = Setup::tcp(&prosody).many(rooms).with(UNPACED).with("rooms_per_session = 100000");
+            hold(&focus, Setup { more: rules.to_owned(), ..setup }).rss
+        };
+        for (what, rules) in [("without rules", ""), ("under ten rules", RULES)] {
+            let (ten, thousand) = (many(10, rules), many(1000, rules));
+            let each = thousand.saturating_sub(ten) as f64 / 990.0;
+            self.row(&format!("1000 rooms {what}, total RSS"), &format!("{thousand} KiB"));
+            self.bar(&format!("1000 rooms {what}, RSS for each room"), each, 3.0, "KiB");
+        }
     }
 }
 
