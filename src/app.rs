@@ -22,6 +22,7 @@ use crate::runtime::files::Disk;
 use crate::runtime::questions::Questions;
 use crate::runtime::recorder::{self, Recorder};
 use crate::runtime::supervisor::{self, Setup, Signal};
+use crate::sinks::webhook::office::Office;
 use crate::store::{Database, Limits, Store};
 
 /// How long the end waits for the last recordings to be written.
@@ -237,6 +238,7 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
         load: Arc::new(move || load(&again, false).map_err(|problems| sentences(&problems))),
         connect: Box::new(connectors),
         recorder: recorder.clone(),
+        webhooks: Office::new(database.clone(), bus.clone()),
         bus: bus.clone(),
         http: told_http,
         lines,

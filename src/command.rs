@@ -234,6 +234,32 @@ pub enum Command {
     },
     /// Which rules of order there are.
     Rules,
+    /// How it is with the receivers of webhooks.
+    Webhooks,
+    /// Try a receiver with a signed sample of each kind.
+    WebhookTest {
+        /// Its name in the configuration.
+        target: String,
+    },
+    /// Send events again: what happened since then, dead letters, or else those of rooms that are parked.
+    WebhookReplay {
+        /// Its name in the configuration.
+        target: String,
+        /// Of this room only: `NAME`, `SERVICE/NAME` or the room JID.
+        room: Option<String>,
+        /// What happened since then, RFC 3339.
+        since: Option<Timestamp>,
+        /// What it would not take.
+        #[serde(default)]
+        dead: bool,
+    },
+    /// Give up on events that wait.
+    WebhookSkip {
+        /// Its name in the configuration.
+        target: String,
+        /// Of this room only: `NAME`, `SERVICE/NAME` or the room JID.
+        room: Option<String>,
+    },
     /// Read the configuration again.
     Reload {
         /// Only say what would change.
@@ -247,6 +273,7 @@ impl Command {
     pub fn changes(&self) -> bool {
         match self {
             Command::Health
+            | Command::Webhooks
             | Command::Status
             | Command::Rooms
             | Command::Follow(_)
@@ -263,6 +290,7 @@ impl Command {
             | Command::WhyBan { .. }
             | Command::Reservation { .. } => false,
             Command::Ban { .. } | Command::Unban { .. } | Command::ImportBans { .. } | Command::Exempt { .. } => true,
+            Command::WebhookTest { .. } | Command::WebhookReplay { .. } | Command::WebhookSkip { .. } => true,
             Command::Reload { plan } => !plan,
             Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } | Command::Act { .. } => true,
             Command::Undo { .. } | Command::Recover { .. } | Command::Password { .. } => true,
@@ -617,6 +645,18 @@ pub enum Reply {
         /// One each, by name.
         rules: Vec<RuleRow>,
     },
+    /// To [`Command::Webhooks`].
+    Webhooks {
+        /// One row each, by name.
+        webhooks: Vec<WebhookRow>,
+    },
+    /// To [`Command::WebhookTest`].
+    WebhookTested(Box<WebhookTrial>),
+    /// To [`Command::WebhookReplay`] and [`Command::WebhookSkip`].
+    WebhookDone {
+        /// What was done, in one sentence.
+        text: String,
+    },
     /// To [`Command::Reload`].
     Reload(Plan),
     /// The command was refused.
@@ -708,6 +748,81 @@ pub struct Health {
     pub version: String,
     /// How many rooms.
     pub rooms: HealthRooms,
+    /// Who is told what happens.
+    #[serde(default)]
+    pub targets: Vec<HealthTarget>,
+}
+
+/// How it is with a receiver of webhooks, for monitoring.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HealthTarget {
+    /// Its name in the configuration.
+    pub name: String,
+    /// `up`, `down`, or `stopped` until a person says otherwise.
+    pub state: String,
+    /// For how many seconds the oldest event waits that is due; 0 when none does.
+    pub lag_seconds: u64,
+    /// Whether what it gets is signed.
+    pub secret_configured: bool,
+}
+
+/// A receiver of webhooks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WebhookRow {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it is, without a query.
+    pub url: String,
+    /// What it is told: `innkeeper`, `reflector`, `event_sync`.
+    pub dialect: String,
+    /// `up`, `down`, or `stopped` until a person says otherwise.
+    pub state: String,
+    /// Why, in one sentence; empty when it is up.
+    pub why: String,
+    /// When it is tried again, RFC 3339 UTC.
+    pub next_at: Option<String>,
+    /// For how many seconds the oldest event waits that is due; 0 when none does.
+    pub behind_seconds: u64,
+    /// Events that it took since our start.
+    pub accepted: u64,
+    /// Events since our start of which nobody knows whether it took them, and which are not sent again.
+    pub skipped: u64,
+    /// Events that it would not take.
+    pub dead: u64,
+    /// Rooms that it does not know, each with why; their events wait.
+    pub parked: Vec<String>,
+    /// Whether what it gets is signed.
+    pub secret_configured: bool,
+}
+
+/// What came of trying a receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WebhookTrial {
+    /// Its name in the configuration.
+    pub target: String,
+    /// One row for each sample.
+    pub rows: Vec<WebhookTrialRow>,
+    /// What else there is to say, in sentences.
+    pub remarks: Vec<String>,
+}
+
+/// One sample.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WebhookTrialRow {
+    /// What the dialect calls it.
+    pub kind: String,
+    /// Where it was posted.
+    pub url: String,
+    /// The header fields that are ours, secrets left out.
+    pub headers: Vec<String>,
+    /// What was posted.
+    pub body: String,
+    /// The bytes that were signed; empty where nothing is.
+    pub signed: String,
+    /// The status of the answer; none where there was no answer.
+    pub status: Option<u16>,
+    /// The beginning of the answer, or why there is none.
+    pub answer: String,
 }
 
 /// How many rooms there are and should be.

@@ -40,6 +40,13 @@ impl EventId {
         EventId((milliseconds << Self::COUNT_BITS).max(self.0 + 1))
     }
 
+    /// When it was given, at the earliest; to the millisecond.
+    #[must_use]
+    pub fn time(self) -> Timestamp {
+        let milliseconds = i64::try_from(self.0 >> Self::COUNT_BITS).unwrap_or(i64::MAX);
+        Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
+    }
+
     /// As it is stored and written.
     #[must_use]
     pub fn number(self) -> u64 {

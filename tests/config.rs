@@ -8,8 +8,8 @@ use std::time::Duration;
 use innkeeper::app;
 use innkeeper::authority::{Fallback, Limits};
 use innkeeper::config::{
-    self, Asked, Config, Content, Endpoint, File, Files, HostPort, Input, Listen, Login, Mechanism, Media, PaceKind,
-    Place, RoomKey, Token,
+    self, Asked, Config, Content, Endpoint, File, Files, HostPort, Input, Listen, Login, Mechanism, Media, OnUnknown,
+    PaceKind, Place, RoomKey, Token,
 };
 use innkeeper::rights::{RoomPattern, Scope};
 use innkeeper::token::Signing;
@@ -25,7 +25,7 @@ impl Files for Memory {
 }
 
 fn memory() -> Memory {
-    let files: [(&str, &'static [u8]); 12] = [
+    let files: [(&str, &'static [u8]); 13] = [
         ("/etc/innkeeper/pw", b"hunter2\n"),
         ("/etc/innkeeper/bare", b"hunter2"),
         ("/etc/innkeeper/open", b"hunter2"),
@@ -38,6 +38,7 @@ fn memory() -> Memory {
         ("/etc/innkeeper/one-room.token", b"e30.eyJyb29tIjoiVGF2ZXJuIn0.c2ln"),
         ("/etc/innkeeper/games.token", b"correct-horse-battery-staple"),
         ("/etc/innkeeper/game.secret", b"battery-staple-correct-horse"),
+        ("/etc/innkeeper/webhook.secret", b"horse-battery-staple-correct"),
     ];
     Memory(files.map(|(path, bytes)| (PathBuf::from(path), bytes)).into())
 }
@@ -1082,4 +1083,40 @@ fn reservations_are_answered_on_this_machine_unless_networks_are_named() {
         let found = problems(&text).join("\n");
         assert!(found.contains(expected), "{expected}: {found}\n{text}");
     }
+}
+
+#[test]
+fn a_webhook_says_where_it_is_and_with_what_it_is_signed() {
+    let config = accepted(
+        "[[webhook]]\nname = \"crm\"\nurl = \"https://crm.example.org/hooks\"\nfile = \"webhook.secret\"\n\
+         [[webhook]]\nname = \"count\"\nurl = \"http://127.0.0.1:8080\"\ndialect = \"reflector\"\nfile = \"webhook.secret\"\nallow_private = true\n\
+         [[webhook]]\nname = \"old\"\nurl = \"https://old.example.org\"\ndialect = \"event_sync\"\nkinds = [\"occupant.*\"]\n",
+    );
+    let modes: Vec<_> = config.webhooks.values().map(|webhook| (webhook.name.as_str(), webhook.on_unknown)).collect();
+    assert_eq!(modes, [("count", OnUnknown::Skip), ("crm", OnUnknown::Retry), ("old", OnUnknown::Retry)]);
+    assert!(config.webhooks["old"].secret.is_none() && !format!("{config:?}").contains("horse-battery"));
+
+    let webhook = |lines: &str| problems(&format!("[[webhook]]\nname = \"a\"\n{lines}\n")).join("\n");
+    let signed = |lines: &str| webhook(&format!("file = \"webhook.secret\"\n{lines}"));
+    for (wrong, says) in [
+        (signed(""), "innkeeper.toml:1: webhook.url: missing"),
+        (signed("url = \"http://crm.example.org\""), "innkeeper.toml:4: webhook.url: http: without TLS"),
+        (signed("url = \"https://10.0.0.1/x\""), "webhook.url: 10.0.0.1 is a private address; expected allow_private"),
+        (signed("url = \"https://[::1]/x\""), "webhook.url: [::1] is a private address"),
+        (signed("url = \"https://u:p@crm.example.org\""), "webhook.url: a user or password in the address"),
+        (signed("url = \"ftp://crm.example.org\""), "webhook.url: no address of the web"),
+        (signed("url = \"https://a.example\"\ndialect = \"xml\""), "webhook.dialect: \"xml\" is unknown"),
+        (
+            signed("url = \"https://a.example\"\nkinds = [\"occupant.join\"]"),
+            "\"occupant.joined\" (did you mean that?)",
+        ),
+        (signed("url = \"https://a.example\"\ntimeout = \"1h\""), "webhook.timeout: \"1h\" is out of bounds"),
+        (webhook("url = \"https://a.example\""), "webhook.file: nothing to sign with"),
+        (webhook("url = \"https://a.example\"\nfile = \"nowhere\""), "webhook.file: /etc/innkeeper/nowhere"),
+        (webhook("url = \"https://a.example\"\nsecret = \"x\""), "webhook.secret: unknown key"),
+    ] {
+        assert!(wrong.contains(says), "{says}: {wrong}");
+    }
+    let twice = "[[webhook]]\nname = \"a\"\nurl = \"https://a.example\"\nfile = \"webhook.secret\"\n".repeat(2);
+    assert!(problems(&twice).join("").contains("webhook.name: another webhook is called \"a\" already"));
 }

@@ -468,11 +468,17 @@ fn health_needs_no_token_and_fails_when_a_room_is_not_held() {
     let daemon = Daemon::start("");
     let well = daemon.ask("GET", "/v1/health", None, None);
     let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(well.json(), json!({"status": "ok", "version": version, "rooms": {"desired": 0, "held": 0}}));
+    assert_eq!(
+        well.json(),
+        json!({"status": "ok", "version": version, "rooms": {"desired": 0, "held": 0}, "targets": []})
+    );
     assert_eq!(well.status, 200);
     assert_eq!(daemon.ask("PUT", "/v1/rooms/tavern", Some(&token("all")), None).status, 200);
     let ill = daemon.ask("GET", "/v1/health", None, None);
-    assert_eq!(ill.json(), json!({"status": "degraded", "version": version, "rooms": {"desired": 1, "held": 0}}));
+    assert_eq!(
+        ill.json(),
+        json!({"status": "degraded", "version": version, "rooms": {"desired": 1, "held": 0}, "targets": []})
+    );
     assert_eq!(ill.status, 503);
 }
 

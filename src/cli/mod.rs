@@ -29,6 +29,7 @@ mod rules;
 mod run;
 mod status;
 mod trial;
+mod webhook;
 
 /// What the process says at its end (`sysexits.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +157,9 @@ enum Verb {
     Completions(pages::Completions),
     /// Print the manual page, or write one for each command; works without a daemon
     Man(pages::Man),
+    /// See to the programs that are told by HTTP what happens
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
     /// List the rules of order, show one with its options and an example, or try some out on what is past
     Rules(rules::Rules),
 }
@@ -250,6 +254,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::WhoCan(verb) => verb.who_can(),
         Verb::Password(verb) => verb.password(),
         Verb::Undo(verb) => verb.go(),
+        Verb::Webhook(verb) => verb.go(),
         Verb::Recover(verb) => verb.go(),
     };
     match done {

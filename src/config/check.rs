@@ -85,6 +85,7 @@ impl Checker<'_> {
         let reservations = self.reservations(raw.list("reservations"), &services);
         let avchats = self.avchats(raw.list("avchat"), &services);
         let authorities = self.authorities(raw.list("authority"), &services, &lines);
+        let webhooks = self.webhooks(raw.list("webhook"));
         let warnings = std::mem::take(&mut self.warnings);
         Config {
             services,
@@ -99,6 +100,7 @@ impl Checker<'_> {
             authorities,
             avchats,
             reservations,
+            webhooks,
             warnings,
         }
     }

@@ -23,6 +23,7 @@ pub use raw::known_keys;
 pub use reservations::{Network, Reservations};
 pub use rtbl::BlockList;
 pub use rulebook::{Rulebook, rulebook};
+pub use webhook::{Dialect, OnUnknown, Webhook};
 
 mod authority;
 mod avchat;
@@ -40,6 +41,7 @@ mod rtbl;
 mod rulebook;
 mod token;
 mod value;
+mod webhook;
 
 /// One configuration file.
 #[derive(Debug, Clone)]
@@ -116,6 +118,8 @@ pub struct Config {
     pub avchats: Vec<AvChat>,
     /// Where Jitsi's reservation requests are answered, by the order of the files.
     pub reservations: Vec<Reservations>,
+    /// Who is told what happens, by name.
+    pub webhooks: BTreeMap<String, Webhook>,
     /// Things worth saying that are no error, such as a stripped newline.
     pub warnings: Vec<String>,
 }

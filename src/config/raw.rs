@@ -89,6 +89,20 @@ pub(super) const HTTP: &[&str] =
 /// Keys of `[[http.token]]`.
 pub(super) const HTTP_TOKEN: &[&str] = &["name", "file", "credential", "scopes", "rooms"];
 
+/// Keys of `[[webhook]]`.
+pub(super) const WEBHOOK: &[&str] = &[
+    "name",
+    "url",
+    "dialect",
+    "file",
+    "credential",
+    "rooms",
+    "kinds",
+    "allow_private",
+    "on_unknown",
+    "timeout",
+    "ca_file",
+];
 /// Keys of `[[line]]`.
 pub(super) const LINE: &[&str] =
     &["name", "listen", "dial", "file", "credential", "scopes", "rooms", "tls_cert", "tls_key", "ca_file"];
@@ -122,8 +136,14 @@ pub(super) const AVCHAT: &[&str] =
 const RESERVATIONS: &[&str] = &["service", "listen", "allow", "reveal_password"];
 
 /// Tables that may stand any number of times and have nothing below them, each with its keys.
-const LISTS: &[(&str, &[&str])] =
-    &[("authority", AUTHORITY), ("avchat", AVCHAT), ("line", LINE), ("rtbl", RTBL), ("reservations", RESERVATIONS)];
+const LISTS: &[(&str, &[&str])] = &[
+    ("authority", AUTHORITY),
+    ("avchat", AVCHAT),
+    ("line", LINE),
+    ("reservations", RESERVATIONS),
+    ("rtbl", RTBL),
+    ("webhook", WEBHOOK),
+];
 
 /// Every key that a file may hold, with its table: `service.url`, `room.name`, `state_dir`.
 #[must_use]

@@ -13,6 +13,7 @@ pub fn scope(command: &Command) -> Option<Scope> {
     match command {
         Command::Health => None,
         Command::Status
+        | Command::Webhooks
         | Command::Rooms
         | Command::Room { .. }
         | Command::WhyRoom { .. }
@@ -37,9 +38,12 @@ pub fn scope(command: &Command) -> Option<Scope> {
         Command::Reservation { .. } => Some(Scope::Read),
         Command::Reserve { .. } | Command::EndReservation { .. } => Some(Scope::Rooms),
         Command::Mint { moderator: false, .. } => Some(Scope::Moderate),
-        Command::Reload { plan: false } | Command::Password { .. } | Command::Mint { moderator: true, .. } => {
-            Some(Scope::Admin)
-        }
+        Command::Reload { plan: false }
+        | Command::Password { .. }
+        | Command::Mint { moderator: true, .. }
+        | Command::WebhookTest { .. }
+        | Command::WebhookReplay { .. }
+        | Command::WebhookSkip { .. } => Some(Scope::Admin),
     }
 }
 
@@ -47,6 +51,10 @@ pub fn scope(command: &Command) -> Option<Scope> {
 fn concerns_all(command: &Command) -> bool {
     match command {
         Command::Reload { .. }
+        | Command::Webhooks
+        | Command::WebhookTest { .. }
+        | Command::WebhookReplay { .. }
+        | Command::WebhookSkip { .. }
         | Command::Bans
         | Command::Unban { .. }
         | Command::ImportBans { .. }

@@ -30,9 +30,21 @@ use crate::telemetry::health;
 /// How long a session may take to say who is in its rooms.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What a worker says to an order.
+async fn told(ordered: Result<oneshot::Receiver<String>, Box<Reply>>) -> Reply {
+    match ordered {
+        Ok(answer) => match tokio::time::timeout(VIEW_TIMEOUT, answer).await {
+            Ok(Ok(text)) => Reply::WebhookDone { text },
+            // It is busy, and obeys when it is not.
+            _ => Reply::WebhookDone { text: "it is done as soon as what is under way comes to its end".to_owned() },
+        },
+        Err(refusal) => *refusal,
+    }
+}
+
 impl Supervisor {
     /// Answers one command. Whoever asked may be gone; then nobody misses the answer.
-    pub(super) async fn command(&mut self, command: Command, requester: &Requester, reply: oneshot::Sender<Reply>) {
+    pub(super) async fn command(&mut self, command: Command, requester: &Requester, mut reply: oneshot::Sender<Reply>) {
         let asked = command.changes().then(|| command.record());
         let answer = match command {
             Command::Health => Reply::Health(self.health_reply()),
@@ -107,6 +119,29 @@ impl Supervisor {
             Command::Desire { authority, revision, rooms, really_empty } => {
                 self.desire(authority.as_deref(), revision, &rooms, really_empty, requester).await
             }
+            Command::Webhooks => Reply::Webhooks { webhooks: self.webhooks.rows() },
+            Command::WebhookTest { ref target } => match self.webhooks.test(target, reply) {
+                Ok(()) => {
+                    let (who, asked) = (&requester.who, command.record());
+                    let done = Reply::WebhookDone { text: "samples are sent".to_owned() };
+                    self.audit_command(&asked, who, &done);
+                    return info!(%who, %asked, "command carried out");
+                }
+                Err((refusal, back)) => {
+                    reply = back;
+                    *refusal
+                }
+            },
+            Command::WebhookReplay { ref target, ref room, since, dead } => {
+                match self.of_webhook(room.as_deref(), requester) {
+                    Ok(room) => told(self.webhooks.replay(target, room.as_ref(), since, dead)).await,
+                    Err(refusal) => *refusal,
+                }
+            }
+            Command::WebhookSkip { ref target, ref room } => match self.of_webhook(room.as_deref(), requester) {
+                Ok(room) => told(self.webhooks.skip(target, room.as_ref())).await,
+                Err(refusal) => *refusal,
+            },
             Command::Reload { plan } => self.reload(plan).await,
         };
         if let Some(asked) = asked {
@@ -119,6 +154,11 @@ impl Supervisor {
             }
         }
         let _ = reply.send(answer);
+    }
+
+    /// The room that is meant, where one is.
+    fn of_webhook(&self, room: Option<&str>, requester: &Requester) -> Result<Option<RoomKey>, Box<Reply>> {
+        room.map(|room| self.resolve(room, true, requester).map(|address| address.key)).transpose()
     }
 
     /// The room that is meant, if the requester may ask about it. Who has only some rooms is not told of others.
@@ -315,7 +355,8 @@ impl Supervisor {
         let desired = self.wanted();
         let status = if held == desired { "ok" } else { "degraded" };
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Health { status: status.to_owned(), version, rooms: HealthRooms { desired, held } }
+        let targets = self.webhooks.health();
+        Health { status: status.to_owned(), version, rooms: HealthRooms { desired, held }, targets }
     }
 
     fn status_reply(&self, rights: &Rights) -> StatusReply {

@@ -86,6 +86,12 @@ impl Bus {
         event
     }
 
+    /// The id that was given last.
+    #[must_use]
+    pub fn last(&self) -> EventId {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).last
+    }
+
     /// Reads on after the event `after`; from now on where none is named.
     #[must_use]
     pub fn follow(&self, after: Option<EventId>) -> Followed {

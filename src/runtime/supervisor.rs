@@ -34,6 +34,7 @@ use crate::policy::Plans;
 use crate::room::{Next, Snapshot};
 use crate::service::Logins;
 use crate::session::{Input, Report, SEARCH_AGAIN};
+use crate::sinks::webhook::office::Office;
 use crate::store::{Database, State, Store};
 use crate::telemetry::health;
 
@@ -67,6 +68,8 @@ pub struct Setup {
     pub recorder: Recorder,
     /// Takes what happens.
     pub bus: Arc<Bus>,
+    /// Who is told by HTTP what happens.
+    pub webhooks: Office,
     /// Told of the HTTP interface's settings when they are read again; `None`: it is off until the next start.
     pub http: Option<watch::Sender<Arc<config::Http>>>,
     /// Told who speaks the line protocol when that is read again.
@@ -102,6 +105,7 @@ pub struct Supervisor {
     connect: Box<Connect>,
     recorder: Recorder,
     pub(super) herald: Herald,
+    pub(super) webhooks: Office,
     http: Option<watch::Sender<Arc<config::Http>>>,
     lines: watch::Sender<Arc<[config::Line]>>,
     avchats: watch::Sender<Arc<[config::AvChat]>>,
@@ -172,6 +176,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         connect: setup.connect,
         recorder: setup.recorder,
         herald,
+        webhooks: setup.webhooks,
         kept,
         bans_changed: false,
         writes: Writes::start(),
@@ -197,6 +202,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
     let started = Instant::now();
     let watchdog = health::watchdog_interval();
     let mut watchdog_due = watchdog.map(|every| started + every);
+    supervisor.webhooks.configure(&supervisor.config, super::random_u64);
     supervisor.apply();
     supervisor.follow_configured();
     supervisor.save().await;
@@ -484,6 +490,7 @@ impl Supervisor {
 
     fn report(&mut self, now: Instant, service: &Arc<str>, slot: usize, report: Report) {
         let clock = Clock::read();
+        let places = self.webhooks.places.clone();
         let Some((running, mut ground)) = self.ground(service) else { return };
         match report {
             Report::Room(key, snapshot) => {
@@ -541,6 +548,7 @@ impl Supervisor {
             Report::MucFound(domain) => {
                 if running.muc.is_none() {
                     info!(%service, muc = %domain, "group chat service found");
+                    places.found(service, &domain);
                     running.muc = Some(domain);
                     running.muc_trouble = None;
                     running.machine.scouted();
@@ -719,6 +727,7 @@ impl Supervisor {
         self.config = config;
         self.take_authorities();
         self.follow_configured();
+        self.webhooks.configure(&self.config, super::random_u64);
         self.publish_bans();
         self.apply();
     }
@@ -752,6 +761,7 @@ impl Supervisor {
             self.save().await;
         }
         self.writes.finish().await;
+        self.webhooks.stop().await;
         info!("stopped");
     }
 }

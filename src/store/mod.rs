@@ -20,6 +20,7 @@ mod policy;
 mod schema;
 mod search;
 mod state;
+mod webhooks;
 mod writer;
 
 pub use database::{Database, DatabaseError, Limits};
@@ -27,3 +28,4 @@ pub use events::Losses;
 pub use policy::{Audit, AuditId, BanId, Exempted, ListEntry, StoredBan};
 pub use search::{Filter, Order, Record};
 pub use state::{ServiceState, State, Store, StoreError};
+pub use webhooks::DeadLetter;

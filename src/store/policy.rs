@@ -104,6 +104,7 @@ pub(super) const SCHEMA: Schema = Schema {
             deed TEXT NOT NULL -- JSON
         );
     ",
+        super::webhooks::SCHEMA,
     ],
     synchronous: "FULL",
     cache_kib: 256,

@@ -38,6 +38,7 @@ mod reload;
 mod rooms;
 mod rules;
 mod status;
+mod webhooks;
 mod why;
 
 /// The part of the configuration that is in force, replaced by a reload.
@@ -95,6 +96,7 @@ const RESOURCES: &[Resource] = &[
     Resource { routes: rooms::routes, describe: rooms::describe },
     Resource { routes: rules::routes, describe: rules::describe },
     Resource { routes: status::routes, describe: status::describe },
+    Resource { routes: webhooks::routes, describe: webhooks::describe },
     Resource { routes: why::routes, describe: why::describe },
 ];
 

@@ -25,6 +25,7 @@ use crate::capture::{Connection, Dialogue};
 use crate::config::Secret;
 use crate::event::EventId;
 use crate::runtime::bus::Bus;
+use crate::sinks::webhook::office::Office;
 use crate::store::{Database, DatabaseError, Limits, Store, StoreError};
 use facts::Run;
 
@@ -130,6 +131,7 @@ async fn play_run(dialogue: &Dialogue, run: &Run) -> Result<Vec<(usize, Report)>
     let server = tokio::spawn(play::serve(listener, stage.clone()));
     let (_asked, commands) = mpsc::channel(1);
     let (told, signals) = mpsc::channel(1);
+    let bus = Bus::new(EventId::default(), None);
     let setup = Setup {
         config,
         store,
@@ -138,7 +140,8 @@ async fn play_run(dialogue: &Dialogue, run: &Run) -> Result<Vec<(usize, Report)>
         load: Arc::new(|| Err(vec!["a replay has no configuration to read again".to_owned()])),
         connect: Box::new(connectors),
         recorder: Recorder::start(None)?,
-        bus: Bus::new(EventId::default(), None),
+        webhooks: Office::new(database.clone(), bus.clone()),
+        bus,
         questions: Arc::default(),
         avchats: tokio::sync::watch::Sender::new(Arc::from([])),
         lines: tokio::sync::watch::Sender::new(Arc::from([])),

@@ -1,0 +1,155 @@
+//! `webhook`: who is told by HTTP what happens, and how it is with them.
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+
+use super::ask::json;
+use super::events::time;
+use super::print::{Paint, facts, next, table};
+use super::{Ask, Exit, Outcome};
+use crate::command::{Command, Reply, WebhookRow, WebhookTrial};
+use crate::telemetry::text::printable;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Webhook {
+    /// Show each receiver: whether it takes events, how far it is behind, what it would not take
+    Status(Status),
+    /// Send a receiver a signed sample of each kind; print what was signed and what it answers
+    Test(Test),
+    /// Send again: what happened since a time, dead letters, or else the events of rooms that are parked
+    Replay(Replay),
+    /// Give up on events that wait
+    Skip(Skip),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    #[command(flatten)]
+    ask: Ask,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Test {
+    /// The receiver's name in the configuration
+    #[arg(value_name = "TARGET")]
+    target: String,
+    #[command(flatten)]
+    ask: Ask,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// The receiver's name in the configuration
+    #[arg(value_name = "TARGET")]
+    target: String,
+    /// Of this room only
+    #[arg(value_name = "ROOM")]
+    room: Option<String>,
+    /// What happened since then: a time of RFC 3339, or so long ago, as 1h
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+    /// What it would not take
+    #[arg(long, conflicts_with_all = ["since", "room"])]
+    dead: bool,
+    #[command(flatten)]
+    ask: Ask,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Skip {
+    /// The receiver's name in the configuration
+    #[arg(value_name = "TARGET")]
+    target: String,
+    /// Of this room only
+    #[arg(value_name = "ROOM")]
+    room: Option<String>,
+    #[command(flatten)]
+    ask: Ask,
+}
+
+impl Webhook {
+    pub(super) fn go(self) -> Outcome {
+        match self {
+            Webhook::Status(Status { ask }) => ask.show(&Command::Webhooks, |reply, as_json| match reply {
+                Reply::Webhooks { webhooks } if as_json => Some(json(webhooks)),
+                Reply::Webhooks { webhooks } => Some(show(webhooks, Timestamp::now(), Paint::of_stdout())),
+                _ => None,
+            }),
+            Webhook::Test(Test { target, ask }) => {
+                let mut well = true;
+                let exit = ask.show(&Command::WebhookTest { target }, |reply, as_json| {
+                    let Reply::WebhookTested(trial) = reply else { return None };
+                    well = trial.rows.iter().all(|row| row.status.is_some_and(|status| (200..300).contains(&status)));
+                    Some(if as_json { json(trial) } else { tried(trial) })
+                })?;
+                Ok(if well { exit } else { Exit::Failed })
+            }
+            Webhook::Replay(Replay { target, room, since, dead, ask }) => {
+                done(&ask, &Command::WebhookReplay { target, room, since, dead })
+            }
+            Webhook::Skip(Skip { target, room, ask }) => done(&ask, &Command::WebhookSkip { target, room }),
+        }
+    }
+}
+
+fn done(ask: &Ask, command: &Command) -> Outcome {
+    ask.show(command, |reply, as_json| match reply {
+        Reply::WebhookDone { text } if as_json => Some(json(&serde_json::json!({ "text": text }))),
+        Reply::WebhookDone { text } => Some(format!("{}\n", printable(text))),
+        _ => None,
+    })
+}
+
+fn show(webhooks: &[WebhookRow], now: Timestamp, paint: Paint) -> String {
+    let rows: Vec<Vec<String>> = webhooks
+        .iter()
+        .map(|row| {
+            let behind = match row.behind_seconds {
+                0 => String::new(),
+                seconds => humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string(),
+            };
+            let parked = row.parked.iter().map(|room| format!("parked {room}"));
+            let why: Vec<_> = Some(row.why.clone()).filter(|why| !why.is_empty()).into_iter().chain(parked).collect();
+            let count = |count: u64| if count == 0 { String::new() } else { count.to_string() };
+            vec![
+                row.name.clone(),
+                row.state.clone(),
+                row.dialect.clone(),
+                row.accepted.to_string(),
+                behind,
+                count(row.dead),
+                count(row.skipped),
+                printable(&why.join("; ")).into_owned(),
+                next("", row.next_at.as_deref(), now),
+            ]
+        })
+        .collect();
+    let head = ["WEBHOOK", "STATE", "DIALECT", "ACCEPTED", "BEHIND", "DEAD", "SKIPPED", "WHY", "NEXT"];
+    table(&head, &rows, paint)
+}
+
+fn tried(trial: &WebhookTrial) -> String {
+    let mut text = String::new();
+    for remark in &trial.remarks {
+        text.push_str(&format!("{}: {}\n\n", trial.target, printable(remark)));
+    }
+    for row in &trial.rows {
+        let answer = match row.status {
+            Some(status) => format!("{status} {}", printable(&row.answer)),
+            None => format!("none: {}", printable(&row.answer)),
+        };
+        text.push_str(&facts(&[
+            ("kind", row.kind.clone()),
+            ("to", row.url.clone()),
+            ("headers", row.headers.join("\n")),
+            ("body", printable(&row.body).into_owned()),
+            (
+                "signed",
+                if row.signed == row.body { "the body".to_owned() } else { printable(&row.signed).into_owned() },
+            ),
+            ("answer", answer.trim_end().to_owned()),
+        ]));
+        text.push('\n');
+    }
+    text
+}

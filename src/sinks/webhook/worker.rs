@@ -1,0 +1,562 @@
+//! One receiver's task: reads the record, sends what the queue says, and keeps how far it came.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use jiff::Timestamp;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tracing::{debug, error, info, warn};
+use url::Url;
+
+use super::answer::{self, Outcome};
+use super::client::{Client, Unanswered};
+use super::office::{Facts, Places};
+use super::queue::{Job, Kept, LaneKey, PAGE, Queue, Reach, Word};
+use super::{Letter, Speech, address, speech};
+use crate::config::{OnUnknown, Webhook};
+use crate::event::{Event, EventId};
+use crate::runtime::bus::Bus;
+use crate::store::{Database, DatabaseError, DeadLetter, Filter, Order as Way};
+
+/// How many events are read at once.
+const READ: usize = 256;
+/// How many events of a room are looked at to know who is inside.
+const PAST: usize = 2_000;
+/// How many dead letters are tried again at once.
+const REVIVED: u32 = 500;
+/// So long events gather before they are read.
+const GATHER: Duration = Duration::from_millis(10);
+/// How long to wait when the record or the state can not be used.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How long what is under way may take when the daemon ends.
+const FINISH: Duration = Duration::from_millis(1_500);
+
+/// What a worker is told.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Go by these settings; who was refused is tried again.
+    Configure(Arc<Webhook>),
+    /// Send again what was sent since then.
+    GoBack(EventId, Option<LaneKey>, oneshot::Sender<String>),
+    /// Go on with the rooms that are parked.
+    Unpark(Option<LaneKey>, oneshot::Sender<String>),
+    /// Try dead letters again.
+    Revive(oneshot::Sender<String>),
+    /// Give up on what waits.
+    Skip(Option<LaneKey>, oneshot::Sender<String>),
+    /// Come to an end.
+    Stop,
+}
+
+/// What came of a job.
+struct Sent {
+    job: Job,
+    /// How many of its letters were accepted.
+    done: usize,
+    outcome: Outcome,
+}
+
+pub(super) struct Worker {
+    pub webhook: Arc<Webhook>,
+    pub database: Database,
+    pub bus: Arc<Bus>,
+    pub places: Places,
+    pub orders: mpsc::UnboundedReceiver<Order>,
+    pub facts: watch::Sender<Facts>,
+    pub seed: u64,
+}
+
+struct Running {
+    w: Worker,
+    client: Client,
+    speech: Box<dyn Speech>,
+    queue: Queue,
+    /// The letters of events under way that were not accepted yet.
+    letters: HashMap<LaneKey, (EventId, Vec<Letter>)>,
+    sending: JoinSet<Sent>,
+    keeping: JoinSet<Result<Kept, DatabaseError>>,
+    kept: Kept,
+    dead: Vec<DeadLetter>,
+    revived: Vec<EventId>,
+    skipped: u64,
+    buried: u64,
+    /// The record or the state did not work: not before then.
+    again: Option<Instant>,
+}
+
+impl Worker {
+    pub(super) async fn run(self) {
+        let name = self.webhook.name.clone();
+        let mut live = self.bus.follow(None).live;
+        let (kept, buried) = loop {
+            match self.load().await {
+                Ok(loaded) => break loaded,
+                Err(DatabaseError::Closed) => return,
+                Err(error) => {
+                    let error = anyhow::Error::new(error);
+                    error!(webhook = %name, "how far it was told can not be read; nothing is sent yet: {error:#}");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        };
+        let webhook = &self.webhook;
+        let mut running = Running {
+            client: client(webhook),
+            speech: speech(webhook.dialect),
+            queue: Queue::new(webhook.on_unknown, kept.clone(), self.seed),
+            w: self,
+            letters: HashMap::new(),
+            sending: JoinSet::new(),
+            keeping: JoinSet::new(),
+            kept,
+            dead: Vec::new(),
+            revived: Vec::new(),
+            skipped: 0,
+            buried,
+            again: None,
+        };
+        running.go(&mut live).await;
+    }
+
+    /// How far it was told, and how many dead letters there are. A new receiver begins now, and that is kept at once.
+    async fn load(&self) -> Result<(Kept, u64), DatabaseError> {
+        let name = &self.webhook.name;
+        let kept = match self.database.webhook(name).await? {
+            Some(kept) => kept,
+            None => {
+                let kept = Kept { read: self.bus.last(), lanes: Vec::new() };
+                self.database.keep_webhook(name, kept.clone(), Vec::new(), Vec::new()).await?;
+                kept
+            }
+        };
+        Ok((kept, self.database.count_dead_letters(name).await?))
+    }
+}
+
+fn client(webhook: &Webhook) -> Client {
+    Client::new(webhook.ca_file.clone(), webhook.allow_private, webhook.timeout)
+}
+
+impl Running {
+    async fn go(&mut self, live: &mut broadcast::Receiver<Arc<Event>>) {
+        let mut unread = true;
+        loop {
+            if self.again.is_some_and(|at| at <= Instant::now()) {
+                self.again = None;
+            }
+            if self.again.is_none() {
+                if unread && self.queue.has_place() {
+                    unread = self.read().await;
+                }
+                self.refill().await;
+                self.send().await;
+            }
+            self.speak();
+            self.keep();
+            self.tell();
+            let more = self.again.is_none() && (unread && self.queue.has_place() || self.queue.wants().is_some());
+            let deadline = self.again.or_else(|| self.queue.deadline());
+            let wait = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                order = self.w.orders.recv() => match order {
+                    None | Some(Order::Stop) => break,
+                    Some(order) => {
+                        self.obey(order).await;
+                        unread = true;
+                    }
+                },
+                Some(sent) = self.sending.join_next() => self.sent(sent),
+                Some(kept) = self.keeping.join_next() => self.was_kept(kept),
+                () = std::future::ready(()), if more => {}
+                event = live.recv(), if !unread => {
+                    // The event comes out of the record; here it only wakes. So does having missed some.
+                    if event == Err(RecvError::Closed) {
+                        break;
+                    }
+                    tokio::time::sleep(GATHER).await;
+                    while !matches!(live.try_recv(), Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed)) {}
+                    unread = true;
+                }
+                () = wait => {}
+            }
+        }
+        self.finish().await;
+    }
+
+    // ── events come in
+
+    /// Reads on in the record; says whether there is more.
+    async fn read(&mut self) -> bool {
+        let filter = Filter { after: Some(self.queue.read()), limit: Some(READ), ..Filter::default() };
+        let read = async {
+            self.w.database.flush().await?;
+            self.w.database.events(filter).await
+        };
+        let records = match read.await {
+            Ok(records) => records,
+            Err(error) => {
+                self.trouble("the record can not be read", error);
+                return true;
+            }
+        };
+        let more = records.len() == READ;
+        for record in records {
+            // A kind of a newer program's is none that could be said.
+            match record.event() {
+                Ok(event) if self.w.webhook.takes(&event) => self.queue.take(Arc::new(event)),
+                _ => self.queue.pass(record.id),
+            }
+        }
+        more
+    }
+
+    /// Reads again what lanes did not keep.
+    async fn refill(&mut self) {
+        while let Some((lane, settled)) = self.queue.wants() {
+            let room = (!lane.room.is_empty()).then(|| lane.room.clone());
+            let filter = Filter {
+                service: Some(lane.service.clone()),
+                room,
+                after: Some(settled),
+                limit: Some(PAGE),
+                ..Filter::default()
+            };
+            match self.w.database.events(filter).await {
+                Ok(records) => {
+                    let seen = (records.len() == PAGE).then(|| records.last().map(|last| last.id)).flatten();
+                    let events = records.iter().filter_map(|record| record.event().ok());
+                    let events = events.filter(|event| LaneKey::of(event) == lane && self.w.webhook.takes(event));
+                    let events = events.map(Arc::new).collect();
+                    self.queue.refill(&lane, events, seen);
+                }
+                Err(error) => return self.trouble("the record can not be read", error),
+            }
+        }
+    }
+
+    fn trouble(&mut self, what: &str, error: DatabaseError) {
+        if !matches!(error, DatabaseError::Closed) {
+            let error = anyhow::Error::new(error);
+            warn!(webhook = %self.w.webhook.name, "{what}; events wait: {error:#}");
+        }
+        self.again = Some(Instant::now() + AGAIN);
+    }
+
+    // ── events go out
+
+    async fn send(&mut self) {
+        let mut jobs: Vec<Job> = Vec::new();
+        while let Some(job) = self.queue.next(Instant::now()) {
+            let known = self.letters.get(&job.lane).is_some_and(|(id, _)| *id == job.event.id);
+            if !known {
+                match self.write(&job).await {
+                    Ok(letters) => drop(self.letters.insert(job.lane.clone(), (job.event.id, letters))),
+                    Err(error) => {
+                        jobs.iter().chain([&job]).for_each(|job| self.queue.put_back(&job.lane));
+                        return self.trouble("the record can not be read", error);
+                    }
+                }
+            }
+            if self.letters.get(&job.lane).is_some_and(|(_, letters)| letters.is_empty()) {
+                self.letters.remove(&job.lane);
+                self.queue.settle(&job.lane);
+            } else {
+                jobs.push(job);
+            }
+        }
+        if jobs.is_empty() {
+            return;
+        }
+        if self.w.webhook.on_unknown == OnUnknown::Skip {
+            // Should we be ended now, what is under way is known, and not sent twice.
+            let kept = self.queue.keep();
+            let name = &self.w.webhook.name;
+            if let Err(error) = self.w.database.keep_webhook(name, kept, Vec::new(), Vec::new()).await {
+                let why = format!("nothing is sent before that can be kept: {:#}", anyhow::Error::new(error));
+                for job in jobs {
+                    self.queue.answered(Instant::now(), &job.lane, Outcome::Unsent(why.clone()));
+                }
+                return;
+            }
+        }
+        for job in jobs {
+            let Some((_, letters)) = self.letters.get(&job.lane) else { continue };
+            let now = Timestamp::now();
+            let secret = self.w.webhook.secret.as_ref();
+            let posts = letters.iter().map(|letter| {
+                let headers = self.speech.headers(secret, letter, now);
+                (address(&self.w.webhook, letter), headers, letter.body.clone())
+            });
+            let (posts, client): (Vec<_>, _) = (posts.collect(), self.client.clone());
+            self.sending.spawn(async move {
+                let (done, outcome) = post(&client, posts).await;
+                Sent { job, done, outcome }
+            });
+        }
+    }
+
+    /// What is to be said of an event.
+    async fn write(&mut self, job: &Job) -> Result<Vec<Letter>, DatabaseError> {
+        let room = job.event.room.as_deref().unwrap_or_default();
+        let jid = self.w.places.jid(&job.event.service, room);
+        if job.lane.dead {
+            // Out of its order: what was inside then is looked up for it alone.
+            let mut speech = speech(self.w.webhook.dialect);
+            if !speech.knows(&job.lane) {
+                speech.recall(&job.lane, &self.past(&job.event).await?, &jid);
+            }
+            return Ok(speech.letters(&job.event, &jid));
+        }
+        if !self.speech.knows(&job.lane) {
+            let past = self.past(&job.event).await?;
+            self.speech.recall(&job.lane, &past, &jid);
+        }
+        Ok(self.speech.letters(&job.event, &jid))
+    }
+
+    /// What happened in the event's room before it, oldest first.
+    async fn past(&self, event: &Event) -> Result<Vec<Arc<Event>>, DatabaseError> {
+        let filter = Filter {
+            service: Some(event.service.clone()),
+            room: event.room.clone(),
+            until: event.time.checked_add(jiff::SignedDuration::from_millis(1)).ok(),
+            order: Way::NewestFirst,
+            limit: Some(PAST),
+            ..Filter::default()
+        };
+        let records = self.w.database.events(filter).await?;
+        let mut past: Vec<_> = records
+            .iter()
+            .filter(|record| record.id < event.id)
+            .filter_map(|record| record.event().ok().map(Arc::new))
+            .collect();
+        past.sort_by_key(|event| event.id);
+        Ok(past)
+    }
+
+    fn sent(&mut self, sent: Result<Sent, tokio::task::JoinError>) {
+        let Sent { job, done, outcome } = match sent {
+            Ok(sent) => sent,
+            Err(error) => {
+                if !error.is_cancelled() {
+                    error!(webhook = %self.w.webhook.name, %error, "sending broke; please report this. It is tried again");
+                    self.queue.interrupt();
+                }
+                return;
+            }
+        };
+        debug!(webhook = %self.w.webhook.name, room = %job.lane, event = %job.event.id, ?outcome, "sent");
+        if let Some((_, letters)) = self.letters.get_mut(&job.lane) {
+            letters.drain(..done.min(letters.len()));
+        }
+        if outcome == Outcome::Accepted {
+            self.letters.remove(&job.lane);
+        }
+        self.queue.answered(Instant::now(), &job.lane, outcome);
+    }
+
+    // ── what is kept, and told
+
+    /// Says what people should hear of.
+    fn speak(&mut self) {
+        let webhook = &self.w.webhook.name;
+        for word in self.queue.words() {
+            match word {
+                Word::Down(why) => warn!(%webhook, why, "the receiver takes nothing; events are kept for it"),
+                Word::Up => info!(%webhook, "the receiver takes events again"),
+                Word::Stopped(why) => {
+                    error!(%webhook, why, "the receiver refuses us; events are kept until a reload, or `innkeeper webhook replay`");
+                }
+                Word::Parked(room, why) => {
+                    error!(%webhook, %room, why, "the receiver does not know the room; its events are kept until `innkeeper webhook replay`");
+                }
+                Word::Dead(lane, event, why) => {
+                    let kind = event.what.kind();
+                    error!(%webhook, room = %lane, event = %event.id, %kind, why, "the receiver will not take an event; `innkeeper webhook replay --dead` tries again");
+                    self.letters.remove(&lane);
+                    self.buried += u64::from(!lane.dead);
+                    let lane = LaneKey { dead: false, ..lane };
+                    self.dead.push(DeadLetter { event: event.id, lane, time: Timestamp::now(), why: why.into() });
+                }
+                Word::Revived(id) => {
+                    self.buried = self.buried.saturating_sub(1);
+                    self.revived.push(id);
+                }
+                Word::Skipped(room, event, why) => {
+                    error!(%webhook, %room, %event, why, "nobody knows whether the receiver took an event, and it is not sent again");
+                    self.letters.remove(&room);
+                    self.skipped += 1;
+                }
+            }
+        }
+    }
+
+    /// Keeps how far the receiver was told, if that changed and is not being kept just now.
+    fn keep(&mut self) {
+        if !self.keeping.is_empty() || self.again.is_some() {
+            return;
+        }
+        let kept = self.queue.keep();
+        if kept == self.kept && self.dead.is_empty() && self.revived.is_empty() {
+            return;
+        }
+        let (database, name) = (self.w.database.clone(), self.w.webhook.name.clone());
+        let (dead, revived) = (std::mem::take(&mut self.dead), std::mem::take(&mut self.revived));
+        self.keeping.spawn(async move {
+            database.keep_webhook(&name, kept.clone(), dead, revived).await?;
+            Ok(kept)
+        });
+    }
+
+    fn was_kept(&mut self, kept: Result<Result<Kept, DatabaseError>, tokio::task::JoinError>) {
+        match kept {
+            Ok(Ok(kept)) => self.kept = kept,
+            Ok(Err(error)) => self.trouble("how far it was told can not be kept", error),
+            Err(error) => error!(webhook = %self.w.webhook.name, %error, "how far it was told was not kept"),
+        }
+    }
+
+    fn tell(&self) {
+        let (state, why, next) = match self.queue.reach() {
+            Reach::Up => ("up", String::new(), None),
+            Reach::Down { until, why, .. } => ("down", why.clone(), Some(*until)),
+            Reach::Stopped(why) => ("stopped", why.clone(), None),
+        };
+        let parked = self.queue.parked().map(|(lane, why)| (lane.to_string(), why.to_owned())).collect();
+        let facts = Facts {
+            state,
+            why,
+            next,
+            accepted: self.queue.accepted(),
+            skipped: self.skipped,
+            dead: self.buried,
+            parked,
+            oldest: self.queue.oldest(EventId::default()),
+            read: self.queue.read(),
+        };
+        self.w.facts.send_if_modified(|known| {
+            let changed = *known != facts;
+            *known = facts;
+            changed
+        });
+    }
+
+    // ── orders
+
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::Configure(webhook) => {
+                if webhook.dialect != self.w.webhook.dialect {
+                    self.interrupt().await;
+                    self.speech = speech(webhook.dialect);
+                }
+                self.client = client(&webhook);
+                self.queue.configure(webhook.on_unknown);
+                self.w.webhook = webhook;
+                self.queue.start();
+            }
+            Order::GoBack(to, lane, reply) => {
+                self.interrupt().await;
+                self.queue.go_back(to, lane.as_ref());
+                let _ = reply.send(format!("what happened since {} is sent again, under the same keys", to.time()));
+            }
+            Order::Unpark(lane, reply) => {
+                let count = self.queue.unpark(lane.as_ref());
+                let _ = reply.send(format!("{count} parked rooms are tried again"));
+            }
+            Order::Revive(reply) => {
+                let text = match self.dead_events().await {
+                    Ok(events) => {
+                        let count = events.len();
+                        self.queue.revive(events);
+                        format!("{count} dead letters are tried again")
+                    }
+                    Err(error) => format!("the dead letters can not be read: {:#}", anyhow::Error::new(error)),
+                };
+                let _ = reply.send(text);
+            }
+            Order::Skip(lane, reply) => {
+                self.interrupt().await;
+                self.queue.skip(self.w.bus.last(), lane.as_ref());
+                let of = lane.map_or_else(|| "all rooms".to_owned(), |lane| lane.to_string());
+                let _ = reply.send(format!("what waited of {of} is not sent any more"));
+            }
+            Order::Stop => {}
+        }
+    }
+
+    async fn dead_events(&self) -> Result<Vec<Arc<Event>>, DatabaseError> {
+        let mut events = Vec::new();
+        for letter in self.w.database.dead_letters(&self.w.webhook.name, REVIVED).await? {
+            let after = EventId::from(letter.event.number().saturating_sub(1));
+            let filter = Filter { after: Some(after), limit: Some(1), ..Filter::default() };
+            let found = self.w.database.events(filter).await?;
+            events.extend(
+                found.iter().filter(|record| record.id == letter.event).filter_map(|record| record.event().ok()),
+            );
+        }
+        Ok(events.into_iter().map(Arc::new).collect())
+    }
+
+    /// Lets go of what is under way.
+    async fn interrupt(&mut self) {
+        self.sending.shutdown().await;
+        self.queue.interrupt();
+        self.letters.clear();
+        self.speech.forget();
+    }
+
+    async fn finish(&mut self) {
+        let under_way = async {
+            while let Some(sent) = self.sending.join_next().await {
+                self.sent(sent);
+            }
+        };
+        // What does not come to its end in time is sent again after the start, or skipped: it is kept as under way.
+        let _ = tokio::time::timeout(FINISH, under_way).await;
+        self.speak();
+        while let Some(kept) = self.keeping.join_next().await {
+            self.was_kept(kept);
+        }
+        self.again = None;
+        self.keep();
+        if let Some(Err(error)) = self.keeping.join_next().await {
+            error!(webhook = %self.w.webhook.name, %error, "how far it was told was not kept");
+        }
+    }
+}
+
+/// Posts one after another; says how many were accepted, and what came of the last.
+async fn post(client: &Client, posts: Vec<(Url, HeaderMap, Vec<u8>)>) -> (usize, Outcome) {
+    let mut done = 0;
+    for (url, headers, body) in posts {
+        let outcome = outcome(client.post(&url, headers, body).await);
+        if outcome != Outcome::Accepted {
+            return (done, outcome);
+        }
+        done += 1;
+    }
+    (done, Outcome::Accepted)
+}
+
+/// What an answer, or none, means.
+pub(super) fn outcome(answered: Result<super::client::Answer, Unanswered>) -> Outcome {
+    match answered {
+        Ok(answer) => {
+            let retry_after = answer.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+            answer::read(answer.status, retry_after, Timestamp::now())
+        }
+        Err(Unanswered::Unsent(why)) => Outcome::Unsent(why),
+        Err(Unanswered::Unknown(why)) => Outcome::Unknown(why),
+    }
+}
