@@ -92,6 +92,8 @@ pub struct Question {
     /// Names the question in the answer; counts from 1 with each start.
     #[serde(rename = "ask")]
     pub id: u64,
+    /// Who is asked: whoever speaks for several authorities says in the answer for which.
+    pub authority: Box<str>,
     /// The service's name in the configuration.
     pub service: Box<str>,
     /// The room's name.
@@ -197,6 +199,7 @@ struct Known {
 /// One authority.
 #[derive(Debug)]
 pub struct Authority {
+    name: Box<str>,
     limits: Limits,
     last_id: u64,
     open: HashMap<u64, Open>,
@@ -207,13 +210,20 @@ pub struct Authority {
 impl Authority {
     /// An authority that was never asked.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        Authority { limits, last_id: 0, open: HashMap::new(), waiting: VecDeque::new(), known: HashMap::new() }
+    pub fn new(name: &str, limits: Limits) -> Self {
+        let (open, waiting, known) = (HashMap::new(), VecDeque::new(), HashMap::new());
+        Authority { name: name.into(), limits, last_id: 0, open, waiting, known }
     }
 
     /// Takes other limits; what is known stays.
     pub fn adjust(&mut self, limits: Limits) {
         self.limits = limits;
+    }
+
+    /// Whether that question waits for its answer.
+    #[must_use]
+    pub fn awaits(&self, id: u64) -> bool {
+        self.open.get(&id).is_some_and(|open| open.until.is_some())
     }
 
     /// When [`Input::Timeout`] is next due.
@@ -286,6 +296,7 @@ impl Authority {
             let (room, identity) = &open.subject;
             out.push(Output::Ask(Box::new(Question {
                 id,
+                authority: self.name.clone(),
                 service: (&*room.service).into(),
                 room: (&*room.name).into(),
                 person,
@@ -388,7 +399,7 @@ mod tests {
 
     #[test]
     fn joins_of_one_identity_are_one_question_and_the_answer_is_for_all_and_for_a_while() {
-        let (mut authority, start) = (Authority::new(Limits::default()), Instant::now());
+        let (mut authority, start) = (Authority::new("story", Limits::default()), Instant::now());
         assert_eq!(asked(&give(&mut authority, start, joins("hall", "a1", "ann"))), [1]);
         assert_eq!(give(&mut authority, start, joins("hall", "a2", "ann")), []);
         assert_eq!(
@@ -401,12 +412,13 @@ mod tests {
         let out = give(&mut authority, start + Duration::from_secs(59), joins("hall", "a3", "ann"));
         assert_eq!(deeds(&out), [("a3", Verdict::Deny)], "it is known");
         assert_eq!(asked(&give(&mut authority, start + Duration::from_secs(60), joins("hall", "a4", "ann"))), [3]);
+        assert!(authority.awaits(3) && !authority.awaits(1) && !authority.awaits(9));
         assert_eq!(give(&mut authority, start, says(1, Verdict::Deny)), [], "an answer counts once");
     }
 
     #[test]
     fn an_answer_holds_as_long_as_it_says() {
-        let (mut authority, start) = (Authority::new(Limits::default()), Instant::now());
+        let (mut authority, start) = (Authority::new("story", Limits::default()), Instant::now());
         give(&mut authority, start, joins("hall", "a", "ann"));
         let answer = Answer { verdict: Verdict::Allow, reason: None, for_seconds: Some(0) };
         assert_eq!(give(&mut authority, start, Input::Answered { id: 1, answer }), []);
@@ -415,7 +427,7 @@ mod tests {
 
     #[test]
     fn eight_are_asked_at_a_time_and_whoever_left_meanwhile_is_not_asked_about() {
-        let (mut authority, now) = (Authority::new(Limits::default()), Instant::now());
+        let (mut authority, now) = (Authority::new("story", Limits::default()), Instant::now());
         for n in 1..=10_u64 {
             let out = give(&mut authority, now, joins("hall", &n.to_string(), &n.to_string()));
             assert_eq!(asked(&out).len(), usize::from(n <= 8));
@@ -430,7 +442,7 @@ mod tests {
     #[test]
     fn without_an_answer_the_last_one_holds_for_ten_minutes_and_then_the_door_is_shut() {
         let limits = Limits { cache: Duration::ZERO, ..Limits::default() };
-        let (mut authority, start) = (Authority::new(limits), Instant::now());
+        let (mut authority, start) = (Authority::new("story", limits), Instant::now());
         let missed = |out: &[Output]| match out {
             [.., Output::Missed { verdict, .. }] => *verdict,
             other => panic!("{other:?}"),
@@ -457,7 +469,8 @@ mod tests {
     #[test]
     fn moderators_are_made_only_where_the_configuration_agrees() {
         for (may_grant, expected) in [(false, vec![]), (true, vec![("a", Verdict::Moderator)])] {
-            let (mut authority, now) = (Authority::new(Limits { may_grant, ..Limits::default() }), Instant::now());
+            let (mut authority, now) =
+                (Authority::new("story", Limits { may_grant, ..Limits::default() }), Instant::now());
             give(&mut authority, now, joins("hall", "a", "ann"));
             assert_eq!(deeds(&give(&mut authority, now, says(1, Verdict::Moderator))), expected);
         }
@@ -465,7 +478,7 @@ mod tests {
 
     #[test]
     fn who_was_put_out_is_asked_about_again() {
-        let (mut authority, now) = (Authority::new(Limits::default()), Instant::now());
+        let (mut authority, now) = (Authority::new("story", Limits::default()), Instant::now());
         give(&mut authority, now, joins("hall", "a", "ann"));
         give(&mut authority, now, says(1, Verdict::Allow));
         let room = RoomKey::new("meet", "hall");

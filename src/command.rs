@@ -211,6 +211,8 @@ pub enum Command {
     },
     /// What an authority says to a question of ours.
     Answer {
+        /// Which authority; left out where whoever answers speaks for one alone.
+        authority: Option<String>,
         /// The question's number.
         ask: u64,
         /// What.

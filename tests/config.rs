@@ -875,6 +875,7 @@ fn an_authority_decides_about_certain_rooms_and_is_asked_by_a_line_or_a_callback
         (of("url = \"https://x/\""), "no secret to sign questions with"),
         (of("url = \"http://game.example/\"\nfile = \"bare\""), "without TLS, and on another machine"),
         (of("url = \"https://me:pw@x/\"\nfile = \"bare\""), "a URL with a user"),
+        (of("line = \"game\"\ntoken = \"games\""), "\"games\" is unknown; expected one that is configured"),
         (of("line = \"game\"\non_failure = \"maybe\""), "\"last\" or \"closed\" or \"open\""),
         (of("line = \"game\"\ntime_limit = \"1h\""), "authority.time_limit"),
         (of("line = \"game\"").replace("rooms = \"game-*\"", ""), "authority.rooms: missing"),

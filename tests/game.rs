@@ -163,6 +163,84 @@ fn a_toy_game_server_opens_rooms_lets_players_in_throws_one_out_and_shows_who_is
     daemon.wait_rooms("the list is remembered", seconds(20), |row| row.name == "game-crypt" && row.state == "held");
 }
 
+// ── the conversation in docs/line-protocol.md
+
+/// Keys whose values are others each time.
+const VARYING: &[&str] = &["id", "key", "life", "occupant_id", "time", "version"];
+
+/// What is the same each time: without [`VARYING`] keys and a guest's resource.
+fn lasting(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            object.retain(|key, _| !VARYING.contains(&key.as_str()));
+            if let Some(Value::String(jid)) = object.get_mut("real_jid") {
+                jid.truncate(jid.find('/').unwrap_or(jid.len()));
+            }
+            object.values_mut().for_each(lasting);
+        }
+        Value::Array(values) => values.iter_mut().for_each(lasting),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_conversation_in_the_documentation_is_a_real_one() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/line-protocol.md");
+    let text = std::fs::read_to_string(&page).expect("the page");
+    let (before, rest) = text.split_once("```transcript\n").expect("a conversation");
+    let (kept, after) = rest.split_once("```").expect("its end");
+    let writes = std::env::var_os("INNKEEPER_WRITE_TRANSCRIPT").is_some();
+
+    let (prosody, _focus) = world(Options::default());
+    let daemon = Daemon::start(
+        configured(Setup::websocket(&prosody), "line = \"game\"\ntime_limit = \"20s\"").rooms(["game-hall"]),
+    );
+    daemon.wait_all_held(seconds(20));
+    let mut typed = TcpStream::connect(listening(&daemon)).expect("it listens");
+    let heard = BufReader::new(typed.try_clone().expect("a second handle"));
+    let (tell, told) = channel();
+    std::thread::spawn(move || heard.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+
+    let mut alice = Client::account(prosody.c2s(), "alice", "wonderland");
+    let mut written = String::new();
+    let mut lines = kept.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line.starts_with('{') && writes {
+            continue;
+        }
+        match line.split_once(' ') {
+            Some((">", said)) => writeln!(typed, "{said}").expect("it listens"),
+            Some(("#", "Alice comes into the hall")) => walk_in(&mut alice, &jid("game-hall"), "Alice", "alice"),
+            _ => panic!("neither said nor heard, and nothing that happens: {line:?}"),
+        }
+        written += &format!("{line}\n");
+        // Whatever follows from it, in any order: answers and events come from different sides.
+        let mut expected: Vec<Value> = Vec::new();
+        while let Some(line) = lines.next_if(|line| line.starts_with('{')) {
+            let mut value = serde_json::from_str(line).expect("JSON");
+            lasting(&mut value);
+            expected.push(value);
+        }
+        if writes {
+            // Nobody knows what comes, so that silence has to do.
+            while let Ok(line) = told.recv_timeout(seconds(1)) {
+                written += &format!("{line}\n");
+            }
+            continue;
+        }
+        while !expected.is_empty() {
+            let line = told.recv_timeout(seconds(20)).unwrap_or_else(|_| panic!("not heard: {expected:#?}"));
+            let mut value: Value = serde_json::from_str(&line).expect("JSON");
+            lasting(&mut value);
+            let place = expected.iter().position(|expected| *expected == value);
+            expected.remove(place.unwrap_or_else(|| panic!("heard {line}\nand not one of {expected:#?}")));
+        }
+    }
+    if writes {
+        std::fs::write(&page, format!("{before}```transcript\n{written}```{after}")).expect("the page");
+    }
+}
+
 // ── a real HTTP authority
 
 /// Answers every question with what `answer` makes of it, after its head and body were read.
@@ -236,7 +314,7 @@ fn verify(head: &str, body: &[u8]) -> bool {
 
 #[test]
 fn an_http_authority_is_asked_once_for_a_while_and_its_word_is_carried_out() {
-    let (prosody, _focus) = world(Options::default());
+    let (prosody, focus) = world(Options::default());
     let authority = Authority::start(|question| {
         let verdict = match question["person"]["nick"].as_str() {
             Some("mallory") => json!({ "verdict": "deny", "reason": "not in this story" }),
@@ -244,16 +322,17 @@ fn an_http_authority_is_asked_once_for_a_while_and_its_word_is_carried_out() {
         };
         Some((200, verdict.to_string()))
     });
-    let setup = configured(
-        Setup::websocket(&prosody),
-        &format!("url = {:?}\nfile = \"game.secret\"\ntime_limit = \"1s\"", authority.url),
-    );
+    let http = "[http]\nlisten = \"127.0.0.1:0\"\n[[http.token]]\nname = \"story\"\nfile = \"game.secret\"\n\
+                scopes = [\"rooms\", \"moderate\"]\nrooms = \"game-*\"";
+    let lines =
+        format!("url = {:?}\nfile = \"game.secret\"\ntime_limit = \"10s\"\ntoken = \"story\"\n{http}", authority.url);
+    let setup = configured(Setup::websocket(&prosody), &lines);
     let daemon = Daemon::start(setup.rooms(["game-hall", "tavern"]));
     daemon.wait_all_held(seconds(20));
 
     let mut mallory = enter(&prosody, "game-hall", "mallory");
     put_out(&mut mallory, &jid("game-hall"), "mallory", seconds(5));
-    let _ann = enter(&prosody, "game-hall", "ann");
+    let mut ann = enter(&prosody, "game-hall", "ann");
     let _tavern = enter(&prosody, "tavern", "mallory");
     let asked = || (authority.heard().len() == 2).then_some(());
     assert!(wait_for(seconds(5), asked).is_some(), "{:#?}", authority.heard());
@@ -266,6 +345,56 @@ fn an_http_authority_is_asked_once_for_a_while_and_its_word_is_carried_out() {
     assert_eq!(rooms, ["game-hall", "game-hall"], "nobody is asked about the tavern");
     let refused = support::live::recorded(&daemon, "action.taken", "\"name\":\"story\"");
     assert_eq!(refused, 1, "who threw mallory out is in the record");
+
+    // What it said holds for a while: who comes back is not asked about, and whoever comes next is.
+    ann.leave(&jid("game-hall"), "ann");
+    ann.expect("ann is outside", seconds(10), |node| node.attr("type") == "unavailable");
+    walk_in(&mut ann, &jid("game-hall"), "ann", "ann");
+    let _bob = enter(&prosody, "game-hall", "bob");
+    let bob_is = || authority.heard().iter().any(|(_, question)| question["person"]["nick"] == "bob").then_some(());
+    assert!(wait_for(seconds(10), bob_is).is_some(), "{:#?}", authority.heard());
+    let nicks: Vec<Value> = authority.heard().iter().map(|(_, question)| question["person"]["nick"].clone()).collect();
+    assert_eq!(nicks, ["mallory", "ann", "bob"]);
+
+    // Later words, as the bearer of its token: somebody out, another room, and all of them closed.
+    let word = Instant::now();
+    let kick = json!({ "action": "kick", "nick": "ann", "reason": "the story goes on without you" });
+    assert_eq!(ask(&daemon, "POST", "/v1/rooms/game-hall/actions", &kick).0, 200);
+    put_out(&mut ann, &jid("game-hall"), "ann", seconds(5));
+    assert!(word.elapsed() < seconds(4), "{:?}", word.elapsed());
+    let list = json!({ "revision": 1, "rooms": ["game-hall", "game-crypt"] });
+    let (status, taken) = ask(&daemon, "PUT", "/v1/authorities/story/rooms", &list);
+    assert_eq!(status, 200, "{taken}");
+    daemon.wait_rooms("the new room", seconds(20), |row| row.name != "game-crypt" || row.state == "held");
+    assert_eq!(ask(&daemon, "PUT", "/v1/authorities/other/rooms", &list).0, 404);
+    let wide = json!({ "revision": 2, "rooms": ["tavern"] });
+    assert_eq!(ask(&daemon, "PUT", "/v1/authorities/story/rooms", &wide).0, 403);
+    let word = Instant::now();
+    let none = json!({ "revision": 2, "rooms": [], "really_empty": true });
+    assert_eq!(ask(&daemon, "PUT", "/v1/authorities/story/rooms", &none).0, 200);
+    let gone = || keeper(&focus, &jid("game-crypt")).is_none().then_some(());
+    assert!(wait_for(seconds(5), gone).is_some() && word.elapsed() < seconds(4), "{:?}", word.elapsed());
+}
+
+/// One request to the HTTP interface as the bearer of the secret; the answer's status and JSON.
+fn ask(daemon: &Daemon, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    let log = daemon.log();
+    let open = log.lines().find(|line| line.contains("HTTP interface open")).expect("it is open");
+    let place = open.split("listen=").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a place");
+    let mut stream = TcpStream::connect(place.trim_matches('"')).expect("it listens");
+    stream.set_read_timeout(Some(seconds(20))).expect("a timeout");
+    let body = body.to_string();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, serde_json::from_str(body).unwrap_or_default())
 }
 
 #[test]

@@ -31,11 +31,14 @@ impl Daemon {
     fn start(lines: &[(&str, &str, &[&str], &str)]) -> Daemon {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), lines);
-        let log = fs::File::create(folder.path().join("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_innkeeper"));
-        command.args(["run", "--config"]).arg(folder.path().join("innkeeper.toml"));
-        let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let child = run(folder.path());
         Daemon { folder, child }
+    }
+
+    /// Ends it and starts it again; the log begins anew.
+    fn restart(&mut self) {
+        process::terminate(&mut self.child, SOON);
+        self.child = run(self.folder.path());
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -75,6 +78,13 @@ impl Drop for Daemon {
             eprintln!("--- log ---\n{}", self.log());
         }
     }
+}
+
+fn run(folder: &Path) -> Child {
+    let log = fs::File::create(folder.join("log")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_innkeeper"));
+    command.args(["run", "--config"]).arg(folder.join("innkeeper.toml"));
+    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
 }
 
 fn write(folder: &Path, lines: &[(&str, &str, &[&str], &str)]) {
@@ -231,6 +241,64 @@ fn events_are_followed_and_taken_up_again_after_the_last_that_was_seen() {
     let second = again.event("room.suspended");
     assert!(second["id"].as_u64() > first["id"].as_u64(), "{first} {second}");
     assert_eq!(again.ask("unfollow")["reply"], "unfollowed");
+}
+
+#[test]
+fn an_authoritys_list_of_rooms_is_taken_once_in_order_and_for_its_own_rooms_alone() {
+    let authority = |name: &str| {
+        format!("[[authority]]\nname = \"{name}\"\nservice = \"meet\"\nrooms = \"{name}-*\"\nline = \"game\"\n")
+    };
+    let place = format!("{LISTEN}\n{}{}", authority("game"), authority("film"));
+    let mut daemon = Daemon::start(&[("other", LISTEN, ALL, "*"), ("game", &place, ALL, "*")]);
+    let (mut game, mut other) = (daemon.enter("game"), daemon.enter("other"));
+    let mut desire = |authority: Value, revision: u64, rooms: &[&str]| {
+        let said = json!({ "command": "desire", "authority": authority, "revision": revision, "rooms": rooms });
+        let answer = game.ask(&said.to_string());
+        let word = answer["error"].as_str().unwrap_or(answer["reply"].as_str().unwrap_or_default()).to_owned();
+        (word, answer["text"].as_str().unwrap_or_default().to_owned())
+    };
+    let wanted = |peer: &mut Peer| -> Vec<String> {
+        let rooms = peer.ask("rooms")["rooms"].clone();
+        rooms.as_array().into_iter().flatten().map(|row| row["name"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let (word, text) = desire(json!("game"), 7, &["game-hall", "game-crypt"]);
+    assert_eq!((&*word, text.ends_with("is in force: 2 rooms")), ("taken", true), "{text}");
+    assert_eq!(other.ask("hold tavern")["reply"], "done");
+    assert_eq!(wanted(&mut other), ["game-crypt", "game-hall", "tavern"]);
+
+    let kept = || fs::metadata(daemon.path("state/state.json")).and_then(|file| file.modified()).unwrap();
+    let before = kept();
+    let (word, text) = desire(json!("game"), 7, &["game-crypt", "game-hall"]);
+    assert_eq!((&*word, &*text), ("taken", "revision 7 is in force already"));
+    assert_eq!(kept(), before, "the same list again writes nothing");
+    for (authority, revision, rooms, expected) in [
+        (json!("game"), 7, &["game-hall"][..], "old-revision"),
+        (json!("game"), 6, &["game-hall"], "old-revision"),
+        (json!("game"), 8, &[], "bad-request"),
+        (json!("game"), 8, &["game-hall", "tavern"], "forbidden"),
+        (json!("game"), 8, &["game hall"], "bad-request"),
+        (json!("nobody"), 8, &["game-hall"], "unknown-authority"),
+        (Value::Null, 8, &["game-hall"], "bad-request"),
+    ] {
+        let (word, text) = desire(authority.clone(), revision, rooms);
+        assert_eq!(word, expected, "{authority} {revision} {rooms:?}: {text}");
+    }
+    assert_eq!(other.ask("desire 9 game-hall")["error"], "unknown-authority", "another line is not the authority's");
+    assert_eq!(wanted(&mut other), ["game-crypt", "game-hall", "tavern"], "nothing was changed");
+
+    assert_eq!(desire(json!("film"), 1, &["film-set"]).0, "taken");
+    assert_eq!(desire(json!("game"), 8, &["game-crypt"]).0, "taken");
+    assert_eq!(wanted(&mut other), ["film-set", "game-crypt", "tavern"], "each list replaces its own");
+    let empty = r#"{"command":"desire","authority":"game","revision":9,"rooms":[],"really_empty":true}"#;
+    assert_eq!(game.ask(empty)["reply"], "taken");
+    assert_eq!(wanted(&mut other), ["film-set", "tavern"]);
+
+    // The revision that was seen last outlives the process.
+    daemon.restart();
+    let mut game = daemon.enter("game");
+    let old = json!({ "command": "desire", "authority": "game", "revision": 8, "rooms": ["game-crypt"] });
+    assert_eq!(game.ask(&old.to_string())["error"], "old-revision");
+    assert_eq!(wanted(&mut game), ["film-set", "tavern"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::check::{Checker, View, quoted};
 use super::line::Line;
 use super::login::Sources;
 use super::raw::Section;
-use super::{Secret, Service};
+use super::{Http, Secret, Service};
 use crate::authority::{Fallback, Limits};
 use crate::pattern::Pattern;
 
@@ -71,7 +71,10 @@ impl Checker<'_> {
         sections: &[Section],
         services: &std::collections::BTreeMap<String, Service>,
         lines: &[Line],
+        http: Option<&Http>,
     ) -> Vec<Authority> {
+        let tokens = http.map_or(&[][..], |http| &http.tokens);
+        let tokens: Vec<&str> = tokens.iter().map(|token| token.name.as_str()).collect();
         let mut authorities: Vec<Authority> = Vec::new();
         for section in sections {
             let view = View::new("authority", section);
@@ -87,7 +90,7 @@ impl Checker<'_> {
                 text => Ok(Pattern::new(text)),
             });
             let asked = self.asked(view, lines);
-            let token = self.string(view, "token").map(|(token, _)| token.to_owned());
+            let token = view.entry("token").and_then(|_| self.one_of(view, "token", &tokens));
             let limits = self.limits(view);
             let (Some(name), Some(service), Some(rooms), Some(asked)) = (name, service, rooms, asked) else { continue };
             if authorities.iter().any(|other| other.name == name) {

@@ -84,7 +84,7 @@ impl Checker<'_> {
         let lines = self.lines(raw.list("line"));
         let reservations = self.reservations(raw.list("reservations"), &services);
         let avchats = self.avchats(raw.list("avchat"), &services);
-        let authorities = self.authorities(raw.list("authority"), &services, &lines);
+        let authorities = self.authorities(raw.list("authority"), &services, &lines, http.as_ref());
         let webhooks = self.webhooks(raw.list("webhook"));
         let warnings = std::mem::take(&mut self.warnings);
         Config {

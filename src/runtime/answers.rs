@@ -113,8 +113,9 @@ impl Supervisor {
             Command::Mint { room, player, moderator, for_seconds, accept_owner } => {
                 self.mint(&room, player, moderator, for_seconds, accept_owner, requester)
             }
-            Command::Answer { ask, verdict, reason, for_seconds } => {
-                self.answer(ask, Answer { verdict, reason, for_seconds }, requester)
+            Command::Answer { authority, ask, verdict, reason, for_seconds } => {
+                let answer = Answer { verdict, reason, for_seconds };
+                self.answer(authority.as_deref(), ask, answer, requester)
             }
             Command::Desire { authority, revision, rooms, really_empty } => {
                 self.desire(authority.as_deref(), revision, &rooms, really_empty, requester).await

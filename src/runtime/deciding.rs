@@ -74,7 +74,7 @@ impl Deciding {
                     known.client = client;
                 }
                 None => {
-                    let machine = Authority::new(config.limits.clone());
+                    let machine = Authority::new(&config.name, config.limits.clone());
                     let decider = Decider { config: config.clone(), machine, client };
                     self.authorities.insert(config.name.as_str().into(), decider);
                 }
@@ -88,7 +88,7 @@ impl Deciding {
     }
 
     /// Whom that requester speaks for.
-    fn spoken_for(&self, who: &Who, named: Option<&str>) -> Result<Arc<str>, String> {
+    fn spoken_for(&self, who: &Who, named: Option<&str>) -> Result<Arc<str>, Box<Reply>> {
         let theirs = |(name, decider): &(&Arc<str>, &Decider)| {
             let may = match who {
                 Who::Line { name } => matches!(&decider.config.asked, Asked::Line(line) if **line == **name),
@@ -101,8 +101,15 @@ impl Deciding {
         let mut found = self.authorities.iter().filter(theirs).map(|(name, _)| name.clone());
         match (found.next(), found.next()) {
             (Some(one), None) => Ok(one),
-            (Some(_), Some(_)) => Err(format!("{who} may speak for several authorities: say which, as \"authority\"")),
-            (None, _) => Err(format!("{who} speaks for no authority of the configuration")),
+            (Some(_), Some(_)) => {
+                let text = format!("{who} may speak for several authorities: say which, as \"authority\"");
+                Err(Box::new(refused("bad-request", text)))
+            }
+            (None, _) => {
+                let which = named.map_or_else(String::new, |named| format!(" called {named:?}"));
+                let text = format!("{who} speaks for no authority{which} of the configuration");
+                Err(Box::new(refused("unknown-authority", text)))
+            }
         }
     }
 }
@@ -221,13 +228,19 @@ impl Supervisor {
     }
 
     /// Takes an answer that came as a command.
-    pub(super) fn answer(&mut self, id: u64, answer: Answer, requester: &Requester) -> Reply {
-        match self.deciding.spoken_for(&requester.who, None) {
+    pub(super) fn answer(&mut self, authority: Option<&str>, id: u64, answer: Answer, requester: &Requester) -> Reply {
+        match self.deciding.spoken_for(&requester.who, authority) {
+            Ok(name) if !self.deciding.authorities.get(&name).is_some_and(|decider| decider.machine.awaits(id)) => {
+                refused(
+                    "unknown-question",
+                    format!("question {id} is not open: it was answered, or given up, or never asked"),
+                )
+            }
             Ok(name) => {
                 self.decide(&name, Input::Answered { id, answer });
                 Reply::Taken { text: format!("answer {id} is taken") }
             }
-            Err(text) => refused("forbidden", text),
+            Err(refusal) => *refusal,
         }
     }
 
@@ -265,7 +278,7 @@ impl Supervisor {
         requester: &Requester,
     ) -> Result<Option<(Arc<str>, List)>, Box<Reply>> {
         let refuse = |error: &str, text: String| Box::new(refused(error, text));
-        let name = self.deciding.spoken_for(&requester.who, authority).map_err(|text| refuse("forbidden", text))?;
+        let name = self.deciding.spoken_for(&requester.who, authority)?;
         let Some(decider) = self.deciding.authorities.get(&name) else { return Ok(None) };
         let config = &decider.config;
         let mut keys = BTreeSet::new();

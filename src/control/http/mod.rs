@@ -25,6 +25,7 @@ use crate::runtime::bus::Bus;
 
 mod access;
 mod actions;
+mod authorities;
 mod bans;
 mod events;
 mod health;
@@ -87,6 +88,7 @@ struct Resource {
 /// All of them, by name.
 const RESOURCES: &[Resource] = &[
     Resource { routes: actions::routes, describe: actions::describe },
+    Resource { routes: authorities::routes, describe: authorities::describe },
     Resource { routes: bans::routes, describe: bans::describe },
     Resource { routes: events::routes, describe: events::describe },
     Resource { routes: health::routes, describe: health::describe },

@@ -76,9 +76,8 @@ impl Problem {
         let status = match error {
             "bad-request" => StatusCode::BAD_REQUEST,
             "forbidden" => StatusCode::FORBIDDEN,
-            "unknown-room" | "unknown-service" | "unknown-action" | "unknown-ban" | "unknown-webhook" => {
-                StatusCode::NOT_FOUND
-            }
+            "unknown-room" | "unknown-service" | "unknown-action" | "unknown-ban" | "unknown-webhook"
+            | "unknown-authority" => StatusCode::NOT_FOUND,
             "bad-configuration" => StatusCode::UNPROCESSABLE_ENTITY,
             TOO_MANY => StatusCode::TOO_MANY_REQUESTS,
             "busy" | "not-saved" | "not-readable" => StatusCode::SERVICE_UNAVAILABLE,

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::words::{self, HELP, Said, Unclear, What};
 use super::{Lines, Shared};
 use crate::authority::Question;
-use crate::command::{Command, FollowQuery, Reply, Requester, Who, refused};
+use crate::command::{Command, Reply, Requester, Who, refused};
 use crate::config::{Line, Place};
 use crate::control::REQUEST_BYTES;
 use crate::control::watch::{Told, Watch};
@@ -178,9 +178,7 @@ impl Talk<'_> {
                 self.mouth.say(&json!({ "reply": "gap", "text": Told::GAP })).await?;
             }
             Some(Told::TooSlow) => {
-                self.mouth
-                    .last_word("you read too slowly; come back, and follow after the last id that you saw")
-                    .await?;
+                self.mouth.last_word(Told::TOO_SLOW).await?;
                 return Ok(Some("the peer read too slowly"));
             }
             None => self.watch = None,
@@ -202,8 +200,7 @@ impl Talk<'_> {
         let reply = match what {
             What::Auth(_) => return self.refuse(seq, "bad-request", "you have shown your secret already").await,
             What::Command(command) => return self.ask(seq, *command).await,
-            What::Follow { rooms, service, kinds, after } => {
-                let query = FollowQuery { service, room: rooms, kind: kinds, who: None, after };
+            What::Follow(query) => {
                 match Watch::begin(&self.shared.gate, &self.shared.bus, &self.requester, &query) {
                     Ok(watch) => self.watch = Some(watch),
                     Err(refusal) => {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::action::{Action, Standing};
 use crate::authority::Verdict;
-use crate::command::Command;
+use crate::command::{Command, FollowQuery};
 use crate::config::Secret;
 use crate::xmpp::jitsi::mute::Medium;
 
@@ -38,16 +38,7 @@ pub(super) enum What {
     /// One of everybody's commands.
     Command(Box<Command>),
     /// Wants to hear of events from now on.
-    Follow {
-        /// Of rooms that fit.
-        rooms: Option<String>,
-        /// Of this service.
-        service: Option<String>,
-        /// Of these kinds, with commas between.
-        kinds: Option<String>,
-        /// On after the event with this id.
-        after: Option<u64>,
-    },
+    Follow(FollowQuery),
     /// Wants to hear of no more events.
     Unfollow,
     /// Whether we are there.
@@ -91,18 +82,11 @@ fn object(line: &str) -> Result<Said, Unclear> {
         let secret = secret.as_str().ok_or_else(|| unclear("auth is the secret, a string".to_owned()))?;
         return Ok(Said { what: What::Auth(Secret::new(secret)), seq });
     }
-    let text = |key: &str| match object.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(unclear(format!("{key} is a string"))),
-    };
     let what = match object.get("command").and_then(Value::as_str) {
         Some("follow") => {
-            let after = match object.get("after") {
-                None | Some(Value::Null) => None,
-                Some(id) => Some(id.as_u64().ok_or_else(|| unclear("after is the id of an event".to_owned()))?),
-            };
-            What::Follow { rooms: text("room")?, service: text("service")?, kinds: text("kind")?, after }
+            object.remove("command");
+            let query = serde_json::from_value(Value::Object(object));
+            What::Follow(query.map_err(|error| unclear(format!("not what can be followed: {error}")))?)
         }
         Some("unfollow") => What::Unfollow,
         Some("ping") => What::Ping,
@@ -163,7 +147,10 @@ fn words(line: &str) -> Result<What, String> {
     let verb = words.next().unwrap_or_default().to_lowercase();
     let what = match verb.as_str() {
         "auth" => What::Auth(Secret::new(words.rest().unwrap_or_default())),
-        "follow" => What::Follow { rooms: words.next(), service: None, kinds: words.next(), after: None },
+        "follow" => {
+            let (room, kind) = (words.next(), words.next());
+            What::Follow(FollowQuery { room, kind, ..FollowQuery::default() })
+        }
         "unfollow" => What::Unfollow,
         "ping" => What::Ping,
         "help" => What::Help,
@@ -188,7 +175,8 @@ fn command(verb: &str, words: &mut Words<'_>) -> Result<Command, String> {
                 Some("mute") => Verdict::Mute,
                 _ => return Err("allow, deny, moderator or mute is missing; say help".to_owned()),
             };
-            return Ok(Command::Answer { ask, verdict, reason: words.rest(), for_seconds: None });
+            let (authority, reason, for_seconds) = (None, words.rest(), None);
+            return Ok(Command::Answer { authority, ask, verdict, reason, for_seconds });
         }
         "desire" => {
             let revision = words.need("the revision")?.parse().map_err(|_| "the revision is no number")?;
@@ -342,7 +330,8 @@ mod tests {
             ("{\"command\":\"dance\"}", "not a command: unknown variant `dance`"),
             ("{\"command\":\"hold\"}", "missing field `room`"),
             ("{broken", "not a JSON object"),
-            ("{\"command\":\"follow\",\"after\":\"x\"}", "after is the id"),
+            ("{\"command\":\"follow\",\"after\":\"x\"}", "expected u64"),
+            ("{\"command\":\"follow\",\"rooms\":\"x\"}", "unknown field"),
         ] {
             let unclear = read(line).expect_err(line);
             assert!(unclear.text.contains(part), "{line}: {}", unclear.text);
@@ -355,18 +344,13 @@ mod tests {
     fn the_number_of_a_request_comes_back_and_is_no_part_of_it() {
         let said = read(r#"{"command":"rooms","seq":7}"#).expect("a command");
         assert_eq!((said.seq, said.what), (Some(json!(7)), What::Command(Box::new(Command::Rooms))));
-        let follow = read(r#"{"command":"follow","room":"game-*","kind":"occupant.*","after":12}"#).expect("follow");
-        let (rooms, kinds) = (Some("game-*".into()), Some("occupant.*".into()));
-        assert_eq!(follow.what, What::Follow { rooms, service: None, kinds, after: Some(12) });
-        assert_eq!(
-            read("follow game-* room.held").map(|said| said.what),
-            Ok(What::Follow {
-                rooms: Some("game-*".into()),
-                service: None,
-                kinds: Some("room.held".into()),
-                after: None
-            })
-        );
+        let query =
+            FollowQuery { room: Some("game-*".into()), kind: Some("room.held".into()), ..FollowQuery::default() };
+        assert_eq!(read("follow game-* room.held").map(|said| said.what), Ok(What::Follow(query.clone())));
+        let follow = r#"{"command":"follow","room":"game-*","kind":"room.held","who":"Ann","after":12,"seq":8}"#;
+        let follow = read(follow).expect("follow");
+        let query = FollowQuery { who: Some("Ann".into()), after: Some(12), ..query };
+        assert_eq!((follow.seq, follow.what), (Some(json!(8)), What::Follow(query)));
     }
 
     #[test]
