@@ -270,37 +270,6 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether the command is written down with who asked: all that change something, and who is told a secret.
-    #[must_use]
-    pub fn changes(&self) -> bool {
-        match self {
-            Command::Health
-            | Command::Webhooks
-            | Command::Status
-            | Command::Rooms
-            | Command::Follow(_)
-            | Command::Events(_)
-            | Command::Room { .. }
-            | Command::WhyRoom { .. }
-            | Command::Abilities { .. }
-            | Command::WhoCan { .. }
-            | Command::WhyLobby { .. }
-            | Command::WhyModerator { .. }
-            | Command::WhyRemoved { .. }
-            | Command::Bans
-            | Command::Rules
-            | Command::WhyBan { .. }
-            | Command::Reservation { .. } => false,
-            Command::Ban { .. } | Command::Unban { .. } | Command::ImportBans { .. } | Command::Exempt { .. } => true,
-            Command::WebhookTest { .. } | Command::WebhookReplay { .. } | Command::WebhookSkip { .. } => true,
-            Command::Reload { plan } => !plan,
-            Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } | Command::Act { .. } => true,
-            Command::Undo { .. } | Command::Recover { .. } | Command::Password { .. } => true,
-            Command::Answer { .. } | Command::Desire { .. } | Command::Mint { .. } => true,
-            Command::Reserve { .. } | Command::EndReservation { .. } => true,
-        }
-    }
-
     /// The command as the record may keep it: without passwords and without what was said.
     #[must_use]
     pub fn record(&self) -> String {

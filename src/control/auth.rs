@@ -47,6 +47,13 @@ pub fn scope(command: &Command) -> Option<Scope> {
     }
 }
 
+/// Whether the command is written down with who asked: all that change something, and who is told a secret. Those are the
+/// ones that take more than reading.
+#[must_use]
+pub fn changes(command: &Command) -> bool {
+    scope(command).is_some_and(|scope| scope != Scope::Read)
+}
+
 /// Whether a command concerns all rooms at once, so that who has only some may not ask it.
 fn concerns_all(command: &Command) -> bool {
     match command {

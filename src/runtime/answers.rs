@@ -45,7 +45,7 @@ async fn told(ordered: Result<oneshot::Receiver<String>, Box<Reply>>) -> Reply {
 impl Supervisor {
     /// Answers one command. Whoever asked may be gone; then nobody misses the answer.
     pub(super) async fn command(&mut self, command: Command, requester: &Requester, mut reply: oneshot::Sender<Reply>) {
-        let asked = command.changes().then(|| command.record());
+        let asked = auth::changes(&command).then(|| command.record());
         let answer = match command {
             Command::Health => Reply::Health(self.health_reply()),
             Command::Status => Reply::Status(Box::new(self.status_reply(&requester.rights))),
