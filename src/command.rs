@@ -209,6 +209,12 @@ pub enum Command {
         /// The reservation's id.
         id: String,
     },
+    /// What a token claims, and what comes of it.
+    ExplainToken {
+        /// The token itself.
+        #[serde(with = "bare_token")]
+        token: Secret,
+    },
     /// What an authority says to a question of ours.
     Answer {
         /// Which authority; left out where whoever answers speaks for one alone.
@@ -293,6 +299,7 @@ impl Command {
                 format!("mint {room} {:?}{rank}{seconds}", player.name)
             }
             Command::Desire { revision, rooms, .. } => format!("desire revision {revision}, {} rooms", rooms.len()),
+            Command::ExplainToken { .. } => "explain a token".to_owned(),
             Command::ImportBans { lines } => format!("import {} lines of bans", lines.lines().count()),
             command => serde_json::to_string(command).unwrap_or_default(),
         }
@@ -388,7 +395,7 @@ pub struct MintedReply {
     /// The room: `service/name`.
     pub room: String,
     /// The token itself.
-    #[serde(with = "minted")]
+    #[serde(with = "bare_token")]
     #[schema(value_type = String)]
     pub token: Secret,
     /// When it ends, seconds since 1970.
@@ -399,8 +406,43 @@ pub struct MintedReply {
     pub why: String,
 }
 
-/// A token on its way to whoever asked for it.
-mod minted {
+/// What a token says, and what comes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TokenExplanation {
+    /// The service of ours whose key it was signed with.
+    pub service: Option<String>,
+    /// How it is signed: `HS256`, `RS256`, …
+    pub algorithm: Option<String>,
+    /// With which key, where it names one: `kid`.
+    pub key: Option<String>,
+    /// Whom it is for: `aud`, with commas between several.
+    pub audience: Option<String>,
+    /// Who made it, by its own word: `iss`.
+    pub issuer: Option<String>,
+    /// The domain or tenant: `sub`.
+    pub subject: Option<String>,
+    /// The room, or `*`.
+    pub room: Option<String>,
+    /// The player's id.
+    pub id: Option<String>,
+    /// The player's name.
+    pub name: Option<String>,
+    /// Whether it says that they are a moderator, in any of the ways there are.
+    pub moderator: bool,
+    /// From when it is good, RFC 3339 UTC.
+    pub not_before: Option<String>,
+    /// When it ends, RFC 3339 UTC.
+    pub expires: Option<String>,
+    /// What its bearer would be inside: `owner`, `participant`, `nobody` where it would be refused, or `unknown`.
+    pub effective_role: String,
+    /// Why, in one sentence.
+    pub why: String,
+    /// What is odd about it, in sentences.
+    pub remarks: Vec<String>,
+}
+
+/// A token on its way to or from whoever has it.
+mod bare_token {
     use serde::{Deserialize, Deserializer, Serializer};
 
     use crate::config::Secret;
@@ -604,6 +646,8 @@ pub enum Reply {
     },
     /// To [`Command::Mint`].
     Minted(Box<MintedReply>),
+    /// To [`Command::ExplainToken`].
+    TokenExplained(Box<TokenExplanation>),
     /// To [`Command::Reserve`] and [`Command::Reservation`].
     Reservation(Box<Reservation>),
     /// To [`Command::Answer`], [`Command::Desire`] and [`Command::EndReservation`].

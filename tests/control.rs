@@ -191,7 +191,7 @@ fn root_and_the_admin_group_may_do_all_the_read_group_facts_and_others_nothing()
     let asked = daemon.asked.lock().unwrap();
     let known = |who: &Who| matches!(who, Who::Unix { uid: 0 | SOMEBODY, pid: Some(_) });
     assert!(asked.iter().all(|(_, requester)| known(&requester.who)));
-    let changed = asked.iter().filter(|(command, _)| auth::changes(command)).count();
+    let changed = asked.iter().filter(|(command, _)| control::auth::changes(command)).count();
     assert_eq!(changed, 3 * 3 + 1, "only the admin group's and root's");
 }
 

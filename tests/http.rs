@@ -11,9 +11,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use innkeeper::config::{self, Secret};
+use innkeeper::control::Gate;
+use innkeeper::control::http::{Listener, Shared};
+use innkeeper::event::{EventId, What};
+use innkeeper::rights::Rights;
+use innkeeper::runtime::bus::Bus;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::{mpsc, watch};
 
 #[path = "support/process.rs"]
 #[allow(dead_code)]
@@ -217,6 +224,9 @@ fn sample(schema: &Value, document: &Value) -> Value {
         let name = name.rsplit('/').next().unwrap_or_default();
         return sample(&document["components"]["schemas"][name], document);
     }
+    if !schema["example"].is_null() {
+        return schema["example"].clone();
+    }
     if let Some(first) = schema["enum"].get(0) {
         return first.clone();
     }
@@ -301,7 +311,7 @@ fn every_route_takes_its_scope_and_neither_another_nor_no_token() {
             continue;
         };
         assert!(
-            route.method == "GET" || scope != "read",
+            route.method == "GET" || scope != "read" || route.path.ends_with("/explain"),
             "{route:?} changes something, and takes no more than reading"
         );
         route.ask(&daemon, None).refuses(401, "no-token");
@@ -509,19 +519,20 @@ fn who_asks_too_often_or_guesses_is_told_to_wait() {
 }
 
 /// Somebody who follows events.
-struct Follower(BufReader<TcpStream>);
+struct Follower(BufReader<Box<dyn Read>>);
 
 impl Follower {
     fn start(daemon: &Daemon, query: &str, last: Option<&str>) -> Follower {
-        let mut stream = daemon.connect();
         let last = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
         let name = if query.contains("games") { "games" } else { "all" };
-        let head = format!(
-            "GET /v1/events/live{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n{last}\r\n",
-            token(name)
-        );
+        Follower::over(daemon.connect(), query, &token(name), &last)
+    }
+
+    fn over(mut stream: impl Read + Write + 'static, query: &str, token: &str, more: &str) -> Follower {
+        let head =
+            format!("GET /v1/events/live{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{more}\r\n");
         stream.write_all(head.as_bytes()).unwrap();
-        let mut reader = BufReader::new(stream);
+        let mut reader = BufReader::new(Box::new(stream) as Box<dyn Read>);
         let mut line = String::new();
         while line != "\r\n" {
             line.clear();
@@ -625,6 +636,109 @@ fn events_are_followed_filtered_and_taken_up_again() {
     assert_eq!(old.next().map(|(_, _, data)| data["room"].clone()), Some(json!("game-1")));
     daemon.ask("GET", "/v1/events/live", None, None).refuses(401, "no-token");
     daemon.ask("GET", "/v1/events/live", Some(&token("rooms")), None).refuses(403, "forbidden");
+}
+
+#[test]
+fn who_follows_and_does_not_read_is_dropped_with_a_last_word_while_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("http.sock");
+    let secret = Secret::new(token("all"));
+    let http = config::Http {
+        listen: config::Listen::Unix(path.clone()),
+        tls: None,
+        behind_proxy: false,
+        requests_per_second: 10,
+        connections: 8,
+        tokens: vec![config::HttpToken { name: "all".to_owned(), secret, rights: Rights::all() }],
+    };
+    let bus = Bus::new(EventId::default(), None);
+    let (asked, _commands) = mpsc::channel(1);
+    let (_settings, settings) = watch::channel(Arc::new(http.clone()));
+    let shared = Shared::new(Arc::new(Gate::new(asked)), bus.clone(), settings);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let listener = runtime.block_on(Listener::bind(&http)).unwrap();
+    runtime.spawn(listener.serve(shared));
+    let follow = || Follower::over(UnixStream::connect(&path).unwrap(), "", &token("all"), "");
+    let (mut slow, mut quick) = (follow(), follow());
+    let long = "x".repeat(1000);
+    for _ in 0..3000 {
+        let event = bus.publish(jiff::Timestamp::now(), "meet", Some(&long), None, What::RoomHeld);
+        assert_eq!(quick.next().map(|(id, ..)| id), Some(event.id.to_string()));
+    }
+    let mut told = std::iter::from_fn(|| slow.next());
+    let (id, _, word) = told.find(|(_, kind, _)| kind == "dropped").expect("a last word");
+    assert_eq!((id.as_str(), &word["cause"]), ("", &json!("dropped")), "nothing that a reader would take for an event");
+    assert!(word["text"].as_str().is_some_and(|text| text.contains("too slowly")), "{word}");
+    assert!(told.next().is_none(), "and the end");
+}
+
+#[test]
+fn a_player_gets_a_token_for_one_room_that_is_told_from_others() {
+    let service = "[service.game]\nurl = \"ws://127.0.0.1:1/xmpp-websocket\"\ndomain = \"game.example\"\n\
+                   muc = \"muc.game.example\"\nlogin = \"token\"\napp_id = \"my-app\"\nsecret_file = \"all.token\"\n\
+                   [[policy]]\nrooms = \"guarded\"\nmode = \"enforce\"\n[policy.moderators]\nallow = []\n";
+    let daemon = Daemon::start(&format!("requests_per_second = 50\n{service}"));
+    let mint = |name: &str, room: &str, body: Value| {
+        daemon.ask("POST", &format!("/v1/rooms/{room}/tokens"), Some(&token(name)), Some(&body.to_string()))
+    };
+    let ann = || json!({ "player": { "name": "Ann" } });
+    mint("moderate", "game%2Fx", ann()).refuses(409, "would-be-owner");
+    mint("moderate", "game%2F*", ann()).refuses(400, "bad-request");
+    mint("moderate", "meet%2Fx", ann()).refuses(409, "no-token");
+    mint("moderate", "game%2Fguarded", json!({ "player": { "name": "Ann" }, "for_seconds": 28_801 }))
+        .refuses(400, "bad-request");
+    mint("moderate", "game%2Fx", json!({ "player": { "name": "Ann" }, "moderator": true })).refuses(403, "forbidden");
+    let boss = json!({ "player": { "name": "Ann" }, "moderator": true, "accept_owner": true });
+    assert_eq!(mint("admin", "game%2Fx", boss).json()["effective_role"], "owner");
+    let minted = mint("moderate", "game%2Fguarded", ann());
+    assert_eq!((minted.status, &minted.json()["effective_role"]), (200, &json!("participant")), "{minted:?}");
+    let made = minted.json()["token"].as_str().unwrap().to_owned();
+
+    let explain = |made: &str| {
+        let body = json!({ "token": made }).to_string();
+        daemon.ask("POST", "/v1/tokens/explain", Some(&token("read")), Some(&body))
+    };
+    let told = explain(&made).json();
+    for (key, value) in [
+        ("service", json!("game")),
+        ("room", json!("guarded")),
+        ("name", json!("Ann")),
+        ("issuer", json!("my-app")),
+        ("moderator", json!(false)),
+        ("effective_role", json!("participant")),
+        ("remarks", json!([])),
+    ] {
+        assert_eq!(told[key], value, "{key}: {told}");
+    }
+    let (body, _) = made.rsplit_once('.').unwrap();
+    let forged = explain(&format!("{body}.c2lnbmVk")).json();
+    assert_eq!((&forged["service"], &forged["effective_role"]), (&Value::Null, &json!("unknown")));
+    explain("hunter2").refuses(400, "bad-request");
+
+    let cli = |args: &[&str], input: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_innkeeper"));
+        command.arg("token").args(args).arg("--socket").arg(daemon.path("control.sock"));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, printed, _) = cli(&["mint", "game/guarded", "Ann", "--for", "2h"], "");
+    assert_eq!(code, Some(0));
+    let (first, rest) = printed.split_once('\n').unwrap();
+    assert!(rest.contains("ends:         in 2 h\n") || rest.contains("ends:         in 119 min\n"), "{rest}");
+    let (code, printed, _) = cli(&["explain"], first);
+    assert_eq!(code, Some(0));
+    assert!(printed.contains("with the key of:  service game\n"), "{printed}");
+    assert!(printed.contains("role inside:      participant: rule moderators"), "{printed}");
+    let (_, printed, _) = cli(&["explain", "--json"], first);
+    assert_eq!(serde_json::from_str::<Value>(&printed).unwrap()["room"], "guarded");
+    let (code, _, error) = cli(&["mint", "game/x", "Ann"], "");
+    assert_eq!(code, Some(1));
+    assert!(error.contains("enforce rule moderators in game/x, or say accept_owner"), "{error}");
+    let log = daemon.log();
+    assert!(log.contains("mint game/guarded \"Ann\" for 7200 s") && !log.contains("eyJ"), "{log}");
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod rooms;
 mod rules;
 mod run;
 mod status;
+mod token;
 mod trial;
 mod webhook;
 
@@ -147,6 +148,9 @@ enum Verb {
     Undo(act::Undo),
     /// Get a room back in hand: demote all but a list, password and lobby on, throw out by list
     Recover(act::Recover),
+    /// Make a token for a player, or say what one says
+    #[command(subcommand)]
+    Token(token::Token),
     /// Look into recorded dialogues, a browser's or our own; works without a daemon
     #[command(subcommand)]
     Capture(capture::Capture),
@@ -256,6 +260,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Undo(verb) => verb.go(),
         Verb::Webhook(verb) => verb.go(),
         Verb::Recover(verb) => verb.go(),
+        Verb::Token(verb) => verb.go(),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -24,6 +24,7 @@ pub fn scope(command: &Command) -> Option<Scope> {
         | Command::WhyRemoved { .. }
         | Command::Bans
         | Command::Rules
+        | Command::ExplainToken { .. }
         | Command::WhyBan { .. } => Some(Scope::Read),
         Command::Act { .. } | Command::Undo { .. } | Command::Recover { .. } | Command::Answer { .. } => {
             Some(Scope::Moderate)
@@ -63,6 +64,7 @@ fn concerns_all(command: &Command) -> bool {
         | Command::WebhookReplay { .. }
         | Command::WebhookSkip { .. }
         | Command::Bans
+        | Command::ExplainToken { .. }
         | Command::Unban { .. }
         | Command::ImportBans { .. }
         | Command::Exempt { .. } => true,

@@ -58,7 +58,7 @@ impl Gate {
     pub fn admit(&self, requester: &Requester, command: &Command) -> Result<(), Box<Reply>> {
         self.pace(Instant::now(), requester)?;
         auth::may(requester, command).map_err(|text| {
-            if auth::changes(&command) {
+            if auth::changes(command) {
                 let asked = command.record();
                 warn!(who = %requester.who, %asked, error = "forbidden", why = %text, "command refused");
             }

@@ -113,6 +113,7 @@ impl Supervisor {
             Command::Mint { room, player, moderator, for_seconds, accept_owner } => {
                 self.mint(&room, player, moderator, for_seconds, accept_owner, requester)
             }
+            Command::ExplainToken { token } => self.explain_token(&token),
             Command::Answer { authority, ask, verdict, reason, for_seconds } => {
                 let answer = Answer { verdict, reason, for_seconds };
                 self.answer(authority.as_deref(), ask, answer, requester)

@@ -73,7 +73,7 @@ impl Supervisor {
     }
 
     /// What the bearer of a token will be inside, and why.
-    fn effective_role(&self, room: &RoomKey, moderator: bool) -> (&'static str, &'static str) {
+    pub(super) fn effective_role(&self, room: &RoomKey, moderator: bool) -> (&'static str, &'static str) {
         let plans = self.config.policies.plans(&room.service, &room.name);
         let enforced = plans
             .as_ref()

@@ -12,6 +12,7 @@ pub mod connect;
 mod deciding;
 mod errand;
 mod explain;
+mod explain_token;
 pub mod files;
 mod following;
 pub mod handshake;

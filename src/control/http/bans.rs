@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 
 use super::access::Asker;
-use super::input::{Lines, Segment, Whole, seconds};
+use super::input::{LONGEST, Lines, Segment, Whole, seconds};
 use super::problem::Problem;
 use super::{Ctx, Shared};
 use crate::command::{BanRow, Command, Reply};
@@ -126,7 +126,7 @@ async fn ban(
     Segment(room): Segment,
     Whole(Ban { who, for_seconds, reason, note, everywhere, rooms }): Whole<Ban>,
 ) -> Result<Json<Banned>, Problem> {
-    let for_seconds = seconds(for_seconds)?;
+    let for_seconds = seconds(for_seconds, LONGEST)?;
     banned(shared.ask(asker, Command::Ban { room, who, for_seconds, reason, note, everywhere, rooms }).await?)
 }
 

@@ -128,12 +128,12 @@ async fn text(request: Request, kind: &str) -> Result<Option<String>, Problem> {
 /// The longest time that may be asked for, in seconds: almost 100 years.
 pub(super) const LONGEST: u64 = 3_155_759_999;
 
-/// For how long something is asked for.
-pub(super) fn seconds(asked: Option<u64>) -> Result<Option<u64>, Problem> {
-    match asked {
-        None | Some(1..=LONGEST) => Ok(asked),
-        Some(_) => Err(Problem::bad_request(format!("for_seconds is from 1 to {LONGEST}"))),
+/// For how long something is asked for, at most `longest`.
+pub(super) fn seconds(asked: Option<u64>, longest: u64) -> Result<Option<u64>, Problem> {
+    if asked.is_none_or(|asked| (1..=longest).contains(&asked)) {
+        return Ok(asked);
     }
+    Err(Problem::bad_request(format!("for_seconds is from 1 to {longest}")))
 }
 
 fn json<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {

@@ -39,6 +39,7 @@ mod reload;
 mod rooms;
 mod rules;
 mod status;
+mod tokens;
 mod webhooks;
 mod why;
 
@@ -98,6 +99,7 @@ const RESOURCES: &[Resource] = &[
     Resource { routes: rooms::routes, describe: rooms::describe },
     Resource { routes: rules::routes, describe: rules::describe },
     Resource { routes: status::routes, describe: status::describe },
+    Resource { routes: tokens::routes, describe: tokens::describe },
     Resource { routes: webhooks::routes, describe: webhooks::describe },
     Resource { routes: why::routes, describe: why::describe },
 ];

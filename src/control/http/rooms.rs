@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::access::Asker;
-use super::input::{Body, Params, Segment, seconds};
+use super::input::{Body, LONGEST, Params, Segment, seconds};
 use super::problem::Problem;
 use super::{Ctx, Shared};
 use crate::command::{Command, Reply, RoomReply, RoomRow, RoomState};
@@ -141,7 +141,7 @@ async fn suspend(
     Segment(room): Segment,
     Body(Suspend { for_seconds, reason }): Body<Suspend>,
 ) -> Result<Json<Done>, Problem> {
-    let for_seconds = seconds(for_seconds)?;
+    let for_seconds = seconds(for_seconds, LONGEST)?;
     done(shared.ask(asker, Command::Suspend { room, for_seconds, reason }).await?)
 }
 
