@@ -4,9 +4,11 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -203,6 +205,89 @@ fn nothing_but_the_secret_is_listened_to_and_five_wrong_ones_shut_the_address_ou
     }
     let mut peer = daemon.connect();
     assert_eq!(peer.ask(&format!("auth {SECRET}-game")), Value::Null, "the right one, too");
+}
+
+#[test]
+fn a_user_who_guesses_at_a_unix_socket_shuts_no_other_user_out() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let socket = folder.path().join("line.sock");
+    let daemon = Daemon::start(&[("game", &format!("listen = {:?}", format!("unix:{}", socket.display())), ALL, "*")]);
+    daemon.listening();
+    // In Perl, which every Debian has where every user can run it.
+    let guess = "alarm 30; $SIG{PIPE} = 'IGNORE'; for (1..6) { my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die $!; \
+                 print $s qq(auth correct-horse\\n); $s->flush; my $l = <$s>; print defined $l ? $l : qq(closed\\n) }";
+    let guesses = |mut command: Command| {
+        command.args(["/usr/bin/perl", "-MIO::Socket::UNIX", "-e", guess]).arg(&socket);
+        let output = command.output().expect("setpriv, of the package util-linux");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        (said.matches("wrong-secret").count(), said.matches("closed").count())
+    };
+    let enters = || {
+        let unix = UnixStream::connect(&socket).unwrap();
+        unix.set_read_timeout(Some(SOON)).unwrap();
+        let mut game = Peer(BufReader::new(Box::new(unix)));
+        // It may be closed before all is said.
+        let _ = game.0.get_mut().write_all(format!("auth {SECRET}-game\n").as_bytes());
+        game.hear()["reply"] == "welcome"
+    };
+    if rustix::process::geteuid().is_root() {
+        let mut other = Command::new("setpriv");
+        other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        assert_eq!(guesses(other), (5, 1));
+        assert!(enters(), "somebody else guessed");
+    } else {
+        let _ = writeln!(std::io::stderr(), "NOT TRIED: another user's guesses; run this test as root");
+    }
+    assert_eq!(guesses(Command::new("env")), (5, 1));
+    assert!(!enters(), "this user guessed");
+}
+
+#[test]
+fn a_line_over_tls_goes_both_ways_and_nothing_is_said_to_a_peer_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    fs::write(&cert, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    roots.add(made.cert.der().clone()).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let client = Arc::new(client.unwrap().with_root_certificates(roots).with_no_client_auth());
+    let server = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let der = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let server = server.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], der).unwrap();
+
+    let dialled = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = dialled.local_addr().unwrap().port();
+    let daemon = Daemon::start(&[
+        ("game", &format!("{LISTEN}\ntls_cert = {cert:?}\ntls_key = {key:?}"), ALL, "*"),
+        ("far", &format!("dial = \"tls://localhost:{port}\"\nca_file = {cert:?}"), ALL, "*"),
+    ]);
+    let stream = TcpStream::connect(daemon.listening()).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let session = rustls::ClientConnection::new(client, "localhost".try_into().unwrap()).unwrap();
+    let mut game = Peer(BufReader::new(Box::new(rustls::StreamOwned::new(session, stream))));
+    game.say(&format!("auth {SECRET}-game"));
+    assert_eq!(game.hear()["reply"], "welcome");
+    assert_eq!(game.ask("hold tavern")["reply"], "done");
+    let mut plain = TcpStream::connect(daemon.listening()).unwrap();
+    plain.set_read_timeout(Some(SOON)).unwrap();
+    plain.write_all(format!("auth {SECRET}-game\n").as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    // Closed, or reset, after at most an alert of TLS.
+    let _ = plain.read_to_end(&mut answer);
+    assert!(!String::from_utf8_lossy(&answer).contains("welcome"));
+
+    let (stream, _) = dialled.accept().unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let session = rustls::ServerConnection::new(Arc::new(server)).unwrap();
+    let mut far = Peer(BufReader::new(Box::new(rustls::StreamOwned::new(session, stream))));
+    assert_eq!(far.hear()["hello"], "innkeeper");
+    assert_eq!(far.ask(&format!("auth {SECRET}-far"))["line"], "far");
+    assert_eq!(far.ask("rooms")["rooms"].as_array().map(Vec::len), Some(1));
 }
 
 #[test]

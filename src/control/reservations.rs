@@ -68,7 +68,7 @@ impl Desk {
                 accepted = self.socket.accept() => accepted,
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             };
-            let (io, address) = match accepted {
+            let (io, origin) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, most likely: the next try would fail at once too.
@@ -77,8 +77,8 @@ impl Desk {
                     continue;
                 }
             };
-            if !may_ask(&self.settings, address) {
-                warn!(?address, "a stranger asked for a reservation and was closed; allow names who may");
+            if !may_ask(&self.settings, origin.address()) {
+                warn!(%origin, "a stranger asked for a reservation and was closed; allow names who may");
                 continue;
             }
             let Ok(place) = places.clone().try_acquire_owned() else {

@@ -1,5 +1,6 @@
 //! A listening socket: an address, or a Unix socket's file.
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
@@ -23,6 +24,34 @@ pub enum SocketError {
     /// The Unix socket can not be made.
     #[error("the Unix socket can not be made")]
     Unix(#[from] BindError),
+}
+
+/// Where a peer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// An address.
+    Address(IpAddr),
+    /// A user of this machine, over a Unix socket.
+    User(u32),
+}
+
+impl Origin {
+    /// The address, where it has one.
+    pub(super) fn address(self) -> Option<IpAddr> {
+        match self {
+            Origin::Address(address) => Some(address),
+            Origin::User(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Address(address) => address.fmt(f),
+            Origin::User(uid) => write!(f, "user {uid}"),
+        }
+    }
 }
 
 /// A socket, open.
@@ -55,18 +84,22 @@ impl Socket {
         }
     }
 
-    /// The next peer, with its address where it has one.
+    /// The next peer, and where it comes from.
     ///
     /// # Errors
     /// The system gives no connection; the next try may do better.
-    pub(super) async fn accept(&self) -> io::Result<(Box<dyn Io>, Option<IpAddr>)> {
+    pub(super) async fn accept(&self) -> io::Result<(Box<dyn Io>, Origin)> {
         match self {
             Socket::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok((Box::new(stream), Some(address.ip())))
+                Ok((Box::new(stream), Origin::Address(address.ip())))
             }
-            Socket::Unix(listener, _) => Ok((Box::new(listener.accept().await?.0), None)),
+            Socket::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                let uid = stream.peer_cred()?.uid();
+                Ok((Box::new(stream), Origin::User(uid)))
+            }
         }
     }
 }

@@ -102,7 +102,7 @@ impl Listener {
                 continue;
             };
             // Behind a proxy all have its address.
-            let peer = Peer(peer.filter(|_| !now.behind_proxy));
+            let peer = Peer(peer.address().filter(|_| !now.behind_proxy));
             let (router, tls) = (router.clone(), self.tls.clone());
             connections.spawn(async move {
                 converse(Patient::new(stream), tls, peer, router).await;

@@ -152,7 +152,7 @@ async fn listening(place: Place, socket: Socket, mut acceptor: Option<TlsAccepto
                 continue;
             }
         };
-        let (io, address) = match accepted {
+        let (io, origin) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: the next try would fail at once too.
@@ -165,7 +165,8 @@ async fn listening(place: Place, socket: Socket, mut acceptor: Option<TlsAccepto
             debug!("more lines than are allowed; one was closed");
             continue;
         };
-        let address = address.map_or_else(|| "unix".to_owned(), |address| address.to_string());
+        // One user of this machine does not shut the others out.
+        let address = origin.to_string();
         let (place, acceptor, shared) = (place.clone(), acceptor.clone(), shared.clone());
         connections.spawn(async move {
             let io: Box<dyn Io> = match acceptor {
