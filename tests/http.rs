@@ -475,19 +475,21 @@ fn a_token_of_some_rooms_neither_sees_nor_touches_others() {
 
 #[test]
 fn health_needs_no_token_and_fails_when_a_room_is_not_held() {
-    let daemon = Daemon::start("");
+    let hook = "[[webhook]]\nname = \"crm\"\nurl = \"https://crm.invalid/\"\nfile = \"all.token\"";
+    let daemon = Daemon::start(hook);
+    let targets = json!([{"name": "crm", "state": "up", "lag_seconds": 0, "secret_configured": true}]);
     let well = daemon.ask("GET", "/v1/health", None, None);
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(
         well.json(),
-        json!({"status": "ok", "version": version, "rooms": {"desired": 0, "held": 0}, "targets": []})
+        json!({"status": "ok", "version": version, "rooms": {"desired": 0, "held": 0}, "targets": targets})
     );
     assert_eq!(well.status, 200);
     assert_eq!(daemon.ask("PUT", "/v1/rooms/tavern", Some(&token("all")), None).status, 200);
     let ill = daemon.ask("GET", "/v1/health", None, None);
     assert_eq!(
         ill.json(),
-        json!({"status": "degraded", "version": version, "rooms": {"desired": 1, "held": 0}, "targets": []})
+        json!({"status": "degraded", "version": version, "rooms": {"desired": 1, "held": 0}, "targets": targets})
     );
     assert_eq!(ill.status, 503);
 }

@@ -1,14 +1,15 @@
 #!/bin/sh
 # Installs what the demo, the tests and the bench need on Debian, and says what it does. Does nothing when all is there.
 #
-# Needed are Prosody (a real server to hold rooms on; any 0.12 or later), a C compiler (for the crate ring) and Python (for
-# the toy game server).
+# Needed are Prosody (a real server to hold rooms on; any 0.12 or later), a C compiler (for the crate ring), Python (for
+# the toy game server) and openssl (which checks the signatures of webhooks).
 # The package's own Prosody must not start and listen on every address: a policy-rc.d forbids it during the install.
 set -eu
 
 missing=
 command -v prosody >/dev/null 2>&1 || missing="$missing prosody"
 command -v python3 >/dev/null 2>&1 || missing="$missing python3"
+command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
 command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 [ -z "$missing" ] && exit 0
 

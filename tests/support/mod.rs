@@ -4,6 +4,7 @@
 //!  World = Prosody (a child process) + Focus (a thread with a component and a client connection)
 //!  Client   a human or a hostile occupant: raw bytes over TCP
 //!  Observer an independent client built on tokio-xmpp: who is moderator there?
+//!  Receiver a program that listens to webhooks, and answers what a test wants
 //!  Daemon   the real innkeeper binary with a configuration, a state folder and a socket of its own
 //! ```
 //!
@@ -25,6 +26,7 @@ pub mod process;
 pub mod prosody;
 mod prosody_config;
 pub mod proxy;
+pub mod receiver;
 pub mod websocket;
 pub mod xml;
 
@@ -35,3 +37,4 @@ pub use observer::Observer;
 pub use process::until;
 pub use prosody::Prosody;
 pub use proxy::Proxy;
+pub use receiver::Receiver;

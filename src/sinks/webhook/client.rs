@@ -202,3 +202,29 @@ async fn exchange(url: &Url, io: Box<dyn Io>, request: Request<Full<Bytes>>) -> 
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[allow(clippy::disallowed_methods)] // nobody else decides when a listener is asked
+    async fn a_name_that_leads_to_a_private_address_is_not_connected_to_unless_that_is_meant() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let url: Url = format!("http://localhost:{port}/secret").parse().expect("a URL");
+        let ask = |allow_private| {
+            let client = Client::new(None, allow_private, Duration::from_secs(20));
+            let url = url.clone();
+            tokio::spawn(
+                async move { client.post(&url, HeaderMap::new(), Vec::new()).await.map(|answer| answer.status) },
+            )
+        };
+        let refused = ask(false).await.expect("no panic").expect_err("a private address");
+        assert!(matches!(&refused, Unanswered::Unsent(why) if why.contains("a private address")), "{refused:?}");
+        let asked = ask(true);
+        let (stream, _) = listener.accept().await.expect("the first to come is the one who may");
+        drop(stream);
+        assert!(matches!(asked.await.expect("no panic"), Err(Unanswered::Unknown(_) | Unanswered::Unsent(_))));
+    }
+}
