@@ -161,7 +161,17 @@ fn bans_hold_on_each_rung_for_as_long_as_they_say() {
 
 #[test]
 fn a_flood_by_twenty_guests_costs_them_the_room_and_no_other_room_its_hold() {
-    let (prosody, focus) = world(Options::default());
+    flood(Options::default());
+}
+
+#[test]
+fn a_flood_has_the_same_end_where_the_server_reads_ten_kilobytes_a_second() {
+    flood(Options { limit: true, ..Options::default() });
+}
+
+/// 2,000 messages at once by twenty guests in one of two hundred rooms.
+fn flood(options: Options) {
+    let (prosody, focus) = world(options);
     let mut setup = Setup::websocket(&prosody).many(200);
     setup.more = format!(
         "[[policy]]\nrooms = \"r0\"\nmode = \"enforce\"\nguest_domains = [\"{GUESTS}\"]\n[policy.flood]\nmessages = 8\n\
