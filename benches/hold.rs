@@ -229,7 +229,7 @@ impl Bench {
         for (what, rules) in [("without rules", ""), ("under ten rules", RULES)] {
             let (ten, thousand) = (many(10, rules), many(1000, rules));
             let each = thousand.saturating_sub(ten) as f64 / 990.0;
-            self.row(&format!("1000 rooms {what}, total RSS"), &format!("{thousand} KiB"));
+            self.bar(&format!("1000 rooms {what}, total RSS"), thousand as f64 / 1024.0, 24.0, "MiB");
             self.bar(&format!("1000 rooms {what}, RSS for each room"), each, 3.0, "KiB");
         }
     }
