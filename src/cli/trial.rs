@@ -33,7 +33,7 @@ pub(super) struct Test {
     /// A HAR file, a list of its messages, or lines; - for standard input
     #[arg(long, value_name = "FILE")]
     capture: PathBuf,
-    /// A configuration, or any part of one with a [[policy]]; each rule is taken as enforced
+    /// A configuration, or any part of one with a policy; each rule is taken as enforced
     #[arg(long, value_name = "FILE")]
     room_config: PathBuf,
     /// Print JSON
@@ -46,7 +46,7 @@ pub(super) struct Simulate {
     /// From then on: a time of RFC 3339, or so long ago, as 7d
     #[arg(long, value_name = "TIME", value_parser = events::time)]
     since: Timestamp,
-    /// A configuration, or any part of one with a [[policy]], instead of the daemon's own; each rule is taken as enforced
+    /// A configuration, or any part of one with a policy, instead of the daemon's own; each rule is taken as enforced
     #[arg(long, value_name = "FILE")]
     room_config: Option<PathBuf>,
     /// The daemon's configuration, whose rules are taken when no other file is named

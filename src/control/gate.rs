@@ -66,7 +66,7 @@ impl Gate {
         })
     }
 
-    /// Takes one of what they may ask: [`Requester::per_second`] over some seconds, and [`BURST`] times that at once.
+    /// Takes one of what they may ask: [`Requester::per_second`] over some seconds, and `BURST` times that at once.
     ///
     /// # Errors
     /// The refusal, where they asked for too much.
