@@ -23,7 +23,7 @@ use crate::runtime::questions::Questions;
 use crate::runtime::recorder::{self, Recorder};
 use crate::runtime::supervisor::{self, Setup, Signal};
 use crate::sinks::webhook::office::Office;
-use crate::store::{Database, Limits, Store};
+use crate::store::{Database, Limits, Retention, Store};
 
 /// How long the end waits for the last recordings to be written.
 const RECORDED: Duration = Duration::from_millis(500);
@@ -152,7 +152,7 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    let (database, more) = match Database::open(&store, Limits::default()) {
+    let (database, more) = match Database::open(&store, Limits { keep: Retention::of(&config), ..Limits::default() }) {
         Ok(opened) => opened,
         Err(error) => {
             error!("{:#}", anyhow::Error::new(error));

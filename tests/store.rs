@@ -17,7 +17,9 @@ use innkeeper::policy::State;
 use innkeeper::policy::bans::{Ban, Target};
 use innkeeper::policy::identity::OccupantKey;
 use innkeeper::policy::strikes::Stored;
-use innkeeper::store::{Audit, BanId, Database, DatabaseError, Exempted, Filter, Limits, ListEntry, Order, Store};
+use innkeeper::store::{
+    Audit, BanId, Database, DatabaseError, Exempted, Filter, Limits, ListEntry, Order, Retention, Store,
+};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -478,6 +480,72 @@ async fn a_thousand_events_a_second_delay_nobody_and_are_all_stored() {
     let connection = Connection::open(folder.path().join("events.db")).expect("the file");
     let stored: u64 = connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).expect("a count");
     assert_eq!(stored, SECONDS * 1_000);
+}
+
+/// What is in `events.db` by a question that has one number for an answer.
+fn counts(folder: &Path, question: &str) -> u64 {
+    let connection = Connection::open(folder.join("events.db")).expect("the file");
+    connection.query_row(question, [], |row| row.get(0)).expect("a number")
+}
+
+async fn until_counted(folder: &Path, question: &str, fits: impl Fn(u64) -> bool) {
+    let begun = Instant::now();
+    loop {
+        let counted = counts(folder, question);
+        if fits(counted) {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{question}: {counted}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn events_that_are_too_old_go_with_their_people_and_younger_ones_stay() {
+    let (folder, database) = fresh();
+    let mut old = Maker::new("2026-03-01T10:00:00Z");
+    for n in 0..1_200 {
+        database.record(&old.joined("tavern", person(&format!("old-{}", n % 40))));
+    }
+    let mut young = Maker { last: old.last, time: Timestamp::now() };
+    for _ in 0..10 {
+        database.record(&young.joined("tavern", person("ada")));
+    }
+    database.keep(Retention { age: Some(Duration::from_secs(3_600)), bytes: None });
+    until_counted(folder.path(), "SELECT count(*) FROM events", |events| events == 10).await;
+    until_counted(folder.path(), "SELECT count(*) FROM people", |people| people == 1).await;
+    assert_eq!(database.losses().count, 0);
+    database.close().await;
+    assert_eq!(integrity(&folder.path().join("events.db")), "ok");
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_large_loses_its_oldest_events_and_the_file_gets_shorter() {
+    const USED: &str = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, \
+        pragma_freelist_count, pragma_page_size";
+    const PAGES: &str = "SELECT page_count FROM pragma_page_count";
+    let (folder, database) = fresh();
+    let mut maker = Maker::new("2026-03-01T10:00:00Z");
+    for n in 0..30_000 {
+        let nick = format!("{}-{}", "n".repeat(400), n % 50);
+        database.record(&maker.joined("tavern", person(&nick)));
+        if n % 1_000 == 0 {
+            database.flush().await.expect("open");
+        }
+    }
+    database.flush().await.expect("open");
+    let (first, before) = (counts(folder.path(), "SELECT min(id) FROM events"), counts(folder.path(), PAGES));
+    assert!(counts(folder.path(), USED) > 10_000_000, "{before} pages");
+    database.keep(Retention { age: None, bytes: Some(2_000_000) });
+    let begun = Instant::now();
+    database.record(&maker.joined("tavern", person("ada")));
+    database.flush().await.expect("open");
+    assert!(begun.elapsed() < Duration::from_secs(2), "an event waited for {:?}", begun.elapsed());
+    until_counted(folder.path(), USED, |used| used <= 2_000_000).await;
+    until_counted(folder.path(), PAGES, |pages| pages < before / 2).await;
+    assert!(counts(folder.path(), "SELECT min(id) FROM events") > first, "the oldest went");
+    assert_eq!(counts(folder.path(), "SELECT max(id) FROM events"), maker.last.number());
+    assert_eq!(database.losses().count, 0);
 }
 
 #[tokio::test]

@@ -66,6 +66,14 @@ impl Checker<'_> {
             .path(top, "state_dir")
             .unwrap_or_else(|| self.folder("STATE_DIRECTORY").unwrap_or_else(|| "/var/lib/innkeeper".into()));
 
+        let day = Duration::from_secs(86_400);
+        let keep_events = self.duration(top, "keep_events", day, day * 36_500).unwrap_or(day * 90);
+        let keep_events_size =
+            self.parsed(top, "keep_events_size", "a size such as \"1GiB\", at least 16MiB", |text| {
+                let bytes = value::size(text).map_err(|what| format!("no size ({what})"))?;
+                if bytes >= 16 * 1024 * 1024 { Ok(bytes as u64) } else { Err("too small".to_owned()) }
+            });
+
         let mut services = BTreeMap::new();
         for (name, section) in &raw.services {
             if let Some(service) = self.service(name, section) {
@@ -94,6 +102,8 @@ impl Checker<'_> {
             rtbl,
             control_socket,
             state_dir,
+            keep_events,
+            keep_events_size: keep_events_size.unwrap_or(1024 * 1024 * 1024),
             defaults,
             http,
             lines,

@@ -106,6 +106,10 @@ pub struct Config {
     pub control_socket: PathBuf,
     /// Where state is kept over a restart.
     pub state_dir: PathBuf,
+    /// How long events are kept.
+    pub keep_events: Duration,
+    /// How large their file may become, bytes.
+    pub keep_events_size: u64,
     /// What a room gets that says nothing else, one held by command included.
     pub defaults: Defaults,
     /// The HTTP interface; `None`: off.

@@ -14,7 +14,7 @@ use super::problem::{Problem, nearest};
 use super::{File, Input};
 
 /// Keys at the top, scalars.
-pub(super) const TOP: &[&str] = &["control_socket", "state_dir"];
+pub(super) const TOP: &[&str] = &["control_socket", "state_dir", "keep_events", "keep_events_size"];
 /// Tables at the top.
 const TABLES: &[&str] = &["service", "defaults", "room", "policy", "http"];
 /// Keys of `[service.NAME]`.

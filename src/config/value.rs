@@ -32,8 +32,10 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
         "" | "B" => 1,
         "KiB" => 1024,
         "MiB" => 1024 * 1024,
+        "GiB" => 1024 * 1024 * 1024,
         "kB" | "KB" => 1000,
         "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
         _ => return Err("no known unit of size".to_owned()),
     };
     number.checked_mul(unit).ok_or_else(|| "too large".to_owned())
@@ -147,6 +149,7 @@ mod tests {
     fn sizes_have_units() {
         assert_eq!(size("256KiB"), Ok(262_144));
         assert_eq!(size("1 MiB"), Ok(1_048_576));
+        assert_eq!(size("2GiB"), Ok(2_147_483_648));
         assert_eq!(size("65536"), Ok(65_536));
         assert!(size("1 stone").is_err() && size("KiB").is_err() && size("99999999999999999MiB").is_err());
     }

@@ -35,7 +35,7 @@ use crate::room::{Next, Snapshot};
 use crate::service::Logins;
 use crate::session::{Input, Report, SEARCH_AGAIN};
 use crate::sinks::webhook::office::Office;
-use crate::store::{Database, State, Store};
+use crate::store::{Database, Retention, State, Store};
 use crate::telemetry::health;
 
 /// At the latest so long after the start the daemon is ready: it never depends on a server being up.
@@ -724,6 +724,7 @@ impl Supervisor {
         self.avchats.send_replace(config.avchats.as_slice().into());
         self.configuration = format!("read again at {}", super::board::rfc3339(Timestamp::now()));
         self.recorder.configure(&config);
+        self.database.keep(Retention::of(&config));
         self.config = config;
         self.take_authorities();
         self.follow_configured();

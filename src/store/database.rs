@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::events::{self, EventWriter, Losses};
 use super::writer::{self, Work, Write};
-use super::{Store, policy, schema};
+use super::{Retention, Store, policy, schema};
 use crate::event::{Event, EventId};
 
 /// How many read at once; each has a connection of its own while it reads.
@@ -75,6 +75,8 @@ pub struct Limits {
     pub queued_bytes: usize,
     /// The largest `events.db` may become, bytes; beyond it is as a full disk.
     pub events_bytes: Option<u64>,
+    /// How much of what happened is kept; all, when nothing else is said.
+    pub keep: Retention,
     /// How often lost events are said.
     pub say_losses_every: Duration,
     /// How long a question to the stored record may take.
@@ -87,6 +89,7 @@ impl Default for Limits {
             queued_events: 16_384,
             queued_bytes: 8 * 1024 * 1024,
             events_bytes: None,
+            keep: Retention::default(),
             say_losses_every: Duration::from_secs(60),
             read_for: Duration::from_secs(10),
         }
@@ -169,6 +172,11 @@ impl Database {
     #[must_use]
     pub fn losses(&self) -> Losses {
         self.inner.events.losses()
+    }
+
+    /// Keeps so much of what happened from now on. What is too old or too much goes step by step.
+    pub fn keep(&self, keep: Retention) {
+        self.inner.events.keep(keep);
     }
 
     /// The newest event in the record when it was opened: ids go on from it.

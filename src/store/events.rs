@@ -13,16 +13,20 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::schema::{self, Schema};
-use super::{DatabaseError, Limits};
+use super::{DatabaseError, Limits, Retention};
 use crate::event::{Event, EventId, Kind, Stay};
 
 /// Most events in one transaction.
 const BATCH: usize = 1_000;
 /// What an event takes beside its texts, bytes.
 const EVENT_BYTES: usize = 256;
+/// How often it is looked whether events have become too old or too many.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Between two steps of removing them, for whoever writes.
+const STEP_EVERY: Duration = Duration::from_millis(20);
 
 pub(super) const SCHEMA: Schema = Schema {
     file: "events.db",
@@ -154,6 +158,7 @@ enum Job {
     Record(Box<Entry>),
     Flush(oneshot::Sender<()>),
     Synchronous(oneshot::Sender<i64>),
+    Keep(Retention),
     Close,
 }
 
@@ -193,7 +198,13 @@ impl EventWriter {
             queued_bytes: AtomicUsize::new(0),
             book: Mutex::default(),
         });
-        let scribe = Scribe { connection, folder: folder.to_owned(), shared: shared.clone() };
+        let scribe = Scribe {
+            connection,
+            folder: folder.to_owned(),
+            shared: shared.clone(),
+            keep: limits.keep,
+            tidy_at: Instant::now(),
+        };
         (EventWriter { queue: sender, shared }, move || scribe.run(&queue))
     }
 
@@ -230,6 +241,11 @@ impl EventWriter {
         let (answer, asked) = oneshot::channel();
         self.queue.send(Job::Synchronous(answer)).map_err(|_| DatabaseError::Closed)?;
         Ok(asked)
+    }
+
+    /// After the end nothing is removed: fine.
+    pub(super) fn keep(&self, keep: Retention) {
+        let _ = self.queue.send(Job::Keep(keep));
     }
 
     /// Closed already is as good.
@@ -283,17 +299,17 @@ struct Scribe {
     connection: Connection,
     folder: PathBuf,
     shared: Arc<Shared>,
+    keep: Retention,
+    /// When it is looked for events that are too old or too many.
+    tidy_at: Instant,
 }
 
 impl Scribe {
     fn run(mut self, queue: &Receiver<Job>) {
         loop {
             let due = self.shared.say(false);
-            let first = match due {
-                Some(wait) => queue.recv_timeout(wait),
-                None => queue.recv().map_err(RecvTimeoutError::from),
-            };
-            let mut next = match first {
+            let wait = self.tidy();
+            let mut next = match queue.recv_timeout(due.map_or(wait, |due| due.min(wait))) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -321,11 +337,34 @@ impl Scribe {
                         let _ = answer.send(value);
                     }
                 }
+                Some(Job::Keep(keep)) => {
+                    self.keep = keep;
+                    self.tidy_at = Instant::now();
+                }
                 Some(Job::Close) => break,
                 Some(Job::Record(_)) | None => {}
             }
         }
         self.shared.say(true);
+    }
+
+    /// Removes a few events that are too old or too many, when it is time; answers how long until it is again.
+    fn tidy(&mut self) -> Duration {
+        let left = self.tidy_at.saturating_duration_since(Instant::now());
+        if !left.is_zero() {
+            return left;
+        }
+        let wait = match self.keep.step(&mut self.connection, Timestamp::now()) {
+            Ok(true) => STEP_EVERY,
+            Ok(false) => LOOK_EVERY,
+            Err(error) => {
+                let path = self.folder.join(SCHEMA.file);
+                warn!(%error, "old events can not be removed from {}; tried again in a minute", path.display());
+                LOOK_EVERY
+            }
+        };
+        self.tidy_at = Instant::now() + wait;
+        wait
     }
 
     fn write(&mut self, batch: &[Entry]) {

@@ -5,7 +5,7 @@
 //! | `lock` | whose folder it is | at the start |
 //! | `state.json` | what people said about rooms, what services need again | whole, by [`Store::save`] |
 //! | `policy.db` | bans, exempt people, audit, what rules remember | acknowledged after the commit is on the disk |
-//! | `events.db` | what happened, and by that who is inside | in batches, never waited for; what is lost is counted and said |
+//! | `events.db` | what happened, and by that who is inside | in batches, never waited for; what is lost is counted and said; the oldest goes, by [`Retention`] |
 //!
 //! Two databases, since their promises differ. `synchronous` belongs to a connection, but a file has one writer at a
 //! time: in one file a ban would wait behind a thousand events, a full or broken event table would take the bans with
@@ -17,6 +17,7 @@
 mod database;
 mod events;
 mod policy;
+mod retention;
 mod schema;
 mod search;
 mod state;
@@ -26,6 +27,7 @@ mod writer;
 pub use database::{Database, DatabaseError, Limits};
 pub use events::Losses;
 pub use policy::{Audit, AuditId, BanId, Exempted, ListEntry, StoredBan};
+pub use retention::Retention;
 pub use search::{Filter, Order, Record};
 pub use state::{ServiceState, State, Store, StoreError};
 pub use webhooks::DeadLetter;

@@ -1,0 +1,94 @@
+//! How long events are kept: the oldest go first, a few at a time, between the writes of new ones.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use crate::config::Config;
+use crate::event::EventId;
+
+/// Most events that go in one step: some milliseconds, for which new events wait in their queue.
+const STEP: usize = 500;
+/// Most pages that the file becomes shorter by in one step.
+const PAGES: u64 = 256;
+/// So many free pages are left in the file for what comes next.
+const SPARE: u64 = 1_024;
+
+/// How much of what happened is kept; by default all of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// No event for longer than this; `None`: for ever.
+    pub age: Option<Duration>,
+    /// No more than these bytes in `events.db`, indexes included; `None`: as much as the disk holds.
+    pub bytes: Option<u64>,
+}
+
+impl Retention {
+    /// As the configuration says it.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Retention { age: Some(config.keep_events), bytes: Some(config.keep_events_size) }
+    }
+
+    /// Removes some of what is too old or too much, and gives free space back. Whether there may be more to do.
+    pub(super) fn step(&self, connection: &mut Connection, now: Timestamp) -> rusqlite::Result<bool> {
+        let before = self.before(connection, now)?;
+        let any = "SELECT EXISTS (SELECT 1 FROM events WHERE id < ?1)";
+        let any: bool = connection.query_row(any, [before], |row| row.get(0))?;
+        let removed = if any { remove(connection, before)? } else { 0 };
+        Ok(shorten(connection)? || removed > 0)
+    }
+
+    /// Before which id events go.
+    fn before(&self, connection: &Connection, now: Timestamp) -> rusqlite::Result<u64> {
+        if let Some(bytes) = self.bytes
+            && used(connection)? > bytes
+        {
+            return Ok(i64::MAX.unsigned_abs());
+        }
+        let age = self.age.and_then(|age| SignedDuration::try_from(age).ok());
+        let oldest = age.and_then(|age| now.checked_sub(age).ok());
+        // An id is never before its event's time, so nothing goes too early.
+        Ok(oldest.map_or(0, |oldest| EventId::default().next(oldest).number()))
+    }
+}
+
+/// What the file holds, without free pages; bytes.
+fn used(connection: &Connection) -> rusqlite::Result<u64> {
+    let [pages, free, size] = ["page_count", "freelist_count", "page_size"]
+        .map(|name| connection.pragma_query_value::<u64, _>(None, name, |row| row.get(0)));
+    Ok(pages?.saturating_sub(free?) * size?)
+}
+
+/// Removes the oldest events, and people of whom no event is left.
+fn remove(connection: &mut Connection, before: u64) -> rusqlite::Result<usize> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let removed = {
+        let mut remove = transaction.prepare_cached(
+            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2) RETURNING person",
+        )?;
+        let people = remove.query_map(params![before, STEP], |row| row.get::<_, Option<i64>>(0))?;
+        let people = people.collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut forget = transaction.prepare_cached(
+            "DELETE FROM people WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM events WHERE person = ?1)",
+        )?;
+        for person in people.iter().flatten().collect::<BTreeSet<_>>() {
+            forget.execute([person])?;
+        }
+        people.len()
+    };
+    transaction.commit()?;
+    Ok(removed)
+}
+
+/// Makes the file a little shorter where much of it is free. Whether it did.
+fn shorten(connection: &Connection) -> rusqlite::Result<bool> {
+    let free: u64 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+    let much = free > SPARE;
+    if much {
+        connection.execute_batch(&format!("PRAGMA incremental_vacuum({})", PAGES.min(free - SPARE)))?;
+    }
+    Ok(much)
+}
