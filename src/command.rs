@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::action::{Action, Actor, Verb};
+use crate::attendance::Attended;
 use crate::authority::Verdict;
 use crate::config::Secret;
 use crate::policy::{Measure, OptionHelp, RuleKind};
@@ -74,6 +75,13 @@ pub enum Command {
     },
     /// What happened.
     Events(EventsQuery),
+    /// Who was in a room, when and for how long.
+    Attendance(AttendanceQuery),
+    /// Add events of another record, one JSON object a line, as `events export` writes them.
+    ImportEvents {
+        /// The lines.
+        lines: String,
+    },
     /// Keep somebody out.
     Ban {
         /// `NAME`, `SERVICE/NAME` or the room JID: where they are, and from where they are kept out unless more is said.
@@ -301,6 +309,7 @@ impl Command {
             Command::Desire { revision, rooms, .. } => format!("desire revision {revision}, {} rooms", rooms.len()),
             Command::ExplainToken { .. } => "explain a token".to_owned(),
             Command::ImportBans { lines } => format!("import {} lines of bans", lines.lines().count()),
+            Command::ImportEvents { lines } => format!("import {} lines of events", lines.lines().count()),
             command => serde_json::to_string(command).unwrap_or_default(),
         }
     }
@@ -330,6 +339,20 @@ pub struct EventsQuery {
     /// At most so many, up to 1,000; 100 when left out.
     #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u16>,
+}
+
+/// Whose time in a room is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttendanceQuery {
+    /// `NAME`, `SERVICE/NAME` or the room JID; also of a room that is no longer wanted, as `SERVICE/NAME`.
+    pub room: String,
+    /// In this life of the room, from its beginning to its end.
+    #[serde(default)]
+    pub life: Option<String>,
+    /// Of those who were inside then or came later. Left out, and without a life: a day ago.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
 }
 
 /// Which events are heard of as they happen; what is not said does not narrow.
@@ -613,6 +636,20 @@ pub enum Reply {
     },
     /// To [`Command::Events`].
     Events(EventsReply),
+    /// To [`Command::Attendance`].
+    Attendance {
+        /// The room: `service/name`.
+        room: String,
+        /// Everybody's time, by when they came; no more than the last 10,000.
+        attended: Vec<Attended>,
+    },
+    /// To [`Command::ImportEvents`].
+    Imported {
+        /// How many are new here.
+        new: usize,
+        /// How many were here already.
+        known: usize,
+    },
     /// To [`Command::Follow`], again and again.
     Event {
         /// As it is public.

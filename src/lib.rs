@@ -24,6 +24,7 @@
 
 pub mod action;
 pub mod app;
+pub mod attendance;
 pub mod authority;
 pub mod backoff;
 pub mod capture;

@@ -1,8 +1,9 @@
 //! `events`: what happened, and what happens.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -11,14 +12,20 @@ use super::print::{self, Paint, table};
 use super::{Ask, Exit, Outcome};
 use crate::command::{Command, EventsQuery, FollowQuery, Reply};
 use crate::control;
-use crate::event::EventId;
+use crate::event::{Event, EventId};
 use crate::telemetry::text::printable;
 
 /// How long an event takes to its place in the record, at most.
 const LATELY: Duration = Duration::from_secs(10);
 
+/// Most of the lines of an import in one request, bytes: what the socket takes, escaped as JSON, is twice as much.
+const IMPORT_BYTES: usize = 24 * 1024;
+
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Events {
+    #[command(subcommand)]
+    verb: Option<EventsVerb>,
     /// Of this room only: its name, or SERVICE/NAME
     #[arg(value_name = "ROOM")]
     room: Option<String>,
@@ -31,6 +38,9 @@ pub(super) struct Events {
     /// From then on: a time of RFC 3339, or so long ago, as 2h
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
+    /// Before then
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "follow")]
+    until: Option<Timestamp>,
     /// At most so many of the newest
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
@@ -39,6 +49,102 @@ pub(super) struct Events {
     follow: bool,
     #[command(flatten)]
     ask: Ask,
+}
+
+#[derive(Debug, Subcommand)]
+enum EventsVerb {
+    /// Write all that is recorded, one JSON object a line, oldest first
+    Export {
+        /// Of this room only: its name, or SERVICE/NAME
+        #[arg(value_name = "ROOM")]
+        room: Option<String>,
+        /// From then on
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        since: Option<Timestamp>,
+        /// Before then
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        until: Option<Timestamp>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Add the events of a file that `export` wrote, older than what is recorded here
+    Import {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        ask: Ask,
+    },
+}
+
+impl EventsVerb {
+    fn go(self) -> Outcome {
+        match self {
+            EventsVerb::Export { room, since, until, ask } => {
+                let query = EventsQuery { room, since, until, limit: Some(1_000), ..EventsQuery::default() };
+                export(query, &ask)
+            }
+            EventsVerb::Import { file, ask } => match read(&file) {
+                Ok(lines) => import(&lines, &ask),
+                Err(what) => {
+                    eprintln!("innkeeper: {}: {}", file.display(), printable(&what));
+                    Ok(Exit::Failed)
+                }
+            },
+        }
+    }
+}
+
+/// Page after page, until one is empty.
+fn export(mut query: EventsQuery, ask: &Ask) -> Outcome {
+    query.after = Some(0);
+    loop {
+        let mut page = None;
+        let exit = ask.show(&Command::Events(query.clone()), |reply, _| {
+            let Reply::Events(reply) = reply else { return None };
+            page = reply.next;
+            Some(lines(&reply.events))
+        })?;
+        if exit != Exit::Done || page == query.after {
+            return Ok(exit);
+        }
+        query.after = page;
+    }
+}
+
+/// The lines of a file, all of which are events.
+fn read(file: &Path) -> Result<Vec<String>, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(|(at, line)| {
+        let event = serde_json::from_str::<Event>(line);
+        event.map(|_| line.to_owned()).map_err(|error| format!("line {}: {error}", at + 1))
+    });
+    lines.collect()
+}
+
+/// As many lines at a time as one request takes.
+fn import(lines: &[String], ask: &Ask) -> Outcome {
+    let (mut new, mut known, mut exit, mut rest) = (0, 0, Exit::Done, lines);
+    while !rest.is_empty() && exit == Exit::Done {
+        let mut bytes = 0;
+        let fit = rest.iter().take_while(|line| {
+            bytes += line.len() + 1;
+            bytes <= IMPORT_BYTES
+        });
+        let (now, later) = rest.split_at(fit.count().max(1));
+        exit = ask.show(&Command::ImportEvents { lines: now.join("\n") }, |reply, _| {
+            let Reply::Imported { new: more, known: before } = reply else { return None };
+            (new, known) = (new + more, known + before);
+            Some(String::new())
+        })?;
+        rest = later;
+    }
+    if ask.json {
+        print::out(&json(&serde_json::json!({ "new": new, "known": known })));
+    } else {
+        print::out(&format!("{new} events taken in, {known} were here already\n"));
+    }
+    Ok(exit)
 }
 
 /// A time of RFC 3339, or so long ago.
@@ -53,8 +159,11 @@ pub(super) fn time(text: &str) -> Result<Timestamp, String> {
 
 impl Events {
     pub(super) fn go(self) -> Outcome {
-        let Events { room, kind, who, since, limit, follow, ask } = self;
-        let query = EventsQuery { room, kind, who, since, limit: Some(limit), ..EventsQuery::default() };
+        let Events { verb, room, kind, who, since, until, limit, follow, ask } = self;
+        if let Some(verb) = verb {
+            return verb.go();
+        }
+        let query = EventsQuery { room, kind, who, since, until, limit: Some(limit), ..EventsQuery::default() };
         let mut next = None;
         let exit = ask.show(&Command::Events(query.clone()), |reply, as_json| {
             let Reply::Events(reply) = reply else { return None };

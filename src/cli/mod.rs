@@ -15,6 +15,7 @@ use crate::telemetry::text::printable;
 
 mod act;
 mod ask;
+mod attendance;
 mod bans;
 mod capture;
 mod change;
@@ -104,6 +105,8 @@ enum Verb {
     Why(Why),
     /// List who is inside a room, and who waits in its lobby
     Occupants(rooms::Occupants),
+    /// List who was in a room, when and for how long
+    Attendance(attendance::AttendanceOf),
     /// List what happened, or go on with what happens
     Events(events::Events),
     /// Put somebody out of a room; they may come back
@@ -236,6 +239,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Why(Why::Removed(verb)) => verb.removed(),
         Verb::Why(Why::Ban(verb)) => verb.go(),
         Verb::Occupants(verb) => verb.go(),
+        Verb::Attendance(verb) => verb.go(),
         Verb::Events(verb) => verb.go(),
         Verb::Rules(verb) => verb.go(),
         Verb::Kick(verb) => verb.kick(),

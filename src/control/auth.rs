@@ -32,14 +32,17 @@ pub fn scope(command: &Command) -> Option<Scope> {
         Command::Ban { .. } | Command::Unban { .. } | Command::ImportBans { .. } | Command::Exempt { .. } => {
             Some(Scope::Moderate)
         }
-        Command::Follow(_) | Command::Events(_) | Command::Reload { plan: true } => Some(Scope::Read),
+        Command::Follow(_) | Command::Events(_) | Command::Attendance(_) | Command::Reload { plan: true } => {
+            Some(Scope::Read)
+        }
         Command::Hold { .. } | Command::Release { .. } | Command::Suspend { .. } | Command::Desire { .. } => {
             Some(Scope::Rooms)
         }
         Command::Reservation { .. } => Some(Scope::Read),
         Command::Reserve { .. } | Command::EndReservation { .. } => Some(Scope::Rooms),
         Command::Mint { moderator: false, .. } => Some(Scope::Moderate),
-        Command::Reload { plan: false }
+        Command::ImportEvents { .. }
+        | Command::Reload { plan: false }
         | Command::Password { .. }
         | Command::Mint { moderator: true, .. }
         | Command::WebhookTest { .. }
@@ -67,6 +70,7 @@ fn concerns_all(command: &Command) -> bool {
         | Command::ExplainToken { .. }
         | Command::Unban { .. }
         | Command::ImportBans { .. }
+        | Command::ImportEvents { .. }
         | Command::Exempt { .. } => true,
         Command::Ban { everywhere, rooms, .. } => *everywhere || rooms.is_some(),
         _ => false,

@@ -55,6 +55,8 @@ impl Supervisor {
                 Err(refusal) => *refusal,
             },
             Command::Events(query) => return self.events_reply(query, &requester.rights, reply),
+            Command::Attendance(query) => return self.attendance(query, requester, reply),
+            Command::ImportEvents { lines } => return self.import_events(&lines, requester, reply),
             // Each surface follows by itself; see `control::watch`.
             Command::Follow(_) => refused("bad-request", "events are not followed here"),
             Command::WhyRoom { room } => match self.resolve(&room, false, requester) {

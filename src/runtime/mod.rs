@@ -20,6 +20,7 @@ mod herald;
 mod ledger;
 mod minting;
 pub mod questions;
+mod recorded;
 pub mod recorder;
 mod recover;
 pub mod replay;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Transaction};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::events::{self, EventWriter, Losses};
+use super::events::{self, EventWriter, Imported, Losses};
 use super::writer::{self, Work, Write};
 use super::{Retention, Store, policy, schema};
 use crate::event::{Event, EventId};
@@ -172,6 +172,19 @@ impl Database {
     #[must_use]
     pub fn losses(&self) -> Losses {
         self.inner.events.losses()
+    }
+
+    /// Adds events of another record, all or none. Whoever is inside is not changed by them.
+    ///
+    /// # Errors
+    /// They can not be written.
+    pub async fn import(&self, events: &[Event]) -> Result<Imported, DatabaseError> {
+        let imported = self.inner.events.import(events)?.await.map_err(|_| DatabaseError::Closed)?;
+        imported.map_err(|source| DatabaseError::Sqlite {
+            path: self.inner.events_path.clone(),
+            what: "not stored",
+            source: source.into(),
+        })
     }
 
     /// Keeps so much of what happened from now on. What is too old or too much goes step by step.

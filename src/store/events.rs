@@ -87,6 +87,20 @@ pub struct Losses {
     pub last: Option<(Timestamp, Box<str>)>,
 }
 
+/// What became of events of another record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Imported {
+    /// They are in this one.
+    Taken {
+        /// How many are new here.
+        new: usize,
+        /// How many were here already.
+        known: usize,
+    },
+    /// None was taken: this one is later than all that is recorded here.
+    Later(EventId),
+}
+
 /// The newest event in the record.
 pub(super) fn last(connection: &Connection) -> rusqlite::Result<EventId> {
     let last: Option<u64> = connection.query_row("SELECT max(id) FROM events", [], |row| row.get(0))?;
@@ -159,6 +173,7 @@ enum Job {
     Flush(oneshot::Sender<()>),
     Synchronous(oneshot::Sender<i64>),
     Keep(Retention),
+    Import(Vec<Entry>, oneshot::Sender<rusqlite::Result<Imported>>),
     Close,
 }
 
@@ -241,6 +256,23 @@ impl EventWriter {
         let (answer, asked) = oneshot::channel();
         self.queue.send(Job::Synchronous(answer)).map_err(|_| DatabaseError::Closed)?;
         Ok(asked)
+    }
+
+    pub(super) fn import(
+        &self,
+        events: &[Event],
+    ) -> Result<oneshot::Receiver<rusqlite::Result<Imported>>, DatabaseError> {
+        let entries = events
+            .iter()
+            .map(Entry::new)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()));
+        let (done, imported) = oneshot::channel();
+        match entries {
+            Ok(entries) => self.queue.send(Job::Import(entries, done)).map_err(|_| DatabaseError::Closed)?,
+            Err(error) => drop(done.send(Err(error))),
+        }
+        Ok(imported)
     }
 
     /// After the end nothing is removed: fine.
@@ -341,6 +373,8 @@ impl Scribe {
                     self.keep = keep;
                     self.tidy_at = Instant::now();
                 }
+                // The events stand, whether anybody waits or not.
+                Some(Job::Import(entries, done)) => drop(done.send(import(&mut self.connection, &entries))),
                 Some(Job::Close) => break,
                 Some(Job::Record(_)) | None => {}
             }
@@ -413,12 +447,6 @@ impl Scribe {
 fn write(connection: &mut Connection, batch: &[Entry]) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
-        let mut known = transaction.prepare_cached(
-            "SELECT id FROM people WHERE nick = ?1 AND display_name = ?2 AND account = ?3 AND occupant_id = ?4",
-        )?;
-        let mut new = transaction.prepare_cached(
-            "INSERT INTO people (nick, display_name, account, occupant_id) VALUES (?1, ?2, ?3, ?4) RETURNING id",
-        )?;
         // An event that comes twice is one event.
         let mut insert = transaction.prepare_cached(
             "INSERT OR IGNORE INTO events (id, time, service, room, life, kind, person, what)
@@ -426,13 +454,7 @@ fn write(connection: &mut Connection, batch: &[Entry]) -> rusqlite::Result<()> {
         )?;
         for entry in batch {
             let Entry { id, time, service, room, life, kind, person, what, stay } = entry;
-            let person: Option<i64> = match person {
-                None => None,
-                Some(names) => match known.query_row(names.each_ref(), |row| row.get(0)).optional()? {
-                    Some(id) => Some(id),
-                    None => Some(new.query_row(names.each_ref(), |row| row.get(0))?),
-                },
-            };
+            let person = person.as_ref().map(|names| somebody(&transaction, names)).transpose()?;
             let new = insert.execute(params![id.number(), time, service, room, life, kind.as_str(), person, what])? > 0;
             if let (true, Some(stay), Some(room), Some(life)) = (new, stay, room, life) {
                 present(&transaction, service, room, life, stay)?;
@@ -440,6 +462,60 @@ fn write(connection: &mut Connection, batch: &[Entry]) -> rusqlite::Result<()> {
         }
     }
     transaction.commit()
+}
+
+/// Whoever has these names.
+fn somebody(transaction: &Transaction<'_>, names: &[Box<str>; 4]) -> rusqlite::Result<i64> {
+    let mut known = transaction.prepare_cached(
+        "SELECT id FROM people WHERE nick = ?1 AND display_name = ?2 AND account = ?3 AND occupant_id = ?4",
+    )?;
+    if let Some(id) = known.query_row(names.each_ref(), |row| row.get(0)).optional()? {
+        return Ok(id);
+    }
+    let mut new = transaction.prepare_cached(
+        "INSERT INTO people (nick, display_name, account, occupant_id) VALUES (?1, ?2, ?3, ?4) RETURNING id",
+    )?;
+    new.query_row(names.each_ref(), |row| row.get(0))
+}
+
+/// Adds what another record has; nobody is inside by it. All, or nothing where one is later than all that is here: then
+/// readers by cursor would take it for news.
+fn import(connection: &mut Connection, entries: &[Entry]) -> rusqlite::Result<Imported> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let newest = last(&transaction)?;
+    if let Some(later) = entries.iter().find(|entry| entry.id > newest) {
+        return Ok(Imported::Later(later.id));
+    }
+    let (mut new, mut known) = (0, 0);
+    {
+        let mut insert = transaction.prepare_cached(
+            "INSERT OR IGNORE INTO events (id, time, service, room, life, kind, person, what)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        let mut same = transaction.prepare_cached(
+            "SELECT time = ?2 AND service = ?3 AND room IS ?4 AND what = ?5 FROM events WHERE id = ?1",
+        )?;
+        for Entry { id, time, service, room, life, kind, person, what, .. } in entries {
+            let mut number = id.number();
+            // Another daemon may have given this id to something else.
+            let here = loop {
+                match same.query_row(params![number, time, service, room, what], |row| row.get(0)).optional()? {
+                    Some(false) => number += 1,
+                    Some(true) => break true,
+                    None => break false,
+                }
+            };
+            if here {
+                known += 1;
+                continue;
+            }
+            let person = person.as_ref().map(|names| somebody(&transaction, names)).transpose()?;
+            insert.execute(params![number, time, service, room, life, kind.as_str(), person, what])?;
+            new += 1;
+        }
+    }
+    transaction.commit()?;
+    Ok(Imported::Taken { new, known })
 }
 
 /// As [`crate::event::Present::note`] does it.

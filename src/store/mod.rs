@@ -14,6 +14,7 @@
 //!
 //! Sources: <https://sqlite.org/wal.html>, <https://sqlite.org/pragma.html>.
 
+mod attended;
 mod database;
 mod events;
 mod policy;
@@ -25,7 +26,7 @@ mod webhooks;
 mod writer;
 
 pub use database::{Database, DatabaseError, Limits};
-pub use events::Losses;
+pub use events::{Imported, Losses};
 pub use policy::{Audit, AuditId, BanId, Exempted, ListEntry, StoredBan};
 pub use retention::Retention;
 pub use search::{Filter, Order, Record};

@@ -88,7 +88,10 @@ fn shorten(connection: &Connection) -> rusqlite::Result<bool> {
     let free: u64 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
     let much = free > SPARE;
     if much {
-        connection.execute_batch(&format!("PRAGMA incremental_vacuum({})", PAGES.min(free - SPARE)))?;
+        let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({})", PAGES.min(free - SPARE)))?;
+        // It goes on by one page with each row that is taken.
+        let mut pages = vacuum.raw_query();
+        while pages.next()?.is_some() {}
     }
     Ok(much)
 }

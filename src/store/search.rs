@@ -34,7 +34,7 @@ pub struct Record {
 }
 
 impl Record {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let (id, time): (u64, i64) = (row.get(0)?, row.get(1)?);
         let time = Timestamp::from_millisecond(time).map_err(|error| {
             rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Integer, error.into())

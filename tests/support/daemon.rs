@@ -206,7 +206,9 @@ impl Daemon {
             return;
         }
         let log = fs::File::options().create(true).append(true).open(self.log_file()).expect("a log file");
-        let mut command = Command::new(binary());
+        // A limit of the size of files is a full disk to tests, and no signal; what is ignored stays so over exec.
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary());
         command.arg("run").arg("--config").arg(self.config_file()).args(&self.setup.args);
         command.envs(self.setup.env.iter().map(|(key, value)| (key, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);

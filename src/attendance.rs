@@ -1,0 +1,159 @@
+//! Who was in a room, when and for how long: a fold over recorded events. Pure.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Departure, Event, Person, What};
+
+/// Somebody's time in a room, under whatever nicks they had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attended {
+    /// The room's life.
+    pub life: Box<str>,
+    /// Who, as they were last.
+    pub person: Person,
+    /// When they came, or the first that is known of them.
+    pub came: Timestamp,
+    /// Whether they were inside before that.
+    pub came_earlier: bool,
+    /// When they went, or the first that is known of their absence; left out while they are inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub went: Option<Timestamp>,
+    /// How they went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how: Option<Departure>,
+    /// For how long, seconds; until now while they are inside.
+    pub seconds: i64,
+}
+
+/// Everybody's time in one room, from its events in their order.
+#[derive(Debug, Default)]
+pub struct Attendance {
+    over: Vec<Attended>,
+    inside: Vec<Attended>,
+}
+
+impl Attendance {
+    /// Takes the next event of the room. Machines are nobody.
+    pub fn note(&mut self, event: &Event) {
+        let Some(person) = event.what.person().filter(|person| person.machine.is_none()) else { return };
+        let life = event.life.as_deref().unwrap_or_default();
+        let time = event.time;
+        match &event.what {
+            What::OccupantJoined { already_inside, .. } => {
+                self.another(life, time);
+                self.end(&person.nick, time, Departure::Unseen);
+                self.inside.push(begun(life, person, time, *already_inside));
+            }
+            What::OccupantRenamed { old_nick, .. } => {
+                self.another(life, time);
+                let nick = old_nick.as_deref().unwrap_or(&person.nick);
+                match self.inside.iter_mut().find(|one| *one.person.nick == *nick) {
+                    Some(known) => known.person = person.clone(),
+                    None => self.inside.push(begun(life, person, time, true)),
+                }
+            }
+            What::OccupantLeft { how, .. } => {
+                if !self.inside.iter().any(|one| *one.life == *life && one.person.nick == person.nick) {
+                    self.inside.push(begun(life, person, time, true));
+                }
+                self.end(&person.nick, time, *how);
+            }
+            _ => {}
+        }
+    }
+
+    /// All of them by when they came; whoever is inside was so until `now`.
+    #[must_use]
+    pub fn finish(self, now: Timestamp) -> Vec<Attended> {
+        let Attendance { mut over, inside } = self;
+        over.extend(inside);
+        for one in &mut over {
+            let end = one.went.unwrap_or(now);
+            one.seconds = end.duration_since(one.came).as_secs().max(0);
+        }
+        over.sort_by_key(|one| one.came);
+        over
+    }
+
+    /// Nobody of an earlier life is inside any more.
+    fn another(&mut self, life: &str, time: Timestamp) {
+        let gone = self.inside.extract_if(.., |one| *one.life != *life);
+        self.over.extend(gone.map(|one| Attended { went: Some(time), how: Some(Departure::Unseen), ..one }));
+    }
+
+    fn end(&mut self, nick: &str, time: Timestamp, how: Departure) {
+        let Some(at) = self.inside.iter().position(|one| *one.person.nick == *nick) else { return };
+        let one = self.inside.swap_remove(at);
+        self.over.push(Attended { went: Some(time), how: Some(how), ..one });
+    }
+}
+
+fn begun(life: &str, person: &Person, came: Timestamp, came_earlier: bool) -> Attended {
+    Attended { life: life.into(), person: person.clone(), came, came_earlier, went: None, how: None, seconds: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(minute * 60).expect("near 1970")
+    }
+
+    fn attended(events: Vec<(i64, &str, What)>) -> Vec<String> {
+        let mut attendance = Attendance::default();
+        for (minute, life, what) in events {
+            let number = u64::try_from(minute).expect("after 1970");
+            attendance.note(&Event::new(number.into(), at(minute), "meet", Some("tavern"), Some(life), what));
+        }
+        let row = |one: &Attended| {
+            let earlier = if one.came_earlier { "<" } else { "" };
+            let (from, minutes) = (one.came.as_second() / 60, one.seconds / 60);
+            format!("{} {} {earlier}{from} {minutes} {:?}", one.life, one.person.nick, one.how)
+        };
+        attendance.finish(at(100)).iter().map(row).collect()
+    }
+
+    fn person(nick: &str) -> Person {
+        Person { nick: nick.into(), ..Person::default() }
+    }
+
+    fn joined(nick: &str) -> What {
+        What::OccupantJoined { person: person(nick), already_inside: false }
+    }
+
+    fn left(nick: &str) -> What {
+        What::OccupantLeft { person: person(nick), how: Departure::Left, by: None, reason: None }
+    }
+
+    #[test]
+    fn whoever_comes_goes_and_comes_again_is_there_twice_under_the_last_name_of_each_time() {
+        let renamed =
+            What::OccupantRenamed { person: person("ann2"), old_nick: Some("ann".into()), old_display_name: None };
+        let events = vec![
+            (1, "a", joined("ann")),
+            (3, "a", renamed),
+            (9, "a", left("ann2")),
+            (20, "a", joined("ann")),
+            (21, "a", joined("bob")),
+        ];
+        assert_eq!(attended(events), ["a ann2 1 8 Some(Left)", "a ann 20 80 None", "a bob 21 79 None"]);
+    }
+
+    #[test]
+    fn what_was_not_seen_is_said_and_machines_are_nobody() {
+        let focus = Person { machine: Some(crate::event::Machine::Focus), ..person("focus") };
+        let events = vec![
+            (1, "a", What::OccupantJoined { person: focus, already_inside: false }),
+            (2, "a", What::OccupantJoined { person: person("ann"), already_inside: true }),
+            (5, "a", left("eve")),
+            // Nobody told us that ann went, but the room was gone meanwhile.
+            (9, "b", joined("bob")),
+            (12, "b", joined("bob")),
+        ];
+        let expected =
+            ["a ann <2 7 Some(Unseen)", "a eve <5 0 Some(Left)", "b bob 9 3 Some(Unseen)", "b bob 12 88 None"];
+        assert_eq!(attended(events), expected);
+    }
+}
