@@ -586,7 +586,8 @@ impl Lock {
 pub struct Policy {
     room: Box<str>,
     plans: Arc<Plans>,
-    rules: Vec<(Attached, Box<dyn Rule>)>,
+    /// In the order of the plans.
+    rules: Box<[Box<dyn Rule>]>,
     people: People,
     /// Of dry runs, and real ones.
     strikes: [Strikes; 2],
@@ -602,7 +603,7 @@ impl Policy {
     /// The policy of a room.
     #[must_use]
     pub fn new(room: &str, plans: Arc<Plans>) -> Self {
-        let rules = plans.rules.values().map(|rule| (rule.clone(), rule.plan.clone().start())).collect();
+        let rules = plans.rules.values().map(|rule| rule.plan.clone().start()).collect();
         Policy {
             room: room.into(),
             plans,
@@ -643,7 +644,7 @@ impl Policy {
         if !self.holding {
             return None;
         }
-        self.rules.iter().filter_map(|(_, rule)| rule.deadline()).min()
+        self.rules.iter().filter_map(|rule| rule.deadline()).min()
     }
 
     /// Judges one input.
@@ -716,8 +717,8 @@ impl Policy {
             return;
         }
         let Some(who) = self.person(nick) else { return };
-        let readers = self.rules.iter().filter(|(rule, _)| rule.kind.reads_text);
-        let mode = readers.map(|(rule, _)| rule.mode).max_by_key(|mode| *mode as u8);
+        let readers = self.plans.rules.values().filter(|rule| rule.kind.reads_text);
+        let mode = readers.map(|rule| rule.mode).max_by_key(|mode| *mode as u8);
         let text = mode.map(|_| Text::new(body)).unwrap_or_default();
         self.judge(now, &Seen::Message { who: &who, text: &text }, out);
         if let Some(mode) = mode.filter(|_| text.is_overlong()) {
@@ -741,10 +742,10 @@ impl Policy {
         let mut opinions = Opinions::default();
         // One input is one strike, however many rules it breaks.
         let mut struck = Vec::new();
-        for at in 0..self.rules.len() {
-            let (attached, rule) = &mut self.rules[at];
-            let cx = Context { now, room: &self.room, people: &self.people, trust: &self.plans.trust };
-            rule.judge(&cx, seen, &mut opinions);
+        let plans = self.plans.clone();
+        for (at, attached) in plans.rules.values().enumerate() {
+            let cx = Context { now, room: &self.room, people: &self.people, trust: &plans.trust };
+            self.rules[at].judge(&cx, seen, &mut opinions);
             if opinions.offences.is_empty() && opinions.wishes.is_empty() {
                 continue;
             }
@@ -808,9 +809,8 @@ impl Policy {
     /// What has to outlive a restart.
     #[must_use]
     pub fn export(&self, now: Now) -> State {
-        let rules = self
-            .rules
-            .iter()
+        let attached = self.plans.rules.values().zip(&self.rules);
+        let rules = attached
             .filter_map(|(attached, rule)| rule.export(now).map(|state| (attached.kind.name.to_owned(), state)));
         State {
             life: self.life.as_ref().map(|(life, _)| (**life).to_owned()),
@@ -827,7 +827,7 @@ impl Policy {
         self.life = state.life.map(|life| (life.into(), state.since.unwrap_or(now.clock)));
         self.strikes[Mode::Enforce as usize].import(now, &state.strikes);
         self.strikes[Mode::DryRun as usize].import(now, &state.dry_strikes);
-        for (attached, rule) in &mut self.rules {
+        for (attached, rule) in self.plans.rules.values().zip(&mut self.rules) {
             if let Some(state) = state.rules.remove(attached.kind.name) {
                 rule.import(now, state);
             }

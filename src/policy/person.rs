@@ -183,7 +183,8 @@ impl Person {
 /// Everybody in the room, by nick.
 #[derive(Debug, Default)]
 pub struct People {
-    by_nick: HashMap<Box<str>, Person>,
+    /// In boxes: most rooms hold two of them, and a map has places for four.
+    by_nick: HashMap<Box<str>, Box<Person>>,
 }
 
 impl People {
@@ -197,11 +198,12 @@ impl People {
         trust: &Trust,
     ) -> Option<Person> {
         if let Some(person) = self.by_nick.get_mut(presence.nick) {
-            let before = person.clone();
+            let before = Person::clone(person);
             person.read(presence, list, trust);
             return Some(before);
         }
-        self.by_nick.insert(presence.nick.into(), Person::new(now, live, presence, list, trust));
+        let person = Person::new(now, live, presence, list, trust);
+        self.by_nick.insert(presence.nick.into(), Box::new(person));
         None
     }
 
@@ -214,11 +216,11 @@ impl People {
     }
 
     pub(super) fn remove(&mut self, nick: &str) -> Option<Person> {
-        self.by_nick.remove(nick)
+        self.by_nick.remove(nick).map(|person| *person)
     }
 
     pub(super) fn get_mut(&mut self, nick: &str) -> Option<&mut Person> {
-        self.by_nick.get_mut(nick)
+        self.by_nick.get_mut(nick).map(|person| &mut **person)
     }
 
     pub(super) fn clear(&mut self) {
@@ -228,12 +230,12 @@ impl People {
     /// The occupant under that nick.
     #[must_use]
     pub fn by_nick(&self, nick: &str) -> Option<&Person> {
-        self.by_nick.get(nick)
+        self.by_nick.get(nick).map(|person| &**person)
     }
 
     /// All occupants, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Person> {
-        self.by_nick.values()
+        self.by_nick.values().map(|person| &**person)
     }
 
     /// How many people, not counting the keeper, the focus and recorders.
