@@ -324,7 +324,7 @@ pub struct EventsQuery {
     pub service: Option<String>,
     /// Of this room: its name, or `SERVICE/NAME`.
     pub room: Option<String>,
-    /// Of these kinds, with commas between: `room.held,room.lost`.
+    /// Of these kinds, with commas between: `room.held,occupant.*`.
     pub kind: Option<String>,
     /// About whoever had this nick, display name, bare JID or occupant id.
     pub who: Option<String>,

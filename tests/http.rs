@@ -629,6 +629,8 @@ fn events_are_followed_filtered_and_taken_up_again() {
     };
     let printed: Value = serde_json::from_str(&cli(&["--json"])).unwrap();
     assert_eq!(printed["events"].as_array(), Some(&recorded));
+    let kinds = list("?kind=room.*&room=game-1", &all);
+    assert!(!kinds.is_empty() && kinds.iter().all(|event| event["kind"].as_str().unwrap().starts_with("room.")));
     assert!(cli(&["game-1", "--kind", "room.suspended"]).contains("meet/game-1  room.suspended"));
     // A later process goes on from what an earlier one recorded.
     daemon.restart();

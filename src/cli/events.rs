@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::ask::json;
 use super::print::{self, Paint, table};
 use super::{Ask, Exit, Outcome};
+use crate::action::Actor;
 use crate::command::{Command, EventsQuery, FollowQuery, Reply};
 use crate::control;
 use crate::event::{Event, EventId};
@@ -29,7 +31,7 @@ pub(super) struct Events {
     /// Of this room only: its name, or SERVICE/NAME
     #[arg(value_name = "ROOM")]
     room: Option<String>,
-    /// Of these kinds only, as room.lost,room.held
+    /// Of these kinds only, as room.lost,occupant.*
     #[arg(long, value_name = "KINDS")]
     kind: Option<String>,
     /// About whoever had this nick, display name, account or occupant id
@@ -226,10 +228,25 @@ fn show(events: &[Value], head: bool) -> String {
 /// Whom it is about and why, in a few words.
 fn about(event: &Value) -> String {
     let person = &event["person"];
-    let parts =
-        [&person["display_name"], &person["nick"], &event["rule"], &event["setting"], &event["text"], &event["reason"]];
-    let said: Vec<_> = parts.iter().filter_map(|part| part.as_str()).filter(|part| !part.is_empty()).collect();
+    let word = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let name = word(&person["display_name"]).filter(|name| event["action"].is_null() && person["nick"] != **name);
+    let nick = word(&person["nick"]).filter(|_| event["action"].is_null());
+    let rest = [&event["rule"], &event["setting"], &event["text"], &event["reason"]].map(word);
+    let said: Vec<_> = [name, nick, deed(event)].into_iter().chain(rest).flatten().collect();
     printable(&said.join(", ")).into_owned()
+}
+
+/// An action, of whom, and for whom.
+fn deed(event: &Value) -> Option<String> {
+    let mut text = event["action"].as_str()?.to_owned();
+    if let Some(target) = event["target"].as_str() {
+        text = format!("{text} of {target}");
+    }
+    match Actor::deserialize(&event["actor"]) {
+        Ok(actor) => Some(format!("{text} for {actor}")),
+        // Of a later version.
+        Err(_) => Some(text),
+    }
 }
 
 #[cfg(test)]
@@ -242,6 +259,17 @@ mod tests {
             "time": "T", "service": "meet", "room": "a", "kind": "room.lost", "text": "gone\u{1b}",
         });
         assert_eq!(show(&[event], false), "T  meet/a  room.lost  gone\\u{1b}\n");
+    }
+
+    #[test]
+    fn an_action_is_told_with_whom_it_is_about_and_for_whom_it_is() {
+        let event = serde_json::json!({
+            "kind": "action.refused", "action": "kick", "target": "tom", "actor": { "kind": "command-line", "uid": 0 },
+            "person": { "nick": "tom" }, "text": "he left",
+        });
+        assert_eq!(about(&event), "kick of tom for uid 0, he left");
+        let joined = |name: &str| about(&serde_json::json!({ "person": { "display_name": name, "nick": "b0b" } }));
+        assert_eq!((joined("Bob"), joined("b0b")), ("Bob, b0b".to_owned(), "b0b".to_owned()));
     }
 
     #[test]

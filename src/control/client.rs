@@ -9,7 +9,7 @@ use super::{REPLY_BYTES, read_socket};
 use crate::command::{Command, Reply};
 
 /// How long the daemon may take; longer than it gives itself.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

@@ -14,6 +14,10 @@ use crate::command::{Command, Reply, Requester, refused};
 /// So many times what is allowed in a second may come at once.
 const BURST: u32 = 10;
 
+/// How long what is done in a room may take: it is answered when it is seen to have happened, or is given up after half
+/// a minute.
+const ACTION_PATIENCE: Duration = Duration::from_secs(45);
+
 /// The error of a [`Reply::Refused`] to somebody who asks too often.
 pub const TOO_MANY: &str = "too-many-requests";
 
@@ -39,15 +43,19 @@ impl Gate {
         if let Err(refusal) = self.admit(&requester, &command) {
             return *refusal;
         }
+        let patience = match command {
+            Command::Act { .. } | Command::Undo { .. } | Command::Recover { .. } => ACTION_PATIENCE,
+            _ => PATIENCE,
+        };
         let (reply, answered) = oneshot::channel();
         let wait = async {
             self.asked.send((command, requester, reply)).await.map_err(|_| ())?;
             answered.await.map_err(|_| ())
         };
-        match timeout(PATIENCE, wait).await {
+        match timeout(patience, wait).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(())) => refused("busy", "the daemon is stopping"),
-            Err(_) => refused("busy", "the daemon did not answer within 10 seconds"),
+            Err(_) => refused("busy", format!("the daemon did not answer within {} seconds", patience.as_secs())),
         }
     }
 

@@ -174,7 +174,9 @@ impl Room {
         };
         let info = self.moderation.as_ref().and_then(|moderation| moderation.info.as_ref());
         let waiting = self.moderation.as_ref().and_then(|moderation| moderation.lobby.occupants());
-        let facts = facts(&self.settings.jid, self.settings.focus, inside, info, waiting, cx);
+        let nothing = Keeper::default();
+        let shown = self.moderation.as_ref().map_or(&nothing, |moderation| &moderation.keeper);
+        let facts = facts(&self.settings.jid, self.settings.focus, inside, info, waiting, shown, cx);
         Verb::ALL.into_iter().map(|verb| (verb, pending::possible(verb, &facts))).collect()
     }
 
@@ -335,6 +337,7 @@ fn facts<'a>(
     inside: &'a Inside,
     info: Option<&RoomInfo>,
     lobby: Option<&'a Occupants>,
+    shown: &'a Keeper,
     cx: &Context<'_>,
 ) -> Facts<'a> {
     let around = cx.around;
@@ -343,6 +346,7 @@ fn facts<'a>(
         occupants: &inside.occupants,
         own: &inside.nick,
         lobby,
+        shown,
         focus: focus && super::inside::focus_in(&inside.occupants, cx.focus),
         media_refused: around.media == Media::Refuse,
         components: around.components,
@@ -713,8 +717,8 @@ impl Desk<'_, '_> {
     fn pending(&mut self, act: impl FnOnce(&mut Pending, &Facts<'_>, &mut Vec<pending::Output>)) {
         let mut out = Vec::new();
         let info = self.moderation.info.clone();
-        let Moderation { pending, lobby, .. } = &mut *self.moderation;
-        let facts = facts(self.room, self.focus, self.inside, info.as_ref(), lobby.occupants(), self.cx);
+        let Moderation { pending, lobby, keeper, .. } = &mut *self.moderation;
+        let facts = facts(self.room, self.focus, self.inside, info.as_ref(), lobby.occupants(), keeper, self.cx);
         act(pending, &facts, &mut out);
         pending.advance(self.cx.now, &facts, &mut out);
         for one in out {

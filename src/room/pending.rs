@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::Occupants;
+use super::settings::Keeper;
 use crate::action::{Action, Progress, Request, Standing, Verb};
 use crate::cause::{Cause, Word};
 use crate::xmpp::jid;
@@ -123,6 +124,8 @@ pub struct Facts<'a> {
     pub own: &'a str,
     /// Who waits in the lobby, where we are in it.
     pub lobby: Option<&'a Occupants>,
+    /// What the room showed of its settings.
+    pub shown: &'a Keeper,
     /// Whether the room has a focus and it is inside.
     pub focus: bool,
     /// Whether we answered the focus's media invitation with an error, so that it does not take mutes from us.
@@ -326,6 +329,10 @@ impl Pending {
             let text = format!("{MOST} actions are already on their way in {}", facts.room);
             return Err(Cause::new(Word::ActionRefused, text));
         }
+        if self.stays(&request.action, facts) {
+            self.settle(Box::new(request.clone()), Progress::Seen, out);
+            return Ok(());
+        }
         let queued = by_form(&request.action) && self.form_busy();
         let left = if queued { VecDeque::new() } else { plan(request, facts)? };
         let number = self.next;
@@ -343,6 +350,14 @@ impl Pending {
             self.begin(now, self.items.len() - 1, out);
         }
         Ok(())
+    }
+
+    /// Whether an action asks for what is so already, where the service would say nothing: Prosody passes no subject on
+    /// that the room has.
+    fn stays(&self, action: &Action, facts: &Facts<'_>) -> bool {
+        let Action::Subject { text } = action else { return false };
+        let another = self.items.iter().any(|item| matches!(item.request.action, Action::Subject { .. }));
+        !another && facts.shown.subject() == Some(&**text)
     }
 
     /// Whether an action is between asking for the form and having its own accepted.
@@ -807,6 +822,8 @@ fn already(action: &Action, facts: &Facts<'_>) -> bool {
                 jid::bare(real) != &**jid || has == Some(to.as_str())
             })
         }
+        // Said only where it changes.
+        Action::AvModeration { medium, on } => facts.shown.av_moderation(*medium) == *on,
         _ => false,
     }
 }

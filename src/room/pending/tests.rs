@@ -3,7 +3,7 @@
 use super::*;
 use crate::action::Actor;
 use crate::config::Secret;
-use crate::room::Occupants;
+use crate::room::{Occupants, settings};
 use crate::xmpp::room_form::Field;
 
 const ROOM: &str = "r@muc.example";
@@ -21,6 +21,7 @@ struct Scene {
     now: Instant,
     here: Occupants,
     lobby: Option<Occupants>,
+    shown: Keeper,
     pending: Pending,
     out: Vec<Output>,
 }
@@ -33,7 +34,7 @@ impl Scene {
         here.enter(now, "focus", &presence("moderator", "owner", "focus@auth.example/f"));
         here.enter(now, "ann", &presence("participant", "none", "ann@guest.example/1"));
         here.enter(now, "bob", &presence("participant", "member", "bob@guest.example/2"));
-        Scene { now, here, lobby: None, pending: Pending::default(), out: Vec::new() }
+        Scene { now, here, lobby: None, shown: Keeper::default(), pending: Pending::default(), out: Vec::new() }
     }
 
     fn ask(&mut self, key: &str, action: Action) -> Vec<Output> {
@@ -56,6 +57,7 @@ impl Scene {
             occupants: &self.here,
             own: "keeper",
             lobby: self.lobby.as_ref(),
+            shown: &self.shown,
             focus: true,
             media_refused: false,
             components: Components { av_moderation: true, end_conference: true, metadata: true, lobby: true },
@@ -279,4 +281,24 @@ fn a_second_form_waits_for_the_first_so_that_it_keeps_the_lobby_which_that_broug
     assert_eq!(words(&scene.answer(0, Answer::Form(&form))), ["seen"]);
     let out = scene.answer(1, Answer::Form(&form));
     assert!(matches!(sent(&out)[..], [Step::Submit { members_only: true, .. }]), "{out:?}");
+}
+
+#[test]
+fn what_the_room_has_already_is_done_at_once() {
+    let mut scene = Scene::new();
+    for input in
+        [settings::Input::Subject { text: "Pony", by: None }, settings::Input::AvModeration(Medium::Audio, true)]
+    {
+        scene.shown.handle(scene.now, input, &settings::Locked::default(), &mut Vec::new());
+    }
+    let subject = |text: &str| Action::Subject { text: text.into() };
+    // Nothing is sent: the service would say nothing to it.
+    let out = scene.ask("1", subject("Pony"));
+    assert!(matches!(&out[..], [Output::Progress { progress: Progress::Seen, over: true, .. }]), "{out:?}");
+    assert_eq!(sent(&scene.ask("2", subject("Dragon"))), [Step::Subject("Dragon".into())]);
+    assert_eq!(sent(&scene.ask("3", subject("Pony"))), [Step::Subject("Pony".into())], "another is on its way");
+    let out = scene.ask("4", Action::AvModeration { medium: Medium::Audio, on: true });
+    let number = out.iter().find_map(|one| if let Output::Send { number, .. } = one { Some(*number) } else { None });
+    let out = scene.answer(number.expect("it is asked for"), Answer::Done);
+    assert!(matches!(out.last(), Some(Output::Progress { progress: Progress::Seen, over: true, .. })), "{out:?}");
 }
