@@ -208,6 +208,8 @@ impl Office {
         let newest = self.bus.last();
         let unread = (facts.read < newest).then_some(facts.read);
         let Some(oldest) = facts.oldest.into_iter().chain(unread).min() else { return 0 };
+        // Before its first event there is no time.
+        let oldest = if oldest == EventId::default() { newest } else { oldest };
         u64::try_from(clock.duration_since(oldest.time()).as_secs()).unwrap_or(0)
     }
 
