@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 600
 EXAMPLES ?= 20
 SCHEMATHESIS ?= $(or $(CARGO_TARGET_DIR),target)/schemathesis
 
-.PHONY: help demo test test-api test-captures bench fuzz lint install-deps captures
+.PHONY: help demo test test-api test-captures bench bench-record fuzz lint install-deps captures
 
 help:
 	@echo "make demo          hold three rooms on a real Prosody, kill it, and watch them come back"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-captures DIR=…"
 	@echo "                   explain the captures in a folder, and compare with what is expected of them"
 	@echo "make bench         time and memory for 10, 100 and 1000 rooms, beside what the server itself needs"
+	@echo "make bench-record  one room's last day among ten million recorded events, and 1,000 more a second"
 	@echo "make fuzz          fuzz the XML layer and the readers of captures, $(FUZZ_SECONDS) s for each target (needs cargo-fuzz and a nightly toolchain)"
 	@echo "make captures      record packet_captures/*.har again, on a real Prosody"
 	@echo "make lint          formatting, clippy and documentation, warnings denied"
@@ -39,6 +40,10 @@ test-captures:
 
 bench: install-deps
 	$(CARGO) bench --bench hold -- $(SECTIONS)
+
+# ten million recorded events: some gigabytes in the temporary folder, and some minutes
+bench-record:
+	$(CARGO) bench --bench record -- $(ROWS)
 
 # the bundled SQLite defines one symbol twice, which the sanitizer takes for an error before anything runs
 fuzz:
