@@ -454,6 +454,8 @@ struct Inside {
     life: Option<Box<str>>,
     /// What was said before that.
     unheard: Unheard,
+    /// Who went before that.
+    untold: Vec<What>,
     /// Recordings that are on, by their ids.
     recordings: Vec<Box<str>>,
     /// Whether everybody was held against the bans since we could throw out.
@@ -902,6 +904,7 @@ impl Room {
             created: read.has(Status::CREATED),
             life: None,
             unheard: Unheard::default(),
+            untold: Vec::new(),
             recordings: Vec::new(),
             checked: false,
         });

@@ -1294,3 +1294,59 @@ fn where_a_lobby_comes_from_is_told_as_exactly_as_what_was_seen_allows() {
     again(&mut bench, true);
     assert_eq!(seen(&mut bench, "four", true), before(true, Some(true)));
 }
+
+#[test]
+fn after_a_restart_only_those_are_told_of_who_came_or_went_meanwhile_be_it_for_a_moment() {
+    let mut bench = Bench::new(true);
+    let plans =
+        Some(Arc::new(policy::bench::plans("[words]\nwords = [\"spam\"]\naction = \"kick\"", policy::Mode::Enforce)));
+    bench.room = Room::new(Arc::new(Settings { plans, ..settings(true) }), &mut Vec::new());
+    bench.around.components_known = true;
+    let mut present = crate::event::Present::new("life-1");
+    for (nick, real) in [("stayed", "s@g/1"), ("went", "w@g/1"), ("again", "a@g/1"), ("leaver", "l@g/1")] {
+        let person =
+            crate::event::Person { nick: nick.into(), real_jid: Some(real.into()), ..crate::event::Person::default() };
+        present.people.insert(nick.into(), person);
+    }
+    bench.put(Input::Behind(&present));
+    bench.enter();
+    for (nick, real) in
+        [("stayed", "s@g/1"), ("again", "a@g/2"), ("new", "n@g/1"), ("hasty", "h@g/1"), ("leaver", "l@g/1")]
+    {
+        bench.say(nick, &somebody(real, "x"));
+    }
+    for nick in ["hasty", "leaver"] {
+        bench.say(nick, &RoomPresence { statuses: Vec::new(), ..gone(&[]) });
+    }
+    assert!(bench.told.is_empty(), "{:?}", bench.told);
+    bench.put(Input::Info(&RoomInfo { meeting_id: Some("life-1".into()), ..RoomInfo::default() }));
+    let told = bench.told.iter().filter_map(|effect| {
+        let Effect::Happened { what, .. } = effect else { return None };
+        let nick = &*what.person()?.nick;
+        (nick != "focus").then(|| format!("{} {nick}", what.kind().as_str()))
+    });
+    let expected = [
+        "occupant.left again",
+        "occupant.left leaver",
+        "occupant.left went",
+        "occupant.joined hasty",
+        "occupant.left hasty",
+        "occupant.joined again",
+        "occupant.joined new",
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_focus_is_no_person_when_it_goes_either() {
+    let mut bench = entered("[words]\nwords = [\"spam\"]\naction = \"kick\"", policy::Mode::Enforce);
+    bench.put(Input::Info(&RoomInfo { meeting_id: Some("life-1".into()), ..RoomInfo::default() }));
+    bench.told.clear();
+    bench.say("focus", &RoomPresence { statuses: Vec::new(), ..gone(&[]) });
+    let left = bench.told.iter().find_map(|effect| {
+        let Effect::Happened { what, .. } = effect else { return None };
+        let What::OccupantLeft { person, .. } = &**what else { return None };
+        Some(person.machine)
+    });
+    assert_eq!(left, Some(Some(crate::event::Machine::Focus)));
+}

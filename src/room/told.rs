@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 
-use super::inside::focus_in;
 use super::{FocusFacts, Inside, Occupant};
 use crate::event::{Departure, Machine, Person};
 use crate::policy::Trust;
@@ -83,20 +82,26 @@ impl Inside {
         if self.is_own(nick, one) {
             return Some(Machine::Keeper);
         }
-        if focus && nick == "focus" && focus_in(&self.occupants, facts) {
+        // By what is said of them: whoever just left is among the occupants no longer.
+        if focus && nick == "focus" && one.is_focus(facts.jid.as_deref()) {
             return Some(Machine::Focus);
         }
-        let domain = jid::domain(one.real_jid.as_deref()?);
-        let declared = trust.is_some_and(|trust| trust.recorder_domains.iter().any(|known| **known == *domain));
-        if !declared && facts.jid.as_deref().map(jid::domain) != Some(domain) {
-            return None;
-        }
-        match one.machine? {
-            muc::Machine::Recorder => Some(Machine::Recorder),
-            muc::Machine::Transcriber => Some(Machine::Transcriber),
-            // Somebody speaks through it.
-            muc::Machine::Gateway => None,
-        }
+        machinery(one, facts, trust)
+    }
+}
+
+/// Whether that records, or writes down what is said.
+pub(super) fn machinery(one: &Occupant, facts: &FocusFacts, trust: Option<&Trust>) -> Option<Machine> {
+    let domain = jid::domain(one.real_jid.as_deref()?);
+    let declared = trust.is_some_and(|trust| trust.recorder_domains.iter().any(|known| **known == *domain));
+    if !declared && facts.jid.as_deref().map(jid::domain) != Some(domain) {
+        return None;
+    }
+    match one.machine? {
+        muc::Machine::Recorder => Some(Machine::Recorder),
+        muc::Machine::Transcriber => Some(Machine::Transcriber),
+        // Somebody speaks through it.
+        muc::Machine::Gateway => None,
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::inside::focus_in;
 use super::moderation::Happening;
-use super::told::{departure, moment, person, presence};
+use super::told::{departure, machinery, moment, person, presence};
 use super::unheard::Message;
 use super::{Change, Context, Effect, Inside, Occupant, Occupants, Room, State};
 use crate::action::{Action, Actor, Request, Standing};
@@ -106,6 +106,9 @@ impl Watch {
         Box::new(policy::State { lock: self.lock.clone(), ..state.unwrap_or_default() })
     }
 }
+
+/// How many of those are told of who went before the life of the room was known.
+const UNTOLD: usize = 64;
 
 impl Inside {
     /// An occupant as rules and bans see them.
@@ -213,8 +216,8 @@ impl Room {
         if destroyed && let Some(behind) = self.behind.take() {
             let (life, occupants) = *behind;
             for (nick, one) in occupants.iter() {
-                let how = event::Departure::RoomGone;
-                tell(cx, &life, What::OccupantLeft { person: person(nick, one, None), how, by: None, reason: None });
+                let (how, machine) = (event::Departure::RoomGone, machinery(one, cx.focus, self.trust()));
+                tell(cx, &life, What::OccupantLeft { person: person(nick, one, machine), how, by: None, reason: None });
             }
         }
         if let Some(watch) = self.watch.as_deref_mut() {
@@ -335,11 +338,18 @@ impl Room {
         let how = departure(read);
         let machine = inside.machine(nick, gone, self.settings.focus, cx.focus, self.trust());
         let by_us = read.actor.as_deref() == Some(&*inside.nick);
-        if let (Some(life), true) = (&inside.life, machine != Some(event::Machine::Keeper)) {
+        if machine != Some(event::Machine::Keeper) {
             let (by, reason) = (read.actor.as_deref(), read.reason.as_deref());
             let filled = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(Into::into);
             let person = person(nick, gone, machine);
-            tell(cx, life, What::OccupantLeft { person, how, by: filled(by), reason: filled(reason) });
+            let left = What::OccupantLeft { person, how, by: filled(by), reason: filled(reason) };
+            if let Some(life) = &inside.life {
+                tell(cx, life, left);
+            } else if let State::Inside(inside) = &mut self.state
+                && inside.untold.len() < UNTOLD
+            {
+                inside.untold.push(left);
+            }
         }
         if let Some(watch) = self.watch.as_deref_mut() {
             watch.ousting.retain(|one| *one.nick != *nick);
@@ -508,6 +518,7 @@ impl Room {
         let before = policy.and_then(Policy::life).or(told).filter(|_| !inside.created);
         let life: Box<str> = info.or(before).map_or_else(|| moment(inside.came), Into::into);
         inside.life = Some(life.clone());
+        let untold = std::mem::take(&mut inside.untold);
         let inside = &*inside;
         let trust = self.settings.plans.as_deref().map(|plans| &plans.trust);
         let mut before = None;
@@ -525,9 +536,19 @@ impl Room {
             }
             before = Some(occupants).filter(|_| same);
         }
+        let known = |nick: &str, real_jid: Option<&str>| {
+            let before = before.as_ref().and_then(|before| before.by_nick(nick));
+            before.is_some_and(|known| known.real_jid.as_deref() == real_jid)
+        };
+        for left in untold {
+            let gone = left.person().filter(|person| !known(&person.nick, person.real_jid.as_deref())).cloned();
+            if let Some(person) = gone {
+                tell(cx, &life, What::OccupantJoined { person, already_inside: true });
+                tell(cx, &life, left);
+            }
+        }
         for (nick, one) in inside.occupants.iter().filter(|(nick, one)| !inside.is_own(nick, one)) {
-            let known = |before: &Occupants| before.by_nick(nick).is_some_and(|known| known.real_jid == one.real_jid);
-            if before.as_ref().is_some_and(known) {
+            if known(nick, one.real_jid.as_deref()) {
                 continue;
             }
             let machine = inside.machine(nick, one, self.settings.focus, cx.focus, trust);
