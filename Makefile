@@ -2,11 +2,12 @@
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 600
+ENDURANCE_SECONDS ?= 120
 # requests that schemathesis makes up for each route and each of its ways
 EXAMPLES ?= 20
 SCHEMATHESIS ?= $(or $(CARGO_TARGET_DIR),target)/schemathesis
 
-.PHONY: help demo test test-api test-captures bench bench-record fuzz lint install-deps captures
+.PHONY: help demo test test-api test-captures endurance bench bench-record fuzz lint install-deps captures
 
 help:
 	@echo "make demo          hold three rooms on a real Prosody, kill it, and watch them come back"
@@ -14,6 +15,7 @@ help:
 	@echo "make test-api      the HTTP interface against its description, by schemathesis (in a Python environment of its own)"
 	@echo "make test-captures DIR=…"
 	@echo "                   explain the captures in a folder, and compare with what is expected of them"
+	@echo "make endurance     webhooks while the daemon and the receivers are killed every ten seconds, for $(ENDURANCE_SECONDS) s"
 	@echo "make bench         time and memory for 10, 100 and 1000 rooms, beside what the server itself needs"
 	@echo "make bench-record  one room's last day among ten million recorded events, and 1,000 more a second"
 	@echo "make fuzz          fuzz the XML layer and the readers of captures, $(FUZZ_SECONDS) s for each target (needs cargo-fuzz and a nightly toolchain)"
@@ -37,6 +39,9 @@ test-api: install-deps
 test-captures:
 	@test -d "$(DIR)" || { echo "make test-captures DIR=…: no folder of captures at \"$(DIR)\"" >&2; exit 1; }
 	INNKEEPER_CAPTURES="$(abspath $(DIR))" $(CARGO) test --test captures -- --ignored --nocapture foreign
+
+endurance: install-deps
+	INNKEEPER_ENDURANCE=$(ENDURANCE_SECONDS) $(CARGO) test --test webhook_endurance -- --nocapture
 
 bench: install-deps
 	$(CARGO) bench --bench hold -- $(SECTIONS)
