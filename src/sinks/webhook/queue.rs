@@ -28,7 +28,7 @@ use crate::event::{Event, EventId};
 const UNDER_WAY: usize = 8;
 /// Most events of all lanes that are kept here.
 const KEPT: usize = 512;
-/// Most events of one lane that are read again at once.
+/// Most events of one lane that are kept, and read again at once: a room where much happens leaves place for the others.
 pub const PAGE: usize = 64;
 /// First wait for a receiver that is out of reach.
 const FIRST: Duration = Duration::from_millis(500);
@@ -84,6 +84,8 @@ struct Lane {
     /// Of the first event: how often it was tried, since when, and how many the receiver had accepted then.
     tries: u32,
     since: Option<(Instant, u64)>,
+    /// Of the first event: how often it was rejected.
+    rejected: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +106,7 @@ impl Lane {
             ladder: Ladder::default(),
             tries: 0,
             since: None,
+            rejected: 0,
         }
     }
 
@@ -127,7 +130,7 @@ impl Lane {
         }
         self.state = LaneState::Open;
         self.ladder.reset();
-        (self.tries, self.since) = (0, None);
+        (self.tries, self.since, self.rejected) = (0, None, 0);
     }
 
     /// Keeps the first event only; the others are in the record.
@@ -271,7 +274,8 @@ impl Queue {
         if self.kept() < KEPT {
             return true;
         }
-        for lane in self.lanes.values_mut() {
+        // Dead letters are not found again where the others are.
+        for (_, lane) in self.lanes.iter_mut().filter(|(key, _)| !key.dead) {
             if matches!(lane.state, LaneState::Waiting(_)) {
                 lane.forget(1);
             }
@@ -291,7 +295,7 @@ impl Queue {
         let before = self.read;
         self.read = event.id;
         let lane = self.lanes.entry(LaneKey::of(&event)).or_insert_with(|| Lane::new(before));
-        if lane.more || matches!(lane.state, LaneState::Parked(_)) {
+        if lane.more || lane.events.len() >= PAGE || matches!(lane.state, LaneState::Parked(_)) {
             lane.more = true;
         } else {
             lane.events.push_back(event);
@@ -453,8 +457,9 @@ impl Queue {
             Outcome::Rejected(why) => {
                 // It is there, and well.
                 self.failures = 0;
-                let wait = REJECTED.get(lane.tries as usize).map(|wait| Duration::from_secs(*wait));
+                let wait = REJECTED.get(lane.rejected).map(|wait| Duration::from_secs(*wait));
                 lane.tries += 1;
+                lane.rejected += 1;
                 match wait {
                     Some(wait) => lane.state = LaneState::Waiting(now + jitter(wait, &mut self.rng)),
                     None => self.bury(key, why),
@@ -584,6 +589,8 @@ impl Queue {
 
     /// Goes back to behind that event: in all rooms, or in one. What is under way is answered to nobody.
     pub fn go_back(&mut self, to: EventId, only: Option<&LaneKey>) {
+        // What is still to come is not behind us.
+        let to = to.min(self.read);
         match only {
             Some(key) => {
                 let lane = self.lanes.entry(key.clone()).or_insert_with(|| Lane::new(to));
@@ -913,11 +920,19 @@ mod tests {
         let mut bench = Bench::with(&[(1, "slow")]);
         bench.out();
         bench.answer("slow", Outcome::Rejected(why()));
-        for id in 2..=600 {
+        for id in 2..=64 {
             bench.queue.take(event(id, "slow"));
         }
-        assert!(bench.queue.has_place());
+        for id in 65..=512 {
+            bench.queue.take(event(id, &format!("other-{id}")));
+        }
+        assert!(bench.queue.has_place(), "but for what waits there would be none");
         bench.queue.take(event(601, "slow"));
+        while bench.queue.lanes.len() > 1 {
+            for (room, _) in bench.out() {
+                bench.answer(&room, Outcome::Accepted);
+            }
+        }
         bench.wait();
         assert_eq!(bench.out(), [at("slow", 1)]);
         bench.answer("slow", Outcome::Accepted);
@@ -933,6 +948,48 @@ mod tests {
         assert_eq!(bench.queue.wants(), Some((lane("slow"), 600.into())));
         bench.queue.refill(&lane("slow"), vec![event(601, "slow")], None);
         assert_eq!(bench.out(), [at("slow", 601)]);
+    }
+
+    #[test]
+    fn a_room_where_much_happens_leaves_place_for_the_others() {
+        let mut bench = Bench::new(OnUnknown::Retry);
+        for id in 1..=5000 {
+            assert!(bench.queue.has_place(), "{id}");
+            bench.queue.take(event(id, "loud"));
+        }
+        bench.queue.take(event(5001, "quiet"));
+        assert_eq!(bench.out(), [at("loud", 1), at("quiet", 5001)]);
+        for id in 1..=64 {
+            bench.answer("loud", Outcome::Accepted);
+            assert_eq!(bench.out(), if id < 64 { vec![at("loud", id + 1)] } else { Vec::new() });
+        }
+        assert_eq!(bench.queue.wants(), Some((lane("loud"), 64.into())), "the rest is in the record");
+    }
+
+    #[test]
+    fn an_event_that_failed_often_is_not_a_dead_letter_when_it_is_first_rejected() {
+        let mut bench = Bench::with(&[(1, "a")]);
+        for _ in 0..6 {
+            assert_eq!(bench.out(), [at("a", 1)]);
+            bench.answer("a", Outcome::Failed(why()));
+            bench.wait();
+        }
+        for tried in 1..=5 {
+            assert_eq!(bench.out(), [at("a", 1)], "{tried}");
+            bench.answer("a", Outcome::Rejected(why()));
+            assert_eq!(bench.says().contains(&"dead"), tried == 5, "{tried}");
+            bench.now += Duration::from_secs(600);
+        }
+    }
+
+    #[test]
+    fn who_goes_back_to_a_time_to_come_misses_nothing_until_then() {
+        let mut bench = Bench::with(&[(1, "a")]);
+        bench.out();
+        bench.answer("a", Outcome::Accepted);
+        bench.queue.go_back(1000.into(), Some(&lane("a")));
+        bench.queue.take(event(2, "a"));
+        assert_eq!(bench.queue.wants(), Some((lane("a"), 1.into())));
     }
 
     #[test]
