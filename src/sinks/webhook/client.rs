@@ -15,7 +15,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use url::{Host, Url};
 
 use super::address::is_public;
@@ -43,7 +43,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// The header fields.
     pub headers: HeaderMap,
-    /// The body; `None` when it was too long, or did not come to its end.
+    /// The body; `None` when it was too long, or did not come to its end in time.
     pub body: Option<Bytes>,
 }
 
@@ -85,14 +85,14 @@ impl Client {
     }
 
     async fn send(&self, method: Method, url: &Url, headers: HeaderMap, body: Vec<u8>) -> Result<Answer, Unanswered> {
-        let until = tokio::time::Instant::now() + self.patience;
+        let until = Instant::now() + self.patience;
         let late = |what: &str| format!("{} {what} within {}", at(url), humantime::format_duration(self.patience));
-        let io = match tokio::time::timeout_at(until, self.connect(url)).await {
+        let io = match timeout_at(until, self.connect(url)).await {
             Ok(io) => io.map_err(Unanswered::Unsent)?,
             Err(_) => return Err(Unanswered::Unsent(late("does not take the connection"))),
         };
         let request = request(method, url, headers, body).map_err(|error| Unanswered::Unsent(error.to_string()))?;
-        match tokio::time::timeout_at(until, exchange(url, io, request)).await {
+        match timeout_at(until, exchange(url, io, request, until)).await {
             Ok(answer) => answer,
             Err(_) => Err(Unanswered::Unknown(late("does not answer"))),
         }
@@ -172,7 +172,12 @@ fn request(method: Method, url: &Url, headers: HeaderMap, body: Vec<u8>) -> Resu
     Ok(request)
 }
 
-async fn exchange(url: &Url, io: Box<dyn Io>, request: Request<Full<Bytes>>) -> Result<Answer, Unanswered> {
+async fn exchange(
+    url: &Url,
+    io: Box<dyn Io>,
+    request: Request<Full<Bytes>>,
+    until: Instant,
+) -> Result<Answer, Unanswered> {
     let mut builder = http1::Builder::new();
     builder.max_headers(FIELDS).max_buf_size(HEAD_BYTES);
     let unsent = |error: hyper::Error| Unanswered::Unsent(format!("{}: {error}", at(url)));
@@ -183,8 +188,9 @@ async fn exchange(url: &Url, io: Box<dyn Io>, request: Request<Full<Bytes>>) -> 
             if error.is_canceled() { Unanswered::Unsent(text) } else { Unanswered::Unknown(text) }
         })?;
         let (head, body) = response.into_parts();
-        // The status is the answer; a body that is too long or broken changes nothing about it.
-        let body = Limited::new(body, ANSWER_BYTES).collect().await.ok().map(http_body_util::Collected::to_bytes);
+        // The status is the answer; a body that is too long, too slow or broken changes nothing about it.
+        let body = timeout_at(until, Limited::new(body, ANSWER_BYTES).collect()).await;
+        let body = body.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes);
         Ok(Answer { status: head.status, headers: head.headers, body })
     };
     tokio::pin!(connection);
@@ -205,6 +211,8 @@ async fn exchange(url: &Url, io: Box<dyn Io>, request: Request<Full<Bytes>>) -> 
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
     use super::*;
 
     #[tokio::test]
@@ -226,5 +234,20 @@ mod tests {
         let (stream, _) = listener.accept().await.expect("the first to come is the one who may");
         drop(stream);
         assert!(matches!(asked.await.expect("no panic"), Err(Unanswered::Unknown(_) | Unanswered::Unsent(_))));
+    }
+
+    #[tokio::test]
+    #[allow(clippy::disallowed_methods)] // nobody else decides when a listener is asked
+    async fn a_status_is_an_answer_although_the_body_behind_it_never_ends() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let url: Url = format!("http://127.0.0.1:{port}/").parse().expect("a URL");
+        let client = Client::new(None, true, Duration::from_millis(300));
+        let asked = tokio::spawn(async move { client.post(&url, HeaderMap::new(), b"{}".to_vec()).await });
+        let (mut stream, _) = listener.accept().await.expect("a request");
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok").await.expect("it listens");
+        let answer = asked.await.expect("no panic").expect("it was answered");
+        assert_eq!((answer.status, answer.body), (StatusCode::OK, None));
+        drop(stream);
     }
 }
