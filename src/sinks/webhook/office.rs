@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::warn;
+use url::Url;
 
 use super::queue::LaneKey;
 use super::trial;
@@ -92,26 +93,29 @@ pub struct Office {
     /// Where rooms are.
     pub places: Places,
     desks: BTreeMap<String, Desk>,
+    /// Workers of receivers that the configuration does not name any more, until they have come to their end.
+    leaving: Vec<(String, JoinHandle<()>)>,
 }
 
 impl Office {
     /// Nobody is told yet.
     #[must_use]
     pub fn new(database: Database, bus: Arc<Bus>) -> Self {
-        Office { database, bus, places: Places::default(), desks: BTreeMap::new() }
+        Office { database, bus, places: Places::default(), desks: BTreeMap::new(), leaving: Vec::new() }
     }
 
     /// Tells whom the configuration names, from where each was left. `seed` makes their waits differ.
     pub fn configure(&mut self, config: &Config, mut seed: impl FnMut() -> u64) {
         self.places.configure(config);
-        self.desks.retain(|name, desk| {
-            let stays = config.webhooks.contains_key(name);
-            if !stays {
-                // A worker that ended already has nothing to be told.
-                let _ = desk.orders.send(Order::Stop);
-            }
-            stays
-        });
+        self.leaving.retain(|(_, task)| !task.is_finished());
+        let goes: Vec<String> =
+            self.desks.keys().filter(|name| !config.webhooks.contains_key(*name)).cloned().collect();
+        for name in goes {
+            let Some(desk) = self.desks.remove(&name) else { continue };
+            // A worker that ended already has nothing to be told.
+            let _ = desk.orders.send(Order::Stop);
+            self.leaving.push((name, desk.task));
+        }
         for (name, webhook) in &config.webhooks {
             let webhook = Arc::new(webhook.clone());
             if let Some(desk) = self.desks.get_mut(name).filter(|desk| !desk.task.is_finished()) {
@@ -130,7 +134,9 @@ impl Office {
                 facts: told,
                 seed: seed(),
             };
-            let task = tokio::spawn(worker.run());
+            let (before, others) = std::mem::take(&mut self.leaving).into_iter().partition(|(known, _)| known == name);
+            self.leaving = others;
+            let task = tokio::spawn(after(before, worker));
             self.desks.insert(name.clone(), Desk { webhook, orders, facts, task });
         }
     }
@@ -141,9 +147,10 @@ impl Office {
         for desk in desks.values() {
             let _ = desk.orders.send(Order::Stop);
         }
+        let leaving = std::mem::take(&mut self.leaving);
         let ended = async {
-            for (name, desk) in desks {
-                if let Err(error) = desk.task.await {
+            for (name, task) in desks.into_iter().map(|(name, desk)| (name, desk.task)).chain(leaving) {
+                if let Err(error) = task.await {
                     warn!(webhook = %name, %error, "its sending broke; please report this");
                 }
             }
@@ -169,7 +176,7 @@ impl Office {
                 });
                 WebhookRow {
                     name: name.clone(),
-                    url: shown(&desk.webhook),
+                    url: shown(&desk.webhook.url),
                     dialect: desk.webhook.dialect.as_str().to_owned(),
                     state: facts.state.to_owned(),
                     why: facts.why.clone(),
@@ -279,14 +286,96 @@ impl Office {
     }
 }
 
+/// Two at a time would send the same, and each keep how far it came itself: the one before comes to its end first.
+async fn after(before: Vec<(String, JoinHandle<()>)>, worker: Worker) {
+    for (name, task) in before {
+        if let Err(error) = task.await {
+            warn!(webhook = %name, %error, "its sending broke; please report this");
+        }
+    }
+    worker.run().await;
+}
+
 fn lane(room: &RoomKey) -> LaneKey {
     LaneKey { service: (*room.service).into(), room: (*room.name).into(), dead: false }
 }
 
-/// The address without what may be a secret in it.
-fn shown(webhook: &Webhook) -> String {
-    let mut url = webhook.url.clone();
+/// An address without what may be a secret in it.
+pub(super) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
     let hidden = if url.query().is_some() { "?…" } else { "" };
     url.set_query(None);
     format!("{url}{hidden}")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::config::{Content, File, Files, Input, check};
+    use crate::event::What;
+    use crate::sinks::webhook::queue::Kept;
+    use crate::store::{Limits, Store};
+
+    struct NoFiles;
+    impl Files for NoFiles {
+        fn read(&self, _: &std::path::Path) -> Result<Content, String> {
+            Err("there are none".to_owned())
+        }
+    }
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    /// A request, as far as it came.
+    async fn request(listener: &TcpListener) -> (TcpStream, String) {
+        let (mut stream, _) = timeout(SOON, listener.accept()).await.expect("soon").expect("a connection");
+        let mut bytes = vec![0; 4096];
+        let read = timeout(SOON, stream.read(&mut bytes)).await.expect("soon").expect("a request");
+        (stream, String::from_utf8_lossy(&bytes[..read]).into_owned())
+    }
+
+    async fn accept(mut stream: TcpStream) {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("it listens");
+    }
+
+    #[tokio::test]
+    #[allow(clippy::disallowed_methods)] // nobody else decides when a listener is asked
+    async fn a_receiver_that_goes_and_comes_back_at_once_is_told_nothing_twice() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a folder of our own").0;
+        let (database, _) = Database::open(&store, Limits::default()).expect("databases");
+        let bus = Bus::new(EventId::default(), Some(database.clone()));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let config = |webhooks: &str| {
+            let text = format!("[service.meet]\ndomain = \"meet.example\"\nlogin = \"anonymous\"\n{webhooks}");
+            let files = vec![File { name: "innkeeper.toml".into(), text }];
+            let input = Input { files, env: Vec::new(), base: "/".into(), offline: true, secrets: &NoFiles };
+            check(&input).expect("a configuration")
+        };
+        let with = config(&format!(
+            "[[webhook]]\nname = \"story\"\nurl = \"http://127.0.0.1:{port}/\"\ndialect = \"event_sync\"\nallow_private = true\n"
+        ));
+        database.keep_webhook("story", Kept::default(), Vec::new(), Vec::new()).await.expect("open");
+        let publish = |room| bus.publish(Timestamp::now(), "meet", Some(room), Some("life"), What::RoomHeld);
+        publish("hall");
+        let mut office = Office::new(database.clone(), bus.clone());
+        office.configure(&with, || 7);
+        let (under_way, _) = request(&listener).await;
+        office.configure(&config(""), || 7);
+        office.configure(&with, || 7);
+        // What would come twice comes now.
+        let twice = timeout(Duration::from_millis(300), listener.accept()).await;
+        assert!(twice.is_err(), "two told it the same");
+        accept(under_way).await;
+        let second = publish("crypt");
+        let (stream, said) = request(&listener).await;
+        assert!(said.contains(&format!("webhook-id: {}", second.id)), "{said}");
+        accept(stream).await;
+        office.stop().await;
+        database.close().await;
+    }
 }
