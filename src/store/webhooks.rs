@@ -125,7 +125,8 @@ impl Database {
         .await
     }
 
-    /// What a receiver would not take, oldest first, at most so many.
+    /// What a receiver would not take, at most so many; first what it did not take for the longest time, so that those
+    /// that it never takes hold up no others.
     ///
     /// # Errors
     /// The file can not be read.
@@ -133,7 +134,7 @@ impl Database {
         let name = name.to_owned();
         self.read(move |connection| {
             let mut rows = connection.prepare(
-                "SELECT event, service, room, time, why FROM webhook_dead WHERE name = ?1 ORDER BY event LIMIT ?2",
+                "SELECT event, service, room, time, why FROM webhook_dead WHERE name = ?1 ORDER BY time, event LIMIT ?2",
             )?;
             let rows = rows.query_map(params![name, most], |row| {
                 let time = Timestamp::from_millisecond(row.get(3)?).unwrap_or_default();

@@ -70,6 +70,14 @@ pub(super) struct Worker {
     pub seed: u64,
 }
 
+/// What was to be kept, and whether it was.
+struct Keeping {
+    kept: Kept,
+    dead: Vec<DeadLetter>,
+    revived: Vec<EventId>,
+    result: Result<(), DatabaseError>,
+}
+
 struct Running {
     w: Worker,
     client: Client,
@@ -78,7 +86,7 @@ struct Running {
     /// The letters of events under way that were not accepted yet.
     letters: HashMap<LaneKey, (EventId, Vec<Letter>)>,
     sending: JoinSet<Sent>,
-    keeping: JoinSet<Result<Kept, DatabaseError>>,
+    keeping: JoinSet<Keeping>,
     kept: Kept,
     dead: Vec<DeadLetter>,
     revived: Vec<EventId>,
@@ -103,23 +111,7 @@ impl Worker {
                 }
             }
         };
-        let webhook = &self.webhook;
-        let mut running = Running {
-            client: client(webhook),
-            speech: speech(webhook.dialect),
-            queue: Queue::new(webhook.on_unknown, kept.clone(), self.seed),
-            w: self,
-            letters: HashMap::new(),
-            sending: JoinSet::new(),
-            keeping: JoinSet::new(),
-            kept,
-            dead: Vec::new(),
-            revived: Vec::new(),
-            skipped: 0,
-            buried,
-            again: None,
-        };
-        running.go(&mut live).await;
+        Running::new(self, kept, buried).go(&mut live).await;
     }
 
     /// How far it was told, and how many dead letters there are. A new receiver begins now, and that is kept at once.
@@ -142,6 +134,25 @@ fn client(webhook: &Webhook) -> Client {
 }
 
 impl Running {
+    fn new(w: Worker, kept: Kept, buried: u64) -> Self {
+        let webhook = &w.webhook;
+        Running {
+            client: client(webhook),
+            speech: speech(webhook.dialect),
+            queue: Queue::new(webhook.on_unknown, kept.clone(), w.seed),
+            w,
+            letters: HashMap::new(),
+            sending: JoinSet::new(),
+            keeping: JoinSet::new(),
+            kept,
+            dead: Vec::new(),
+            revived: Vec::new(),
+            skipped: 0,
+            buried,
+            again: None,
+        }
+    }
+
     async fn go(&mut self, live: &mut broadcast::Receiver<Arc<Event>>) {
         let mut unread = true;
         loop {
@@ -278,10 +289,14 @@ impl Running {
             return;
         }
         if self.w.webhook.on_unknown == OnUnknown::Skip {
+            // What is being kept just now is older, and must not come after this.
+            while let Some(kept) = self.keeping.join_next().await {
+                self.was_kept(kept);
+            }
             // Should we be ended now, what is under way is known, and not sent twice.
-            let kept = self.queue.keep();
+            self.kept = self.queue.keep();
             let name = &self.w.webhook.name;
-            if let Err(error) = self.w.database.keep_webhook(name, kept, Vec::new(), Vec::new()).await {
+            if let Err(error) = self.w.database.keep_webhook(name, self.kept.clone(), Vec::new(), Vec::new()).await {
                 let why = format!("nothing is sent before that can be kept: {:#}", anyhow::Error::new(error));
                 for job in jobs {
                     self.queue.answered(Instant::now(), &job.lane, Outcome::Unsent(why.clone()));
@@ -413,15 +428,20 @@ impl Running {
         let (database, name) = (self.w.database.clone(), self.w.webhook.name.clone());
         let (dead, revived) = (std::mem::take(&mut self.dead), std::mem::take(&mut self.revived));
         self.keeping.spawn(async move {
-            database.keep_webhook(&name, kept.clone(), dead, revived).await?;
-            Ok(kept)
+            let result = database.keep_webhook(&name, kept.clone(), dead.clone(), revived.clone()).await;
+            Keeping { kept, dead, revived, result }
         });
     }
 
-    fn was_kept(&mut self, kept: Result<Result<Kept, DatabaseError>, tokio::task::JoinError>) {
+    fn was_kept(&mut self, kept: Result<Keeping, tokio::task::JoinError>) {
         match kept {
-            Ok(Ok(kept)) => self.kept = kept,
-            Ok(Err(error)) => self.trouble("how far it was told can not be kept", error),
+            Ok(Keeping { kept, result: Ok(()), .. }) => self.kept = kept,
+            Ok(Keeping { dead, revived, result: Err(error), .. }) => {
+                // They are nowhere else: the place in the record that is kept next is behind them.
+                self.dead.splice(0..0, dead);
+                self.revived.splice(0..0, revived);
+                self.trouble("how far it was told can not be kept", error);
+            }
             Err(error) => error!(webhook = %self.w.webhook.name, %error, "how far it was told was not kept"),
         }
     }
@@ -476,10 +496,17 @@ impl Running {
             }
             Order::Revive(reply) => {
                 let text = match self.dead_events().await {
-                    Ok(events) => {
-                        let count = events.len();
+                    Ok((events, gone)) => {
+                        let (count, lost) = (events.len(), gone.len());
                         self.queue.revive(events);
-                        format!("{count} dead letters are tried again")
+                        self.buried = self.buried.saturating_sub(lost as u64);
+                        self.revived.extend(gone);
+                        match lost {
+                            0 => format!("{count} dead letters are tried again"),
+                            _ => format!(
+                                "{count} dead letters are tried again; {lost} are not in the record any more and given up"
+                            ),
+                        }
                     }
                     Err(error) => format!("the dead letters can not be read: {:#}", anyhow::Error::new(error)),
                 };
@@ -495,17 +522,20 @@ impl Running {
         }
     }
 
-    async fn dead_events(&self) -> Result<Vec<Arc<Event>>, DatabaseError> {
-        let mut events = Vec::new();
+    /// The dead letters that are tried next, and those whose events are not in the record any more.
+    async fn dead_events(&self) -> Result<(Vec<Arc<Event>>, Vec<EventId>), DatabaseError> {
+        let (mut events, mut gone) = (Vec::new(), Vec::new());
         for letter in self.w.database.dead_letters(&self.w.webhook.name, REVIVED).await? {
             let after = EventId::from(letter.event.number().saturating_sub(1));
             let filter = Filter { after: Some(after), limit: Some(1), ..Filter::default() };
             let found = self.w.database.events(filter).await?;
-            events.extend(
-                found.iter().filter(|record| record.id == letter.event).filter_map(|record| record.event().ok()),
-            );
+            match found.first().filter(|record| record.id == letter.event) {
+                // What this version can not read may be read by another.
+                Some(record) => events.extend(record.event().ok().map(Arc::new)),
+                None => gone.push(letter.event),
+            }
         }
-        Ok(events.into_iter().map(Arc::new).collect())
+        Ok((events, gone))
     }
 
     /// Lets go of what is under way.
@@ -530,8 +560,8 @@ impl Running {
         }
         self.again = None;
         self.keep();
-        if let Some(Err(error)) = self.keeping.join_next().await {
-            error!(webhook = %self.w.webhook.name, %error, "how far it was told was not kept");
+        while let Some(kept) = self.keeping.join_next().await {
+            self.was_kept(kept);
         }
     }
 }
@@ -558,5 +588,88 @@ pub(super) fn outcome(answered: Result<super::client::Answer, Unanswered>) -> Ou
         }
         Err(Unanswered::Unsent(why)) => Outcome::Unsent(why),
         Err(Unanswered::Unknown(why)) => Outcome::Unknown(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Dialect, Secret};
+    use crate::event::What;
+    use crate::rights::RoomPattern;
+    use crate::store::{Limits, Store};
+
+    fn worker(folder: &std::path::Path) -> Worker {
+        let store = Store::open(folder).expect("a folder of our own").0;
+        let (database, _) = Database::open(&store, Limits::default()).expect("databases");
+        let webhook = Webhook {
+            name: "story".into(),
+            url: "http://127.0.0.1:9/".parse().expect("a URL"),
+            dialect: Dialect::Innkeeper,
+            secret: Some(Secret::new("sesame")),
+            rooms: RoomPattern::all(),
+            kinds: Vec::new(),
+            allow_private: true,
+            on_unknown: OnUnknown::Retry,
+            timeout: Duration::from_secs(1),
+            ca_file: None,
+        };
+        let bus = Bus::new(EventId::default(), Some(database.clone()));
+        Worker {
+            webhook: Arc::new(webhook),
+            database,
+            bus,
+            places: Places::default(),
+            orders: mpsc::unbounded_channel().1,
+            facts: watch::channel(Facts::default()).0,
+            seed: 7,
+        }
+    }
+
+    fn letter(event: EventId, second: i64) -> DeadLetter {
+        let lane = LaneKey { service: "meet".into(), room: "hall".into(), dead: false };
+        DeadLetter { event, lane, time: Timestamp::from_second(second).expect("near"), why: "because".into() }
+    }
+
+    #[tokio::test]
+    async fn a_dead_letter_that_can_not_be_stored_is_not_forgotten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let worker = worker(folder.path());
+        worker.database.close().await;
+        let mut running = Running::new(worker, Kept::default(), 0);
+        running.dead.push(letter(7.into(), 1));
+        running.revived.push(8.into());
+        running.keep();
+        while let Some(kept) = running.keeping.join_next().await {
+            running.was_kept(kept);
+        }
+        assert_eq!((running.dead, running.revived), (vec![letter(7.into(), 1)], vec![8.into()]));
+    }
+
+    #[tokio::test]
+    async fn dead_letters_are_tried_in_turn_and_those_that_the_record_lost_are_given_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let worker = worker(folder.path());
+        let (database, bus) = (worker.database.clone(), worker.bus.clone());
+        let event = bus.publish(Timestamp::now(), "meet", Some("hall"), None, What::RoomHeld);
+        database.flush().await.expect("open");
+        let lost: Vec<EventId> = (1..=u64::from(REVIVED)).map(EventId::from).collect();
+        let dead = lost.iter().map(|id| letter(*id, 1)).chain([letter(event.id, 2)]).collect();
+        database.keep_webhook("story", Kept::default(), dead, Vec::new()).await.expect("open");
+        let mut running = Running::new(worker, Kept::default(), 501);
+        let (told, answer) = oneshot::channel();
+        running.obey(Order::Revive(told)).await;
+        assert!(answer.await.is_ok_and(|text| text.contains("500 are not in the record any more")));
+        assert_eq!((running.buried, &running.revived), (1, &lost));
+        running.keep();
+        while let Some(kept) = running.keeping.join_next().await {
+            running.was_kept(kept);
+        }
+        // Rejected again now, it comes behind one that was rejected before.
+        let dead = vec![letter(event.id, 9), letter(EventId::from(event.id.number() + 1), 3)];
+        database.keep_webhook("story", Kept::default(), dead, Vec::new()).await.expect("open");
+        let first = database.dead_letters("story", 1).await.expect("open");
+        assert_eq!(first.first().map(|letter| letter.event.number()), Some(event.id.number() + 1));
+        database.close().await;
     }
 }
