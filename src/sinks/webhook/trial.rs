@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use super::client::{Answer, Client, Unanswered};
-use super::{address, reflector, sample, speech};
+use super::{address, office, reflector, sample, speech};
 use crate::command::{WebhookTrial, WebhookTrialRow};
 use crate::config::{Dialect, Webhook};
 use crate::telemetry::text::printable;
@@ -49,7 +49,7 @@ pub(super) async fn run(webhook: &Webhook) -> WebhookTrial {
             let (status, text) = said(answer);
             trial.rows.push(WebhookTrialRow {
                 kind: letter.name.to_owned(),
-                url: url.to_string(),
+                url: office::shown(&url),
                 headers: shown,
                 body: String::from_utf8_lossy(&letter.body).into_owned(),
                 signed: speech.signed(&letter, sent),
@@ -98,5 +98,31 @@ async fn health(client: &Client, webhook: &Webhook) -> Vec<String> {
     match body["webhook_secret_configured"].as_bool() {
         Some(false) => vec!["it says that it has no webhook secret, so that it can not know us".to_owned()],
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::OnUnknown;
+    use crate::rights::RoomPattern;
+
+    #[tokio::test]
+    async fn a_token_in_the_receivers_address_is_not_shown() {
+        let webhook = Webhook {
+            name: "story".into(),
+            url: "http://127.0.0.1:1/hook?token=sesame".parse().expect("a URL"),
+            dialect: Dialect::EventSync,
+            secret: None,
+            rooms: RoomPattern::all(),
+            kinds: Vec::new(),
+            allow_private: true,
+            on_unknown: OnUnknown::Retry,
+            timeout: Duration::from_secs(1),
+            ca_file: None,
+        };
+        let trial = run(&webhook).await;
+        assert!(trial.rows.iter().all(|row| row.url.contains("/hook") && row.url.ends_with("?…")), "{trial:?}");
+        assert!(!trial.rows.is_empty() && !format!("{trial:?}").contains("sesame"), "{trial:?}");
     }
 }
