@@ -210,7 +210,9 @@ impl Session {
         let to = held.room.settings().jid.clone();
         let about = About::Affiliations { room, affiliation: affiliation.clone() };
         let question = self.questions.ask(&to, about, now, IQ_TIMEOUT);
+        let from = out.send.len();
         out.send.push(moderate::list(&to, &question, affiliation));
+        self.account(now, from, out);
     }
 
     // ── hearing

@@ -795,6 +795,15 @@ fn joins_wait_while_too_much_is_unacknowledged() {
 }
 
 #[test]
+fn a_question_for_a_rooms_lists_is_counted_as_sent() {
+    let mut bench = Bench::holding("tavern");
+    let before = bench.session.acks.unacknowledged();
+    bench.session.ask_list(bench.now, &key("tavern"), &Affiliation::Owner, &mut bench.out);
+    assert_eq!(bench.stanzas().len(), 1);
+    assert_eq!(bench.session.acks.unacknowledged(), before + 1);
+}
+
+#[test]
 fn joins_do_not_wait_for_ever_for_a_server_that_acknowledges_nothing() {
     let mut bench = Bench::holding("tavern");
     while !bench.session.acks.full() {
