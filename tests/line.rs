@@ -183,7 +183,10 @@ fn commands_are_said_in_objects_or_words_and_answered_with_their_number() {
     for line in ["dance", "{\"command\":\"dance\"}", "{"] {
         assert_eq!(game.ask(line)["error"], "bad-request", "{line}");
     }
-    assert_eq!(game.ask("quit")["reply"], "bye");
+    let asked = game.ask("hold game-crypt\nrelease game-crypt\nquit");
+    assert_eq!(asked["reply"], "done", "what was asked before the end is answered first");
+    assert_eq!(game.hear()["reply"], "done");
+    assert_eq!(game.hear()["reply"], "bye");
     assert_eq!(game.hear(), Value::Null);
     let log = daemon.log();
     assert!(log.contains("command carried out") && log.contains("line game"), "{log}");

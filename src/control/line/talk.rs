@@ -9,7 +9,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::words::{self, HELP, Said, Unclear, What};
@@ -27,6 +27,8 @@ const SECRET_PATIENCE: Duration = Duration::from_secs(5);
 const LINE_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a peer may take nothing of what is said to it.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the last answers of a peer that goes may take; an action waits for what the room shows.
+const LAST_ANSWERS: Duration = Duration::from_secs(15);
 /// Commands in a second, over some seconds: a game with hundreds of players.
 const PER_SECOND: u32 = 100;
 /// Commands on their way at a time; the next is read when one of them is answered.
@@ -161,12 +163,31 @@ impl Talk<'_> {
                         return Ok(end);
                     }
                 }
-                Heard::End => return Ok("the peer went"),
+                Heard::End => {
+                    // It may yet listen, as at the end of a script; a peer that is wholly gone wants no answer.
+                    let _ = self.last_answers().await;
+                    return Ok("the peer went");
+                }
                 Heard::Lost(error) => return Err(error),
                 Heard::Unreadable(why) => {
                     self.mouth.last_word(why).await?;
                     return Ok(why);
                 }
+            }
+        }
+    }
+
+    /// Says what is still to be answered, and waits for it for a while.
+    async fn last_answers(&mut self) -> io::Result<()> {
+        let late = sleep(LAST_ANSWERS);
+        tokio::pin!(late);
+        loop {
+            tokio::select! {
+                answer = self.pending.next() => match answer {
+                    Some((seq, reply)) => self.mouth.answer(seq, &reply).await?,
+                    None => return Ok(()),
+                },
+                () = &mut late => return Ok(()),
             }
         }
     }
@@ -217,6 +238,7 @@ impl Talk<'_> {
             What::Ping => json!({ "reply": "pong" }),
             What::Help => json!({ "reply": "help", "lines": HELP }),
             What::Quit => {
+                self.last_answers().await?;
                 self.mouth.with_seq(seq, json!({ "reply": "bye" })).await?;
                 return Ok(Some("the peer said quit"));
             }
