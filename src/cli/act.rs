@@ -393,10 +393,9 @@ impl Recover {
 }
 
 fn recovered(steps: &[StepRow], paint: Paint) -> String {
-    let row = |step: &StepRow| {
-        vec![step.what.clone(), if step.done { "done" } else { "not done" }.to_owned(), step.text.clone()]
-    };
-    table(&["STEP", "", "WHAT CAME OF IT"], &steps.iter().map(row).collect::<Vec<_>>(), paint)
+    let row =
+        |step: &StepRow| vec![step.what.clone(), if step.done { "yes" } else { "no" }.to_owned(), step.text.clone()];
+    table(&["STEP", "DONE", "WHAT CAME OF IT"], &steps.iter().map(row).collect::<Vec<_>>(), paint)
 }
 
 impl About {

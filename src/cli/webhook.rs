@@ -141,7 +141,7 @@ fn tried(trial: &WebhookTrial) -> String {
         text.push_str(&facts(&[
             ("kind", row.kind.clone()),
             ("to", row.url.clone()),
-            ("headers", row.headers.join("\n")),
+            ("headers", row.headers.join("; ")),
             ("body", printable(&row.body).into_owned()),
             (
                 "signed",

@@ -260,7 +260,9 @@ impl Checker<'_> {
         match value::secret(content, most) {
             Ok((secret, stripped)) => {
                 let name = self.reporter.place(at);
-                if stripped {
+                // Where both sides are told the secret by a file, its line end is part of it for neither.
+                let ours = ["http.token", "line", "authority", "webhook"].contains(&view.path);
+                if stripped && !ours {
                     self.warnings.push(format!("{name}: the line end in {} is not part of the {noun}", path.display()));
                 }
                 if open {

@@ -55,7 +55,7 @@ pub fn rulebook(input: &Input<'_>) -> Result<Rulebook, Vec<Problem>> {
     if policies.tables.is_empty() {
         let name = input.files.first().map_or("the configuration", |file| &file.name);
         let mut problem = Problem::of_file(name, "no rules");
-        problem.expected = "a [[policy]]; `innkeeper rules` lists what may stand under it".to_owned();
+        problem.expected = "a [[policy]] in this file (rooms.d beside it is not read); `innkeeper rules` lists what may stand under it".to_owned();
         return Err(vec![problem]);
     }
     Ok(Rulebook { policies, services })

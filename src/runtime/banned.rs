@@ -214,7 +214,9 @@ impl Supervisor {
         let (here, bans) = (self.ask_person(room, who), self.kept.bans.clone());
         let (room, who) = (room.clone(), who.to_owned());
         tokio::spawn(async move {
-            let person = match answered(here).await {
+            let found = answered(here).await;
+            let is_here = matches!(found, Found::Here(_));
+            let person = match found {
                 Found::Here(person) => *person,
                 Found::Several(nicks) => {
                     let text = format!("{} in {room} are called {who}: say one of {}", nicks.len(), nicks.join(", "));
@@ -240,7 +242,12 @@ impl Supervisor {
                     }
                     Reply::WhyBan { text: format!("{text} ({})", found.strength), ban: Some(row(None, found.ban)) }
                 }
-                None => Reply::WhyBan { text: format!("{who} is not banned from {room}"), ban: None },
+                None => {
+                    let elsewhere =
+                        "; nobody inside is called so, and a guest's ban does not know names: see `innkeeper bans`";
+                    let elsewhere = if is_here { "" } else { elsewhere };
+                    Reply::WhyBan { text: format!("{who} is not banned from {room}{elsewhere}"), ban: None }
+                }
             };
             let _ = reply.send(answer);
         });

@@ -419,7 +419,7 @@ impl Supervisor {
         }
         match news {
             News::Online { jid, login, resumed } => {
-                info!(%service, session = slot, account = %jid, resumed, mechanism = ?login.mechanism, "logged in");
+                info!(%service, session = slot, account = %jid, resumed, mechanism = login.mechanism.name(), "logged in");
                 let session = jid.as_str().into();
                 let what = if resumed { What::SessionResumed { session } } else { What::SessionReady { session } };
                 running.jids.insert(slot, jid);
@@ -437,7 +437,7 @@ impl Supervisor {
             News::Fetched(outcome) => {
                 match &outcome {
                     Ok((_, login)) => {
-                        info!(%service, session = slot, mechanism = ?login.mechanism, "the account fetched a session-id");
+                        info!(%service, session = slot, mechanism = login.mechanism.name(), "the account fetched a session-id");
                         running.account_login = Some(login.clone());
                         ground.kept.last_account_login = Some(login.clone());
                     }
