@@ -28,7 +28,7 @@ struct Password;
 
 impl Files for Password {
     fn read(&self, _: &std::path::Path) -> Result<Content, String> {
-        Ok(Content { bytes: b"secret".to_vec(), others_may_read: false })
+        Ok(Content { bytes: b"correct-horse-battery".to_vec(), others_may_read: false })
     }
 }
 
@@ -40,7 +40,7 @@ fn the_configuration_in_the_readme_is_a_configuration() {
         .filter_map(|rest| rest.split("```").next())
         .map(|block| block.lines().map(str::trim_start).collect::<Vec<_>>().join("\n"))
         .collect();
-    assert_eq!(blocks.len(), 3, "the main file, a room and a policy");
+    assert_eq!(blocks.len(), 4, "the main file, a room, the HTTP interface and a policy");
     let files = blocks.into_iter().enumerate().map(|(n, text)| File { name: format!("block {n}"), text }).collect();
     let env = vec![("CREDENTIALS_DIRECTORY".to_owned(), "/run/credentials/innkeeper.service".to_owned())];
     let base = PathBuf::from("/etc/innkeeper");
