@@ -113,7 +113,8 @@ fn token(file: Option<&PathBuf>) -> Result<Secret, String> {
     };
     let place = file.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
     read.map_err(|error| format!("{place}: {error}"))?;
-    Ok(Secret::new(text.trim()))
+    // What `token mint` prints behind a token is left out.
+    Ok(Secret::new(text.split_whitespace().next().unwrap_or_default()))
 }
 
 /// The token in the first line, so that it is easily taken; then what is said of it.

@@ -48,7 +48,8 @@ impl Supervisor {
         }
         let (role, why) = self.effective_role(&key, moderator);
         if role == "owner" && !moderator && !accept_owner {
-            let text = format!("no token: {why}; enforce rule moderators in {key}, or say accept_owner");
+            let text =
+                format!("no token: {why}; enforce rule moderators in {key}, or say accept_owner (--accept-owner)");
             return refused("would-be-owner", text);
         }
         let user = User {
