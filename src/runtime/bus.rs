@@ -108,6 +108,8 @@ impl Bus {
     /// The record can not be read, or there is none.
     pub async fn older(&self, after: EventId, last: EventId) -> Result<Vec<Arc<Event>>, DatabaseError> {
         let record = self.record.as_ref().ok_or(DatabaseError::Closed)?;
+        // What is not on the disk yet would be taken for the end.
+        record.flush().await?;
         let filter = Filter { after: Some(after), limit: Some(PAGE), ..Filter::default() };
         let found = record.events(filter).await?;
         let known = found.iter().take_while(|record| record.id <= last).filter_map(|record| record.event().ok());
@@ -145,7 +147,12 @@ impl Narrow {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
+    use crate::store::{Limits, Store};
 
     fn publish(bus: &Bus, room: &str) -> Arc<Event> {
         let time = "2026-03-01T10:00:00Z".parse().expect("a time");
@@ -162,6 +169,35 @@ mod tests {
         assert_eq!((followed.past, followed.gap), (vec![second], None));
         assert_eq!(followed.live.try_recv().ok(), Some(third));
         assert!(bus.follow(None).past.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_still_on_its_way_to_the_disk_is_read_there_all_the_same() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a folder of our own").0;
+        let (database, _) = Database::open(&store, Limits::default()).expect("databases");
+        let bus = Bus::new(EventId::default(), Some(database.clone()));
+        let first = publish(&bus, "a");
+        database.flush().await.expect("open");
+        let other = rusqlite::Connection::open(folder.path().join("events.db")).expect("a file");
+        other.execute_batch("BEGIN IMMEDIATE").expect("nobody writes");
+        let later: Vec<EventId> = (0..1000).map(|_| publish(&bus, "a").id).collect();
+        let followed = bus.follow(Some(first.id));
+        let (mut after, last) = (first.id, followed.gap.expect("more than are kept"));
+        let mut seen = Vec::new();
+        // Nothing can be written yet.
+        let early = timeout(Duration::from_millis(200), bus.older(after, last)).await;
+        assert!(early.is_err(), "{early:?}");
+        other.execute_batch("ROLLBACK").expect("ours");
+        loop {
+            let page = bus.older(after, last).await.expect("open");
+            let Some(newest) = page.last() else { break };
+            after = newest.id;
+            seen.extend(page.iter().map(|event| event.id));
+        }
+        seen.extend(followed.past.iter().map(|event| event.id));
+        assert!(seen == later, "{} of {}", seen.len(), later.len());
+        database.close().await;
     }
 
     #[test]
