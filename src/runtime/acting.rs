@@ -45,7 +45,20 @@ impl Supervisor {
             let _ = reply.send(refused("bad-request", text));
             return;
         }
-        let key: Box<str> = key.unwrap_or_else(|| format!("asked-{}", super::random_hex(8))).into();
+        let key = key.unwrap_or_else(|| format!("asked-{}", super::random_hex(8)));
+        self.act_as(room, action, reason, key.into(), requester, reply);
+    }
+
+    /// As [`Supervisor::act`], under a key of our making.
+    fn act_as(
+        &mut self,
+        room: &RoomKey,
+        action: Action,
+        reason: Option<String>,
+        key: Box<str>,
+        requester: &Requester,
+        reply: oneshot::Sender<Reply>,
+    ) {
         let request = Request {
             key: key.clone(),
             actor: requester.who.actor(),
@@ -165,7 +178,7 @@ impl Supervisor {
         requester: &Requester,
         reply: oneshot::Sender<Reply>,
     ) {
-        let known = self.ledger.find(id).filter(|done| crate::control::auth::room(&requester.rights, &done.room));
+        let known = self.ledger.find(id, &requester.rights);
         let answer = match known {
             None => {
                 let text = format!("no action {id:?} is remembered; the last {} are", ledger::MOST);
@@ -173,8 +186,8 @@ impl Supervisor {
             }
             Some(done) => match done.undo.clone() {
                 Some(action) => {
-                    let (room, key) = (done.room.clone(), format!("undo-{id}"));
-                    return self.act(&room, action, reason, Some(key), requester, reply);
+                    let (room, key) = (done.room.clone(), format!("undo-{id}").into());
+                    return self.act_as(&room, action, reason, key, requester, reply);
                 }
                 None => {
                     let text = format!("{} cannot be taken back: {}", done.verb, done.for_good());

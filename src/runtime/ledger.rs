@@ -8,6 +8,8 @@ use tracing::error;
 
 use crate::action::{Action, Request, Verb};
 use crate::config::RoomKey;
+use crate::control::auth;
+use crate::rights::Rights;
 use crate::store::Database;
 use crate::xmpp::room_form::ROOM_SECRET;
 
@@ -123,10 +125,10 @@ impl Ledger {
         self.done.back()
     }
 
-    /// The action with that id.
+    /// The action with that id, in a room that somebody may ask about: others may have given theirs the same.
     #[must_use]
-    pub fn find(&self, key: &str) -> Option<&Done> {
-        self.done.iter().rev().find(|done| *done.key == *key)
+    pub fn find(&self, key: &str, rights: &Rights) -> Option<&Done> {
+        self.done.iter().rev().find(|done| *done.key == *key && auth::room(rights, &done.room))
     }
 
     /// What was done in a room, latest first.
@@ -145,5 +147,32 @@ fn for_good(verb: Verb) -> &'static str {
         Verb::End | Verb::Destroy => "a room that was ended is opened by a new meeting, not brought back",
         Verb::Retract => "a retracted message is not brought back",
         _ => "it changed nothing, or how it was before is not known",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::Actor;
+    use crate::rights::RoomPattern;
+
+    #[test]
+    fn an_id_that_somebody_else_gave_in_another_room_hides_nobodys() {
+        let mut ledger = Ledger::default();
+        for room in ["tavern", "game-1"] {
+            let request = Request {
+                key: "retry-1".into(),
+                actor: Actor::Bans,
+                action: Action::Lobby { on: true },
+                real_jid: None,
+                reason: "".into(),
+            };
+            assert!(ledger.done(&RoomKey::new("meet", room), &request).is_some());
+        }
+        let of = |pattern| Rights { rooms: RoomPattern::new(pattern), ..Rights::all() };
+        let found = |pattern| ledger.find("retry-1", &of(pattern)).map(|done| done.room.name.to_string());
+        assert_eq!(found("tav*").as_deref(), Some("tavern"));
+        assert_eq!(found("game-*").as_deref(), Some("game-1"));
+        assert_eq!(found("crypt"), None);
     }
 }
