@@ -100,7 +100,7 @@ impl Supervisor {
             Command::ImportBans { lines } => return self.import_bans(&lines, requester, reply),
             Command::Exempt { who, on } => return self.exempt(&who, on, requester, reply),
             Command::WhyBan { ref room, ref who } => match self.resolve(room, false, requester) {
-                Ok(address) => return self.why_ban(&address.key, who, reply),
+                Ok(address) => return self.why_ban(&address.key, who, requester, reply),
                 Err(refusal) => *refusal,
             },
             Command::Recover { room, keep, out, password, reason } => match self.resolve(&room, false, requester) {

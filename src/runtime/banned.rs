@@ -11,6 +11,7 @@ use super::board::rfc3339;
 use super::supervisor::Supervisor;
 use crate::command::{BanRow, Command, Reply, Requester, Who, refused};
 use crate::config::RoomKey;
+use crate::control::auth;
 use crate::pattern::Pattern;
 use crate::policy::bans::{self, Ban, Target, targets_of};
 use crate::policy::{AllowList, Person, Presence, Rung};
@@ -210,9 +211,9 @@ impl Supervisor {
     }
 
     /// Says why somebody is banned.
-    pub(super) fn why_ban(&self, room: &RoomKey, who: &str, reply: oneshot::Sender<Reply>) {
+    pub(super) fn why_ban(&self, room: &RoomKey, who: &str, requester: &Requester, reply: oneshot::Sender<Reply>) {
         let (here, bans) = (self.ask_person(room, who), self.kept.bans.clone());
-        let (room, who) = (room.clone(), who.to_owned());
+        let (room, who, requester) = (room.clone(), who.to_owned(), requester.clone());
         tokio::spawn(async move {
             let found = answered(here).await;
             let is_here = matches!(found, Found::Here(_));
@@ -231,7 +232,8 @@ impl Supervisor {
             };
             let answer = match bans.find(&person, Timestamp::now(), &room.service, &room.name) {
                 Some(found) => {
-                    let Ban { by, at, until, reason, note, .. } = found.ban;
+                    let ban = shown_to(&requester, found.ban);
+                    let Ban { by, at, until, reason, note, .. } = &ban;
                     let mut text =
                         format!("{who} is banned from {room}: {} by {by} at {}", found.ban.target, rfc3339(*at));
                     text += &until.map_or_else(|| ", for good".to_owned(), |at| format!(", until {}", rfc3339(at)));
@@ -240,7 +242,7 @@ impl Supervisor {
                             text += &format!("; {name}: {words}");
                         }
                     }
-                    Reply::WhyBan { text: format!("{text} ({})", found.strength), ban: Some(row(None, found.ban)) }
+                    Reply::WhyBan { text: format!("{text} ({})", found.strength), ban: Some(row(None, &ban)) }
                 }
                 None => {
                     let elsewhere =
@@ -292,7 +294,42 @@ async fn answered(asked: Option<Told>) -> Found {
     }
 }
 
+/// A ban as somebody may see it: its note is for those who may list them all.
+fn shown_to(requester: &Requester, ban: &Ban) -> Ban {
+    let mut ban = ban.clone();
+    if auth::may(requester, &Command::Bans).is_err() {
+        ban.note.clear();
+    }
+    ban
+}
+
 fn row(id: Option<BanId>, ban: &Ban) -> BanRow {
     let (who, strength) = (ban.target.to_string(), ban.target.strength().to_string());
     BanRow { id: id.map(|id| id.0), who, strength, ban: ban.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rights::{Rights, RoomPattern};
+
+    #[test]
+    fn a_bans_note_is_for_those_who_may_list_bans() {
+        let ban = Ban {
+            target: Target::Key(crate::policy::OccupantKey::new(Rung::Name, "eve")),
+            service: None,
+            rooms: None,
+            until: None,
+            reason: "rude".to_owned(),
+            note: "her lawyer wrote".to_owned(),
+            by: "uid 0".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let shown = |rooms: &str| {
+            let rights = Rights { rooms: RoomPattern::new(rooms), ..Rights::facts() };
+            shown_to(&Requester { who: Who::Token { name: "t".into() }, rights, per_second: 50 }, &ban)
+        };
+        assert_eq!(shown("*"), ban);
+        assert_eq!(shown("game-*"), Ban { note: String::new(), ..ban.clone() });
+    }
 }
