@@ -15,7 +15,7 @@
 //! Source: ChatTheatre's `chat_admin_server` (README, "Protocol") and SkotOS's `avchat.c`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -26,11 +26,13 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::dial::Dialler;
+use super::seldom::Seldom;
 use super::{Gate, REQUEST_BYTES};
 use crate::command::{Command, Player, Reply, Requester, Who};
 use crate::config::AvChat;
 use crate::rights::{Rights, RoomPattern, Scope};
 use crate::runtime::transport::Io;
+use crate::xmpp::muc::clip;
 
 /// How long the game may take nothing of an answer.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
@@ -97,11 +99,12 @@ pub async fn serve(mut games: watch::Receiver<Arc<[AvChat]>>, gate: Arc<Gate>) {
 /// Keeps one connection to a game.
 async fn keep(game: AvChat, gate: Arc<Gate>) {
     let mut dialler = Dialler::new(game.dial.clone());
+    let mut refusals = Seldom::default();
     loop {
         let io = dialler.next().await;
         info!(avchat = %game.name, dial = %game.dial, "connected to the game");
         let mut answered = 0_u64;
-        let ended = converse(io, &game, &gate, &mut answered).await;
+        let ended = converse(io, &game, &gate, &mut refusals, &mut answered).await;
         if answered > 0 {
             dialler.worked();
         }
@@ -116,7 +119,13 @@ async fn keep(game: AvChat, gate: Arc<Gate>) {
     }
 }
 
-async fn converse(io: Box<dyn Io>, game: &AvChat, gate: &Gate, answered: &mut u64) -> std::io::Result<&'static str> {
+async fn converse(
+    io: Box<dyn Io>,
+    game: &AvChat,
+    gate: &Gate,
+    refusals: &mut Seldom,
+    answered: &mut u64,
+) -> std::io::Result<&'static str> {
     let (reader, mut writer) = tokio::io::split(io);
     let mut reader = BufReader::with_capacity(4096, reader);
     let mut message = Vec::new();
@@ -136,7 +145,15 @@ async fn converse(io: Box<dyn Io>, game: &AvChat, gate: &Gate, answered: &mut u6
         if end.is_none() || message.trim_ascii().is_empty() {
             continue;
         }
-        let mut answer = answer(&message, game, gate).await;
+        let mut answer = match answer(&message, game, gate).await {
+            Ok(answer) => answer,
+            Err(refusal) => {
+                if let Some(times) = refusals.happened(Instant::now()) {
+                    warn!(avchat = %game.name, times, why = clip(&refusal.text), "no token for a game");
+                }
+                refusal.write()
+            }
+        };
         answer.extend_from_slice(b"\n\0");
         message.clear();
         let write = async {
@@ -148,16 +165,29 @@ async fn converse(io: Box<dyn Io>, game: &AvChat, gate: &Gate, answered: &mut u6
     }
 }
 
-async fn answer(message: &[u8], game: &AvChat, gate: &Gate) -> Vec<u8> {
-    let now = now();
-    let request = match serde_json::from_slice::<Request>(message) {
-        Ok(request) => request,
-        Err(error) => return refuse(&format!("not understood: {error}"), now, &Value::Null),
-    };
-    let command = match command(&request, game, now) {
-        Ok(command) => command,
-        Err(text) => return refuse(&text, now, &request.seq),
-    };
+/// No token, and why.
+struct Refusal {
+    text: String,
+    time: u64,
+    seq: Value,
+}
+
+impl Refusal {
+    fn write(&self) -> Vec<u8> {
+        let Refusal { text, time, seq } = self;
+        write(&Answer { success: false, message: text, token: "", time: *time, seq, skoot: "" })
+    }
+}
+
+async fn answer(message: &[u8], game: &AvChat, gate: &Gate) -> Result<Vec<u8>, Refusal> {
+    let time = now();
+    let request = serde_json::from_slice::<Request>(message).map_err(|error| Refusal {
+        text: format!("not understood: {error}"),
+        time,
+        seq: Value::Null,
+    })?;
+    let refuse = |text: &str| Refusal { text: text.to_owned(), time, seq: request.seq.clone() };
+    let command = command(&request, game, time).map_err(|text| refuse(&text))?;
     let mut scopes = vec![Scope::Moderate];
     if game.may_grant {
         scopes.push(Scope::Admin);
@@ -173,24 +203,24 @@ async fn answer(message: &[u8], game: &AvChat, gate: &Gate) -> Vec<u8> {
             let token = minted.token.expose();
             let room = minted.room.split_once('/').map_or(&*minted.room, |(_, room)| room);
             let skoot = json!({ "room": room, "token": token }).to_string();
-            write(&Answer { success: true, message: "OK", token, time: now, seq: &request.seq, skoot: &skoot })
+            Ok(write(&Answer { success: true, message: "OK", token, time, seq: &request.seq, skoot: &skoot }))
         }
-        Reply::Refused { text, .. } => refuse(&text, now, &request.seq),
-        _ => refuse("an answer to something else", now, &request.seq),
+        Reply::Refused { text, .. } => Err(refuse(&text)),
+        _ => Err(refuse("an answer to something else")),
     }
 }
 
 /// The token that is asked for.
 fn command(request: &Request, game: &AvChat, now: u64) -> Result<Command, String> {
     if let Some(cmd) = request.cmd.as_deref().filter(|cmd| *cmd != "jwt_token") {
-        return Err(format!("{cmd:?} is no command"));
+        return Err(format!("{:?} is no command", clip(cmd)));
     }
     let name = request.display_name.as_deref().map(str::trim).filter(|name| !name.is_empty());
     let name = name.ok_or("displayName is missing")?;
     let room = request.channel.as_deref().map(str::trim).filter(|room| !room.is_empty());
     let room = room.unwrap_or(&game.default_room);
     if room.contains(['/', '@']) {
-        return Err(format!("{room:?} is no channel"));
+        return Err(format!("{:?} is no channel", clip(room)));
     }
     let seconds = match (&request.valid_until, &request.valid_for) {
         (Some(until), _) => {
@@ -216,11 +246,6 @@ fn command(request: &Request, game: &AvChat, now: u64) -> Result<Command, String
 
 fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
-}
-
-fn refuse(text: &str, time: u64, seq: &Value) -> Vec<u8> {
-    warn!(why = text, "no token for a game");
-    write(&Answer { success: false, message: text, token: "", time, seq, skoot: "" })
 }
 
 fn write(answer: &Answer<'_>) -> Vec<u8> {

@@ -22,6 +22,7 @@ mod gate;
 pub mod http;
 pub mod line;
 pub mod reservations;
+mod seldom;
 mod socket;
 mod tls;
 mod unix;

@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::seldom::Seldom;
 use super::socket::{Socket, SocketError};
 use super::{Gate, TOO_MANY};
 use crate::command::{Command, Reply, Requester, Who};
@@ -63,6 +64,7 @@ impl Desk {
     pub async fn serve(self, gate: Arc<Gate>) {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
+        let mut strangers = Seldom::default();
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
@@ -78,7 +80,9 @@ impl Desk {
                 }
             };
             if !may_ask(&self.settings, origin.address()) {
-                warn!(%origin, "a stranger asked for a reservation and was closed; allow names who may");
+                if let Some(times) = strangers.happened(Instant::now()) {
+                    warn!(%origin, times, "a stranger asked for a reservation and was closed; allow names who may");
+                }
                 continue;
             }
             let Ok(place) = places.clone().try_acquire_owned() else {

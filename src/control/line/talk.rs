@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::words::{self, HELP, Said, Unclear, What};
 use super::{Lines, Shared};
@@ -44,7 +44,8 @@ pub(super) async fn talk(io: Box<dyn Io>, place: &Place, address: &str, shared: 
         Ok(Some(line)) => line,
         Ok(None) => return false,
         Err(error) => {
-            info!(address, %error, "a peer of the line protocol went before it showed its secret");
+            // Anybody can have that said as often as they like.
+            debug!(address, %error, "a peer of the line protocol went before it showed its secret");
             return false;
         }
     };
