@@ -131,7 +131,8 @@ fn each_dialect_says_in_its_own_bytes_what_happens_on_a_real_server_and_openssl_
         assert_eq!(Some(&request.json()), record.get(request.key()), "{request:?}");
         let id: u64 = request.key().parse().expect("a number");
         let before = last.insert(request.json()["room"].to_string(), id);
-        assert!(before.is_none_or(|before| before < id), "out of order in a room: {request:?}");
+        // What was under way when it was killed came twice, under its key.
+        assert!(before.is_none_or(|before| before <= id), "out of order in a room: {request:?}");
     }
     let of = |nick: &str| told_of(&seen, nick);
     assert_eq!(of("ann00001"), ["occupant.joined", "occupant.left"]);
@@ -180,7 +181,9 @@ fn each_dialect_says_in_its_own_bytes_what_happens_on_a_real_server_and_openssl_
         let path = request.path.strip_prefix("/sync/events/").expect("the path").to_owned();
         (path, request.json()["active_occupants_count"].as_u64())
     };
-    let said: Vec<_> = told.iter().map(said).collect();
+    let mut said: Vec<_> = told.iter().map(|request| (request.key().to_owned(), said(request))).collect();
+    said.dedup();
+    let said: Vec<_> = said.into_iter().map(|(_, said)| said).collect();
     let expected = [
         ("room/created", None),
         ("occupant/joined", Some(1)),
@@ -193,7 +196,8 @@ fn each_dialect_says_in_its_own_bytes_what_happens_on_a_real_server_and_openssl_
     ];
     let expected: Vec<_> = expected.iter().map(|(path, count)| ((*path).to_owned(), *count)).collect();
     assert_eq!(said[..expected.len()], expected);
-    let joined = told[1].json();
+    let of = |path: &str| told.iter().find(|one| one.path.ends_with(path)).expect("told").json();
+    let joined = of("occupant/joined");
     let second = |value: &Value| value.as_i64().expect("a second");
     let at = second(&joined["occupant"]["joined_at"]);
     let occupant = json!({"occupant_jid": ann_jid, "joined_at": at, "name": "ann00001"});
@@ -202,10 +206,10 @@ fn each_dialect_says_in_its_own_bytes_what_happens_on_a_real_server_and_openssl_
         json!({"event_name": "muc-occupant-joined", "is_breakout": false, "room_name": "tavern", "room_jid": room,
                "active_occupants_count": 1, "occupant": occupant})
     );
-    let left = told[3].json();
+    let left = of("occupant/left");
     assert_eq!((second(&left["occupant"]["joined_at"]), &left["event_name"]), (at, &json!("muc-occupant-left")));
     assert!(second(&left["occupant"]["left_at"]) >= at);
-    let destroyed = told[7].json();
+    let destroyed = of("room/destroyed");
     assert_eq!(destroyed["all_occupants"].as_array().map(Vec::len), Some(3), "{destroyed}");
     assert!(second(&destroyed["destroyed_at"]) >= second(&destroyed["created_at"]));
 

@@ -31,18 +31,6 @@ use crate::telemetry::health;
 /// How long a session may take to say who is in its rooms.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a worker says to an order.
-async fn told(ordered: Result<oneshot::Receiver<String>, Box<Reply>>) -> Reply {
-    match ordered {
-        Ok(answer) => match tokio::time::timeout(VIEW_TIMEOUT, answer).await {
-            Ok(Ok(text)) => Reply::WebhookDone { text },
-            // It is busy, and obeys when it is not.
-            _ => Reply::WebhookDone { text: "it is done as soon as what is under way comes to its end".to_owned() },
-        },
-        Err(refusal) => *refusal,
-    }
-}
-
 impl Supervisor {
     /// Answers one command. Whoever asked may be gone; then nobody misses the answer.
     pub(super) async fn command(&mut self, command: Command, requester: &Requester, mut reply: oneshot::Sender<Reply>) {
@@ -138,15 +126,19 @@ impl Supervisor {
                 }
             },
             Command::WebhookReplay { ref target, ref room, since, dead } => {
-                match self.of_webhook(room.as_deref(), requester) {
-                    Ok(room) => told(self.webhooks.replay(target, room.as_ref(), since, dead)).await,
+                let room = self.of_webhook(room.as_deref(), requester);
+                match room.and_then(|room| self.webhooks.replay(target, room.as_ref(), since, dead)) {
+                    Ok(answer) => return self.ordered(&command, answer, requester, reply),
                     Err(refusal) => *refusal,
                 }
             }
-            Command::WebhookSkip { ref target, ref room } => match self.of_webhook(room.as_deref(), requester) {
-                Ok(room) => told(self.webhooks.skip(target, room.as_ref())).await,
-                Err(refusal) => *refusal,
-            },
+            Command::WebhookSkip { ref target, ref room } => {
+                let room = self.of_webhook(room.as_deref(), requester);
+                match room.and_then(|room| self.webhooks.skip(target, room.as_ref())) {
+                    Ok(answer) => return self.ordered(&command, answer, requester, reply),
+                    Err(refusal) => *refusal,
+                }
+            }
             Command::Reload { plan } => self.reload(plan).await,
         };
         if let Some(asked) = asked {
@@ -159,6 +151,28 @@ impl Supervisor {
             }
         }
         let _ = reply.send(answer);
+    }
+
+    /// A receiver's worker was ordered something: who asked waits for its word, and nobody else does.
+    fn ordered(
+        &self,
+        command: &Command,
+        answer: oneshot::Receiver<String>,
+        requester: &Requester,
+        reply: oneshot::Sender<Reply>,
+    ) {
+        let (who, asked) = (&requester.who, command.record());
+        self.audit_command(&asked, who, &Reply::WebhookDone { text: String::new() });
+        info!(%who, %asked, "command carried out");
+        tokio::spawn(async move {
+            let text = match tokio::time::timeout(VIEW_TIMEOUT, answer).await {
+                Ok(Ok(text)) => text,
+                // It is busy, and obeys when it is not.
+                _ => "it is done as soon as what is under way comes to its end".to_owned(),
+            };
+            // Whoever asked may be gone; then nobody misses the answer.
+            let _ = reply.send(Reply::WebhookDone { text });
+        });
     }
 
     /// The room that is meant, where one is.
@@ -320,7 +334,7 @@ impl Supervisor {
         Reply::Why(Box::new(WhyReply { row, history: seat.entry.history(), sources }))
     }
 
-    fn events_reply(&self, query: EventsQuery, rights: &Rights, reply: oneshot::Sender<Reply>) {
+    fn events_reply(&self, query: EventsQuery, rights: &Rights, mut reply: oneshot::Sender<Reply>) {
         let filter = match filter(&query) {
             Ok(filter) => filter,
             Err(text) => {
@@ -330,6 +344,11 @@ impl Supervisor {
         };
         let (database, rights) = (self.database.clone(), rights.clone());
         tokio::spawn(async move {
+            let _turn = tokio::select! {
+                turn = database.turn() => turn,
+                // Nobody waits for it any more.
+                () = reply.closed() => return,
+            };
             let answer = match database.events(filter).await {
                 Ok(mut records) => {
                     records.sort_by_key(|record| record.id);

@@ -16,7 +16,7 @@ const STAYS: usize = 10_000;
 
 impl Supervisor {
     /// Who was in a room, when and for how long.
-    pub(super) fn attendance(&self, query: AttendanceQuery, requester: &Requester, reply: oneshot::Sender<Reply>) {
+    pub(super) fn attendance(&self, query: AttendanceQuery, requester: &Requester, mut reply: oneshot::Sender<Reply>) {
         let room = match self.resolve(&query.room, false, requester) {
             Ok(address) => address.key,
             // Whoever may ask about all rooms may ask about those of long ago, too.
@@ -33,6 +33,11 @@ impl Supervisor {
         let since = query.since.or_else(|| query.life.is_none().then(day));
         let (database, life) = (self.database.clone(), query.life.map(Into::into));
         tokio::spawn(async move {
+            let _turn = tokio::select! {
+                turn = database.turn() => turn,
+                // Nobody waits for it any more.
+                () = reply.closed() => return,
+            };
             let answer = match database.attendance(room.clone(), life, since, now).await {
                 Ok(mut attended) => {
                     attended.drain(..attended.len().saturating_sub(STAYS));

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use super::events::{self, EventWriter, Imported, Losses};
 use super::writer::{self, Work, Write};
@@ -17,6 +17,9 @@ use crate::event::{Event, EventId};
 
 /// How many read at once; each has a connection of its own while it reads.
 const READERS: usize = 2;
+
+/// How many of them search for people who ask, so that a long search holds up nothing but other searches.
+const SEARCHES: usize = READERS - 1;
 
 /// Why something can not be stored or read. Cheap to clone: everybody in a batch hears it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -110,6 +113,7 @@ struct Inner {
     policy_path: PathBuf,
     read_for: Duration,
     readers: Semaphore,
+    searches: Semaphore,
     last_event: EventId,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The folder is ours while the files are open.
@@ -155,6 +159,7 @@ impl Database {
             policy_path,
             read_for: limits.read_for,
             readers: Semaphore::new(READERS),
+            searches: Semaphore::new(SEARCHES),
             last_event,
             threads: Mutex::new(vec![writes, records]),
             _lock: store.lock(),
@@ -172,6 +177,13 @@ impl Database {
     #[must_use]
     pub fn losses(&self) -> Losses {
         self.inner.events.losses()
+    }
+
+    /// Waits for the turn of a search that people ask for: it may be long, and there may be many. The turn ends when it
+    /// is dropped.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed; whoever searches closed files is told so.
+        self.inner.searches.acquire().await.ok()
     }
 
     /// Adds events of another record, all or none. Whoever is inside is not changed by them.
@@ -290,4 +302,27 @@ fn spawn(name: &str, path: &Path, work: impl FnOnce() + Send + 'static) -> Resul
         what: "no thread to write it",
         source: source.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Filter;
+    use super::*;
+
+    #[tokio::test]
+    async fn searches_of_people_leave_a_reader_to_everything_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a folder of our own").0;
+        let (database, _) = Database::open(&store, Limits::default()).expect("databases");
+        let turn = database.turn().await;
+        let mut next = Box::pin(database.turn());
+        assert!(futures_util::poll!(&mut next).is_pending());
+        assert!(
+            database.inner.readers.try_acquire_many(1).is_ok_and(|_| database.inner.readers.available_permits() > 0)
+        );
+        assert!(database.events(Filter::default()).await.is_ok());
+        drop(turn);
+        assert!(next.await.is_some());
+        database.close().await;
+    }
 }
