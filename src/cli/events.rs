@@ -149,6 +149,11 @@ fn import(lines: &[String], ask: &Ask) -> Outcome {
     Ok(exit)
 }
 
+/// To the millisecond, each as wide as the others.
+fn moment(time: String) -> String {
+    time.parse::<Timestamp>().map_or(time, |time| format!("{time:.3}"))
+}
+
 /// A time of RFC 3339, or so long ago.
 pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse() {
@@ -216,7 +221,7 @@ fn show(events: &[Value], head: bool) -> String {
                 (service, room) if room.is_empty() => service,
                 (service, room) => format!("{service}/{room}"),
             };
-            vec![word(event, "time"), room, word(event, "kind"), about(event)]
+            vec![moment(word(event, "time")), room, word(event, "kind"), about(event)]
         })
         .collect();
     if head {
@@ -270,6 +275,12 @@ mod tests {
         assert_eq!(about(&event), "kick of tom for uid 0, he left");
         let joined = |name: &str| about(&serde_json::json!({ "person": { "display_name": name, "nick": "b0b" } }));
         assert_eq!((joined("Bob"), joined("b0b")), ("Bob, b0b".to_owned(), "b0b".to_owned()));
+    }
+
+    #[test]
+    fn moments_are_equally_wide() {
+        assert_eq!(moment("2026-03-01T10:00:00.19Z".to_owned()), "2026-03-01T10:00:00.190Z");
+        assert_eq!(moment("T".to_owned()), "T");
     }
 
     #[test]
