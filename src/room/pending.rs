@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::Occupants;
 use super::settings::Keeper;
-use crate::action::{Action, Progress, Request, Standing, Verb};
+use crate::action::{Action, Actor, Progress, Request, Standing, Verb};
 use crate::cause::{Cause, Word};
 use crate::xmpp::jid;
 use crate::xmpp::jitsi::mute::Medium;
@@ -29,6 +29,10 @@ const EFFECT: Duration = Duration::from_secs(10);
 const UNANSWERED: Duration = Duration::from_secs(20);
 /// How long an effect may take to show where the answer was lost with the stream: as long as servers keep a session.
 const INTERRUPTED: Duration = Duration::from_secs(90);
+/// How long the focus may take to make a newcomer a part of the media session; until then it mutes nobody.
+const NEWCOMER: Duration = Duration::from_secs(15);
+/// How long to wait before it is asked to mute a newcomer again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How many outcomes are remembered, so that a key asked for again is not carried out again.
 const SETTLED: usize = 64;
 /// Most actions on their way in one room; more is somebody's mistake.
@@ -211,6 +215,8 @@ struct Item {
     /// Answers of the last kind of step that are still to come.
     unanswered: usize,
     give_up_at: Option<Instant>,
+    /// When the next step is said, where it has to wait.
+    again_at: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -293,7 +299,7 @@ impl Pending {
     /// When [`Pending::timeout`] is next due; monotonic clock.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.items.iter().filter_map(|item| item.give_up_at).min()
+        self.items.iter().flat_map(|item| item.give_up_at.into_iter().chain(item.again_at)).min()
     }
 
     /// Takes a request. One whose key is on its way or settled is not carried out again.
@@ -345,6 +351,7 @@ impl Pending {
             left,
             unanswered: 0,
             give_up_at: None,
+            again_at: None,
         });
         if !queued {
             self.begin(now, self.items.len() - 1, out);
@@ -462,6 +469,13 @@ impl Pending {
             return;
         }
         match answer {
+            Answer::Refused(error) if too_early(&item.request, error, now, facts) => {
+                // The other answer of the same burst is no longer waited for.
+                item.stage = Stage::Preparing;
+                item.left = plan(&item.request, facts).unwrap_or_default();
+                item.again_at = Some(now + AGAIN);
+                return;
+            }
             Answer::Refused(error) => {
                 let cause = refusal(&item.request.action, error, facts.room);
                 self.finish(at, Progress::Refused(cause), out);
@@ -600,6 +614,10 @@ impl Pending {
 
     /// A deadline passed.
     pub fn timeout(&mut self, now: Instant, room: &str, out: &mut Vec<Output>) {
+        while let Some(at) = self.items.iter().position(|item| item.again_at.is_some_and(|at| at <= now)) {
+            self.items[at].again_at = None;
+            self.begin(now, at, out);
+        }
         while let Some(at) = self.items.iter().position(|item| item.give_up_at.is_some_and(|at| at <= now)) {
             let item = &self.items[at];
             let verb = item.request.action.verb();
@@ -659,7 +677,7 @@ fn plan(request: &Request, facts: &Facts<'_>) -> Result<VecDeque<Step>, Cause> {
     if let Some(nick) = request.action.occupant() {
         present(nick, request.real_jid.as_deref(), facts)?;
     }
-    let steps = steps(&request.action, facts)?;
+    let steps = steps(&request.action, request.real_jid.as_deref(), facts)?;
     if steps.is_empty() {
         return Err(Cause::new(Word::OccupantGone, format!("nobody else is in {}", facts.room)));
     }
@@ -671,8 +689,8 @@ fn by_form(action: &Action) -> bool {
     matches!(action, Action::Lock { .. } | Action::Lobby { .. } | Action::Configure { .. })
 }
 
-/// What has to be said for an action, in order.
-fn steps(action: &Action, facts: &Facts<'_>) -> Result<Vec<Step>, Cause> {
+/// What has to be said for an action, in order; about whom, where that is known.
+fn steps(action: &Action, real_jid: Option<&str>, facts: &Facts<'_>) -> Result<Vec<Step>, Cause> {
     let submit = |fields| vec![Step::Form, Step::Submit { members_only: false, fields }];
     Ok(match action {
         Action::Kick { nick } => vec![Step::Role { lobby: false, nick: nick.clone(), role: Role::None }],
@@ -704,11 +722,11 @@ fn steps(action: &Action, facts: &Facts<'_>) -> Result<Vec<Step>, Cause> {
             steps
         }
         Action::Admit { nick } => {
-            let waiting = waiting(nick, facts)?;
+            let waiting = waiting(nick, real_jid, facts)?;
             vec![Step::Invite(waiting)]
         }
         Action::Deny { nick } => {
-            waiting(nick, facts)?;
+            waiting(nick, real_jid, facts)?;
             vec![Step::Role { lobby: true, nick: nick.clone(), role: Role::None }]
         }
         Action::Mute { nick: Some(nick), medium } => vec![Step::Mute { nick: nick.clone(), medium: *medium }],
@@ -738,12 +756,15 @@ fn affiliation(to: Standing) -> Affiliation {
     Affiliation::read(to.as_str())
 }
 
-/// The real JID of somebody who waits in the lobby.
-fn waiting(nick: &str, facts: &Facts<'_>) -> Result<Box<str>, Cause> {
+/// The real JID of somebody who waits in the lobby, and is who was meant.
+fn waiting(nick: &str, meant: Option<&str>, facts: &Facts<'_>) -> Result<Box<str>, Cause> {
+    let gone = |text: String| Cause::new(Word::OccupantGone, text);
     let found = facts.lobby.and_then(|lobby| lobby.by_nick(nick)).and_then(|occupant| occupant.real_jid.clone());
-    found.ok_or_else(|| {
-        Cause::new(Word::OccupantGone, format!("nobody called {nick} waits in the lobby of {}", facts.room))
-    })
+    let has = found.ok_or_else(|| gone(format!("nobody called {nick} waits in the lobby of {}", facts.room)))?;
+    if meant.is_some_and(|meant| jid::bare(meant) != jid::bare(&has)) {
+        return Err(gone(format!("{nick} in the lobby of {} is somebody else by now", facts.room)));
+    }
+    Ok(has)
 }
 
 /// Everybody inside becomes a member first: whoever is none when the lobby comes on is thrown out.
@@ -846,6 +867,15 @@ fn in_form(action: &Action, form: &RoomForm) -> bool {
         Action::Configure { fields } => fields.iter().all(|(var, values)| is(var, values)),
         _ => false,
     }
+}
+
+/// Whether an authority's word about somebody who just came in is only too early for the focus.
+fn too_early(request: &Request, error: &StanzaError, now: Instant, facts: &Facts<'_>) -> bool {
+    let Request { actor: Actor::Authority { .. }, action: Action::Mute { nick: Some(nick), .. }, .. } = request else {
+        return false;
+    };
+    let newcomer = facts.occupants.by_nick(nick).is_some_and(|one| now < one.since + NEWCOMER);
+    newcomer && error.condition == "internal-server-error"
 }
 
 /// What a refusal means for whoever asked.

@@ -1,7 +1,6 @@
 #![allow(clippy::disallowed_methods)]
 
 use super::*;
-use crate::action::Actor;
 use crate::config::Secret;
 use crate::room::{Occupants, settings};
 use crate::xmpp::room_form::Field;
@@ -246,6 +245,42 @@ fn whoever_waits_is_let_in_by_their_real_jid() {
     assert_eq!(sent(&out), [Step::Invite("dan@guest.example/7".into())]);
     scene.pending.left_lobby("dan", &mut scene.out);
     assert_eq!(words(&scene.out), ["seen"]);
+}
+
+#[test]
+fn whoever_waits_by_now_under_the_nick_of_who_was_meant_is_neither_let_in_nor_sent_away() {
+    let mut scene = Scene::new();
+    let mut lobby = Occupants::default();
+    lobby.enter(scene.now, "dan", &presence("participant", "none", "mallory@guest.example/7"));
+    scene.lobby = Some(lobby);
+    for (key, action) in [("a", Action::Admit { nick: "dan".into() }), ("d", Action::Deny { nick: "dan".into() })] {
+        let actor = Actor::Authority { name: "story".into() };
+        let real_jid = Some("dan@guest.example/7".into());
+        let out = scene.request(Request { key: key.into(), actor, action, real_jid, reason: "".into() });
+        assert_eq!((sent(&out), cause(&out)), (vec![], Word::OccupantGone));
+    }
+}
+
+#[test]
+fn a_newcomer_whom_the_focus_does_not_mute_yet_is_muted_a_moment_later_on_an_authoritys_word() {
+    let mut scene = Scene::new();
+    let mute = |key: &str, actor| {
+        let action = Action::Mute { nick: Some("ann".into()), medium: Medium::Audio };
+        Request { key: key.into(), actor, action, real_jid: None, reason: "".into() }
+    };
+    let (authority, refusal) = (Actor::Authority { name: "story".into() }, error("internal-server-error"));
+    let step = Step::Mute { nick: "ann".into(), medium: Medium::Audio };
+    assert_eq!(sent(&scene.request(mute("a", authority.clone()))), std::slice::from_ref(&step));
+    for _ in 0..14 {
+        assert_eq!(scene.answer(0, Answer::Refused(&refusal)), []);
+        scene.now = scene.pending.deadline().expect("it is tried again");
+        let out = scene.with(|pending, now, _, out| pending.timeout(now, ROOM, out));
+        assert_eq!(sent(&out), std::slice::from_ref(&step));
+    }
+    assert_eq!(words(&scene.answer(0, Answer::Done)), ["answered"]);
+    scene.now += AGAIN;
+    scene.request(mute("b", authority));
+    assert_eq!(words(&scene.answer(1, Answer::Refused(&refusal))), ["refused"], "no newcomer any more");
 }
 
 #[test]
