@@ -189,7 +189,7 @@ pub enum Departure {
     Lost,
     /// The room was destroyed, or its service stopped (status 332).
     RoomGone,
-    /// They were gone when we came back.
+    /// They were gone when we came back; of a lobby: we no longer see who waits there.
     Unseen,
 }
 
@@ -292,6 +292,24 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         old_display_name: Option<Box<str>>,
     },
+    #[serde(rename = "lobby.knocked")]
+    LobbyKnocked {
+        person: Person,
+        /// A ban holds, so that they are sent away and nobody is asked about them.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        banned: bool,
+    },
+    #[serde(rename = "lobby.left")]
+    LobbyLeft {
+        person: Person,
+        how: Departure,
+        /// Who sent them away, where the lobby says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Box<str>>,
+        /// The reason given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Box<str>>,
+    },
     #[serde(rename = "message.posted")]
     MessagePosted {
         person: Person,
@@ -372,6 +390,8 @@ impl What {
             What::OccupantJoined { .. } => Kind::OccupantJoined,
             What::OccupantLeft { .. } => Kind::OccupantLeft,
             What::OccupantRenamed { .. } => Kind::OccupantRenamed,
+            What::LobbyKnocked { .. } => Kind::LobbyKnocked,
+            What::LobbyLeft { .. } => Kind::LobbyLeft,
             What::MessagePosted { .. } => Kind::MessagePosted,
             What::RecordingStarted(_) => Kind::RecordingStarted,
             What::RecordingStopped(_) => Kind::RecordingStopped,
@@ -408,6 +428,8 @@ impl What {
             What::OccupantJoined { person, .. }
             | What::OccupantLeft { person, .. }
             | What::OccupantRenamed { person, .. }
+            | What::LobbyKnocked { person, .. }
+            | What::LobbyLeft { person, .. }
             | What::MessagePosted { person, .. } => Some(person),
             What::ActionRequested(deed) | What::ActionTaken(deed) | What::ActionRefused { deed, .. } => {
                 deed.person.as_ref()
@@ -489,6 +511,10 @@ pub enum Kind {
     OccupantLeft,
     /// Somebody took another nick or display name.
     OccupantRenamed,
+    /// Somebody waits in the lobby, or was found waiting there.
+    LobbyKnocked,
+    /// Somebody no longer waits in the lobby: let in, sent away, or gone.
+    LobbyLeft,
     /// Something was written.
     MessagePosted,
     /// A recording or a stream began.
@@ -517,7 +543,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 23] = [
         Kind::RoomHeld,
         Kind::RoomJoined,
         Kind::RoomLost,
@@ -527,6 +553,8 @@ impl Kind {
         Kind::OccupantJoined,
         Kind::OccupantLeft,
         Kind::OccupantRenamed,
+        Kind::LobbyKnocked,
+        Kind::LobbyLeft,
         Kind::MessagePosted,
         Kind::RecordingStarted,
         Kind::RecordingStopped,
@@ -554,6 +582,8 @@ impl Kind {
             Kind::OccupantJoined => "occupant.joined",
             Kind::OccupantLeft => "occupant.left",
             Kind::OccupantRenamed => "occupant.renamed",
+            Kind::LobbyKnocked => "lobby.knocked",
+            Kind::LobbyLeft => "lobby.left",
             Kind::MessagePosted => "message.posted",
             Kind::RecordingStarted => "recording.started",
             Kind::RecordingStopped => "recording.stopped",
@@ -653,6 +683,8 @@ mod tests {
                 reason: text("flood"),
             },
             What::OccupantRenamed { person: person.clone(), old_nick: text("bob"), old_display_name: text("Bob") },
+            What::LobbyKnocked { person: person.clone(), banned: true },
+            What::LobbyLeft { person: person.clone(), how: Departure::Kicked, by: text("us"), reason: text("full") },
             What::MessagePosted {
                 person: person.clone(),
                 stanza_id: text("s1"),

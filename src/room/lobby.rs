@@ -1,11 +1,15 @@
 //! Being in the lobby of a room that we moderate: seeing who waits, and having a place to refuse them from. Pure.
 //!
+//! Whoever is seen to wait, and to wait no longer, is [`News`].
+//!
 //! Affiliations in a lobby are those of its room, so its moderators are ours. Whoever waits sees moderators alone.
 //! Source: jitsi-meet's `mod_muc_lobby_rooms`; lib-jitsi-meet's `Lobby`.
 
 use std::time::{Duration, Instant};
 
+use super::told::departure;
 use super::{Occupant, Occupants};
+use crate::event::Departure;
 use crate::xmpp::jid::{bare, domain, local};
 use crate::xmpp::muc::{Role, RoomPresence, Status};
 
@@ -32,10 +36,31 @@ pub(super) enum Move {
     Left { lobby: Box<str> },
 }
 
+/// What happened among those who wait.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Somebody waits from now on, under this nick, or was found waiting when we came in.
+    Knocked(Box<str>),
+    /// Somebody does not wait any more.
+    Left {
+        /// Under which nick they did.
+        nick: Box<str>,
+        /// Who.
+        one: Box<Occupant>,
+        /// How they went.
+        how: Departure,
+        /// Who sent them away, and why, where the lobby says so.
+        by: Option<Box<str>>,
+        reason: Option<Box<str>>,
+    },
+}
+
 /// Our place in a lobby.
 #[derive(Debug, Default)]
 pub(super) struct Attendance {
     place: Option<Place>,
+    /// What nobody has been told yet.
+    news: Vec<News>,
     /// How often our nick was taken there.
     taken: u8,
     again_at: Option<Instant>,
@@ -47,6 +72,20 @@ struct Place {
     nick: Box<str>,
     occupants: Occupants,
     inside: bool,
+}
+
+impl Place {
+    fn waiting(&self) -> impl Iterator<Item = (&str, &Occupant)> {
+        self.occupants.iter().filter(|(nick, one)| self.inside && self.keeps_waiting(nick, one))
+    }
+
+    fn waits(&self, nick: &str) -> Option<&Occupant> {
+        self.occupants.by_nick(nick).filter(|one| self.inside && self.keeps_waiting(nick, one))
+    }
+
+    fn keeps_waiting(&self, nick: &str, one: &Occupant) -> bool {
+        *nick != *self.nick && one.role != Some(Role::Moderator)
+    }
 }
 
 impl Attendance {
@@ -62,10 +101,17 @@ impl Attendance {
 
     /// Who waits there: all but moderators and ourselves.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (&str, &Occupant)> {
-        let inside = self.place.as_ref().filter(|place| place.inside);
-        inside.into_iter().flat_map(|place| {
-            place.occupants.iter().filter(|(nick, one)| **nick != *place.nick && one.role != Some(Role::Moderator))
-        })
+        self.place.iter().flat_map(Place::waiting)
+    }
+
+    /// Who waits there under that nick.
+    pub(super) fn waits(&self, nick: &str) -> Option<&Occupant> {
+        self.place.as_ref()?.waits(nick)
+    }
+
+    /// What happened since this was asked last.
+    pub(super) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
     }
 
     /// The lobby's JID, where we are in one or on the way.
@@ -97,9 +143,23 @@ impl Attendance {
 
     /// Leaves the lobby, if we are in one.
     pub(super) fn leave(&mut self, out: &mut Vec<Move>) {
-        if let Some(Place { lobby, nick, .. }) = self.place.take() {
+        if let Some(Place { lobby, nick, .. }) = self.end(Departure::Unseen) {
             out.push(Move::Leave { lobby, nick });
         }
+    }
+
+    /// We no longer see who waits.
+    fn end(&mut self, how: Departure) -> Option<Place> {
+        let place = self.place.take()?;
+        let gone = |(nick, one): (&str, &Occupant)| News::Left {
+            nick: nick.into(),
+            one: Box::new(one.clone()),
+            how,
+            by: None,
+            reason: None,
+        };
+        self.news.extend(place.waiting().map(gone));
+        Some(place)
     }
 
     /// A presence out of the lobby. Answers who is no longer there.
@@ -116,20 +176,44 @@ impl Attendance {
             Some("unavailable") if own && !read.has(Status::RENAMED) => {
                 // A destroyed lobby is not entered again; whether there is another one the room says.
                 self.again_at = read.destroyed.is_none().then_some(now + AGAIN);
-                let lobby = self.place.take()?.lobby;
+                let how = if read.destroyed.is_some() { Departure::RoomGone } else { Departure::Unseen };
+                let Place { lobby, .. } = self.end(how)?;
                 out.push(Move::Left { lobby });
                 None
             }
             Some("unavailable") => {
+                let waited = place.waits(nick).cloned();
                 let new = if read.has(Status::RENAMED) { read.new_nick.as_deref() } else { None };
                 place.occupants.leave(nick, new);
+                if let Some(one) = waited {
+                    let said = |text: &Option<String>| text.as_deref().filter(|text| !text.is_empty()).map(Into::into);
+                    let (by, reason) = (said(&read.actor), said(&read.reason));
+                    let (nick, one, how) = (nick.into(), Box::new(one), departure(read));
+                    self.news.push(News::Left { nick, one, how, by, reason });
+                    // Under the new nick they knock anew.
+                    let new = new.filter(|new| place.waits(new).is_some());
+                    self.news.extend(new.map(|new| News::Knocked(new.into())));
+                }
                 new.is_none().then(|| nick.into())
             }
             None => {
+                let before = place.waits(nick).cloned();
                 place.occupants.enter(now, nick, read);
                 if own {
-                    place.inside = true;
+                    if !std::mem::replace(&mut place.inside, true) {
+                        self.news.extend(place.waiting().map(|(nick, _)| News::Knocked(nick.into())));
+                    }
                     self.taken = 0;
+                    return None;
+                }
+                match (before, place.waits(nick).is_some()) {
+                    (None, true) => self.news.push(News::Knocked(nick.into())),
+                    // A moderator waits for nothing.
+                    (Some(one), false) => {
+                        let (nick, one, how) = (nick.into(), Box::new(one), Departure::Left);
+                        self.news.push(News::Left { nick, one, how, by: None, reason: None });
+                    }
+                    _ => {}
                 }
                 None
             }
@@ -139,7 +223,7 @@ impl Attendance {
 
     /// The lobby does not take us.
     pub(super) fn refused(&mut self, now: Instant, conflict: bool, out: &mut Vec<Move>) {
-        let Some(place) = self.place.take() else { return };
+        let Some(place) = self.end(Departure::Unseen) else { return };
         out.push(Move::Left { lobby: place.lobby });
         if conflict && self.taken < 4 {
             self.taken += 1;
@@ -182,6 +266,32 @@ mod tests {
         assert_eq!(at.waiting().map(|(nick, _)| nick).collect::<Vec<_>>(), ["ann"]);
         assert_eq!(at.presence(now, "ann", &gone(), &mut out).as_deref(), Some("ann"));
         assert_eq!(at.waiting().count(), 0);
+    }
+
+    #[test]
+    fn who_waits_is_told_once_and_so_is_that_they_wait_no_longer() {
+        let (now, mut at, mut out) = (Instant::now(), Attendance::default(), Vec::new());
+        at.follow(now, Some(LOBBY), "keeper", &mut out);
+        let ann = presence(Role::Participant, "ann@guest/1");
+        at.presence(now, "ann", &ann, &mut out);
+        assert_eq!(at.take_news(), [], "the list is not complete");
+        at.presence(now, "keeper", &presence(Role::Moderator, "bot@example/1"), &mut out);
+        at.presence(now, "ann", &ann, &mut out);
+        at.presence(now, "boss", &presence(Role::Moderator, "boss@example/1"), &mut out);
+        at.presence(now, "bob", &presence(Role::Participant, "bob@guest/1"), &mut out);
+        assert_eq!(at.take_news(), [News::Knocked("ann".into()), News::Knocked("bob".into())]);
+        let kicked = RoomPresence { statuses: vec![Status::KICKED], reason: Some("full".to_owned()), ..gone() };
+        at.presence(now, "ann", &kicked, &mut out);
+        let news = at.take_news();
+        let [News::Left { nick, how, reason, .. }] = &news[..] else { panic!("{news:?}") };
+        assert_eq!((&**nick, *how, reason.as_deref()), ("ann", Departure::Kicked, Some("full")));
+        let renamed = RoomPresence { statuses: vec![Status::RENAMED], new_nick: Some("bobby".to_owned()), ..gone() };
+        at.presence(now, "bob", &renamed, &mut out);
+        let news = at.take_news();
+        assert!(matches!(&news[..], [News::Left { .. }, News::Knocked(nick)] if **nick == *"bobby"), "{news:?}");
+        at.leave(&mut out);
+        let news = at.take_news();
+        assert!(matches!(&news[..], [News::Left { how: Departure::Unseen, .. }]), "{news:?}");
     }
 
     #[test]

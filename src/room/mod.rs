@@ -36,6 +36,7 @@ pub use occupant::{Change, Ids, Occupant, Occupants};
 pub use watch::wished;
 
 pub mod chat;
+mod door;
 mod inside;
 pub mod join;
 mod knock;

@@ -66,7 +66,9 @@ pub(super) struct Moderation {
     /// Actions of the locked settings, by key.
     ours: Vec<(Box<str>, Setting)>,
     moderator: bool,
-    lobby: Attendance,
+    pub(super) lobby: Attendance,
+    /// The life of the room in which somebody was last told to wait in its lobby.
+    pub(super) knocked_in: Option<Box<str>>,
     origin: Option<LobbyOrigin>,
     /// The room as we last saw it before we went out.
     left: Option<Left>,

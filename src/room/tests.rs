@@ -1350,3 +1350,77 @@ fn the_focus_is_no_person_when_it_goes_either() {
     });
     assert_eq!(left, Some(Some(crate::event::Machine::Focus)));
 }
+
+// ── the lobby's door
+
+/// A held room whose lobby we are in.
+fn with_lobby() -> Bench {
+    let mut bench = ruled("[idle_close]", policy::Mode::DryRun);
+    let lobby = Some("tavern@lobby.meet.jitsi".into());
+    let info = RoomInfo { meeting_id: Some("life-1".into()), members_only: true, lobby, ..RoomInfo::default() };
+    let effects = bench.put(Input::Info(&info));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Knock { .. })), "{effects:?}");
+    bench.put(Input::Lobby { nick: NICK, read: &own_presence(Role::Moderator) });
+    bench.told.clear();
+    bench
+}
+
+impl Bench {
+    fn knock(&mut self, nick: &str, real: &str) -> Vec<Effect> {
+        self.put(Input::Lobby { nick, read: &somebody(real, "x") })
+    }
+}
+
+fn banned(key: &str) -> crate::policy::bans::Ban {
+    crate::policy::bans::Ban {
+        target: Target::Key(policy::OccupantKey::read(key).expect("a key")),
+        service: None,
+        rooms: None,
+        until: None,
+        reason: "spam".into(),
+        note: String::new(),
+        by: "admin".into(),
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+#[test]
+fn a_knock_is_told_once_and_so_is_its_end_also_when_we_lose_sight_of_it() {
+    let mut bench = with_lobby();
+    bench.knock("a", "ann@meet.jitsi/1");
+    bench.knock("a", "ann@meet.jitsi/1");
+    assert_eq!(told(&mut bench), ["lobby.knocked"]);
+    let cause = Cause::new(Word::Disconnected, "gone");
+    bench.put(Input::Offline { cause: &cause, resumable: false });
+    assert_eq!(told(&mut bench), ["lobby.left"]);
+}
+
+#[test]
+fn who_is_banned_is_sent_away_from_the_lobby_and_no_authority_lets_them_in() {
+    let mut bench = with_lobby();
+    bench.bans = Bans::new([banned("account:mallory@meet.jitsi")], policy::AllowList::default());
+    bench.put(Input::Bans);
+    let away = |nick: &str| Step::Role { lobby: true, nick: nick.into(), role: Role::None };
+    let effects = bench.knock("m", "mallory@meet.jitsi/1");
+    assert_eq!(steps(&effects), [&away("m")], "{effects:?}");
+    let says = |effect: &Effect| matches!(effect, Effect::Happened { what, .. } if matches!(**what, What::LobbyKnocked { banned: true, .. }));
+    assert!(bench.told.iter().any(says), "{:?}", bench.told);
+    let effects = bench.knock("e", "eve@meet.jitsi/1");
+    assert!(steps(&effects).is_empty(), "{effects:?}");
+    let admit = |nick: &str| Request {
+        key: nick.into(),
+        actor: Actor::Authority { name: "story".into() },
+        action: Action::Admit { nick: nick.into() },
+        real_jid: None,
+        reason: "".into(),
+    };
+    let effects = bench.put(Input::Act(admit("m")));
+    assert!(steps(&effects).is_empty(), "{effects:?}");
+    assert!(
+        matches!(&effects[..], [Effect::Progress { progress: Progress::Refused(_), over: true, .. }]),
+        "{effects:?}"
+    );
+    // A ban that is made while somebody waits.
+    bench.bans = Bans::new([banned("account:eve@meet.jitsi")], policy::AllowList::default());
+    assert_eq!(steps(&bench.put(Input::Bans)), [&away("e")]);
+}

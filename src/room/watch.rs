@@ -144,7 +144,7 @@ impl Room {
         inside.look(nick, self.settings.focus, self.trust(), cx)
     }
 
-    fn trust(&self) -> Option<&Trust> {
+    pub(super) fn trust(&self) -> Option<&Trust> {
         self.settings.plans.as_deref().map(|plans| &plans.trust)
     }
 
@@ -427,6 +427,7 @@ impl Room {
     pub(super) fn attend(&mut self, cx: &mut Context<'_>) {
         self.announce(cx);
         self.watch_everybody(cx);
+        self.attend_door(cx);
         self.remember(cx);
     }
 
@@ -438,6 +439,9 @@ impl Room {
             if check { inside.occupants.iter().map(|(nick, _)| nick.into()).collect() } else { Vec::new() };
         for nick in everybody {
             self.hold_against_bans(&nick, cx);
+        }
+        if check {
+            self.hold_all_at_door_against_bans(cx);
         }
         let State::Inside(inside) = &self.state else { return };
         if let Some(watch) = self.watch.as_deref_mut()
@@ -843,7 +847,7 @@ impl Room {
     }
 
     /// Asks for an action of our own under a key that no other has.
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         actor: Actor,
         action: Action,
@@ -856,6 +860,9 @@ impl Room {
 
     /// Somebody asks for an action. Whoever ends the meeting wants it to stay so.
     pub(super) fn act(&mut self, request: Request, cx: &mut Context<'_>) {
+        if self.lifts_a_ban(&request, cx) {
+            return;
+        }
         if let (Action::End | Action::Destroy, State::Inside(_)) = (&request.action, &self.state) {
             let text =
                 format!("{} was ended on the word of {}; `innkeeper hold` opens it", self.settings.jid, request.actor);

@@ -63,6 +63,8 @@ fn what(kind: Kind) -> What {
         Kind::MessagePosted => {
             What::MessagePosted { person: person(), stanza_id: None, private: false, bytes: 4, body: None }
         }
+        Kind::LobbyKnocked => What::LobbyKnocked { person: person(), banned: false },
+        Kind::LobbyLeft => What::LobbyLeft { person: person(), how: Departure::Left, by: None, reason: None },
         Kind::RecordingStarted => What::RecordingStarted(recording()),
         Kind::RecordingStopped => What::RecordingStopped(recording()),
         Kind::SettingsDrifted => What::SettingsDrifted(setting()),
