@@ -4,6 +4,9 @@
 //! an input ([`Input::Answered`]); the time is handed in. Joins of one identity in one room are one question, at most
 //! [`IN_FLIGHT`] are asked at a time, and an answer is kept for a while. Where none comes in time, the configuration
 //! says what holds ([`Fallback`]).
+//!
+//! Whoever knocks at a room's lobby is asked about before they are in. Inside they may have another identity, as the
+//! server makes their occupant id for each room anew: their real JID tells that it is they.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -20,7 +23,9 @@ pub const IN_FLIGHT: usize = 8;
 const WAITING: usize = 256;
 /// How old the last answer may be that holds when no other comes.
 const LAST_ANSWER: Duration = Duration::from_secs(600);
-/// Most answers that are remembered, over all rooms.
+/// How long whoever was let in may take to come in, at least.
+const COMING_IN: Duration = Duration::from_secs(60);
+/// Most answers that are remembered, over all rooms, and most knocks.
 const ANSWERS: usize = 4096;
 
 /// What holds when no answer comes.
@@ -64,7 +69,7 @@ impl Default for Limits {
 pub enum Verdict {
     /// They may be there.
     Allow,
-    /// They may not: they are thrown out.
+    /// They may not: they are thrown out, or sent away from the lobby.
     Deny,
     /// They may be there, as a moderator.
     Moderator,
@@ -104,15 +109,29 @@ pub struct Question {
     pub identity: String,
     /// How long that holds: `survives reconnect`, `until they reload`, `name only`.
     pub strength: &'static str,
+    /// They wait in the lobby; left out where they are inside.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub knocks: bool,
+}
+
+/// Where somebody is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the room.
+    Inside,
+    /// In the room's lobby.
+    Lobby,
 }
 
 /// What an authority hears of.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// Somebody is in a room.
-    Joined {
+    /// Somebody is in a room, or knocks at its lobby.
+    Came {
         /// Where.
         room: RoomKey,
+        /// Inside, or in its lobby.
+        place: Place,
         /// Who.
         person: Person,
         /// By what they are known again.
@@ -122,11 +141,13 @@ pub enum Input {
     Left {
         /// Where.
         room: RoomKey,
-        /// Their nick.
-        nick: Box<str>,
+        /// Inside, or in its lobby.
+        place: Place,
+        /// Who.
+        person: Person,
         /// By what they were known.
         identity: OccupantKey,
-        /// Whether they were kicked or banned.
+        /// Whether they were kicked or banned, or sent away from the lobby.
         put_out: bool,
     },
     /// The authority said something.
@@ -156,6 +177,8 @@ pub enum Output {
     Do {
         /// Where.
         room: RoomKey,
+        /// Inside, or in its lobby: there everything but [`Verdict::Deny`] lets them in.
+        place: Place,
         /// Who.
         person: Box<Person>,
         /// What.
@@ -183,7 +206,7 @@ type Subject = (RoomKey, OccupantKey);
 struct Open {
     subject: Subject,
     /// Everybody whom the answer is about: joins of one identity.
-    people: Vec<Person>,
+    people: Vec<(Place, Person)>,
     /// Until when the answer may come; `None`: it was not asked yet.
     until: Option<Instant>,
 }
@@ -196,6 +219,23 @@ struct Known {
     until: Instant,
 }
 
+/// What was decided about somebody, and until when that is to be carried out.
+#[derive(Debug)]
+struct Decision {
+    verdict: Verdict,
+    reason: Box<str>,
+    until: Instant,
+}
+
+/// Somebody who knocked.
+#[derive(Debug)]
+struct Knock {
+    identity: OccupantKey,
+    at: Instant,
+    /// What is to hold for them inside, without asking once more.
+    let_in: Option<Decision>,
+}
+
 /// One authority.
 #[derive(Debug)]
 pub struct Authority {
@@ -205,14 +245,16 @@ pub struct Authority {
     open: HashMap<u64, Open>,
     waiting: VecDeque<u64>,
     known: HashMap<Subject, Known>,
+    /// Who knocked, by room and full real JID.
+    knocks: HashMap<(RoomKey, Box<str>), Knock>,
 }
 
 impl Authority {
     /// An authority that was never asked.
     #[must_use]
     pub fn new(name: &str, limits: Limits) -> Self {
-        let (open, waiting, known) = (HashMap::new(), VecDeque::new(), HashMap::new());
-        Authority { name: name.into(), limits, last_id: 0, open, waiting, known }
+        let (open, waiting, known, knocks) = (HashMap::new(), VecDeque::new(), HashMap::new(), HashMap::new());
+        Authority { name: name.into(), limits, last_id: 0, open, waiting, known, knocks }
     }
 
     /// Takes other limits; what is known stays.
@@ -235,14 +277,20 @@ impl Authority {
     /// Takes one input.
     pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::Joined { room, person, identity } => self.joined(now, (room, identity), person, out),
-            Input::Left { room, nick, identity, put_out } => {
-                let subject = (room, identity);
+            Input::Came { room, place, person, identity } => {
+                if place == Place::Lobby {
+                    self.knocked(now, &room, &person, &identity);
+                }
+                self.came(now, room, place, person, identity, out);
+            }
+            Input::Left { room, place, person, identity, put_out } => {
+                let subject = self.subject(room, place, &person, identity);
                 for open in self.open.values_mut().filter(|open| open.subject == subject) {
-                    open.people.retain(|person| person.nick != nick);
+                    open.people.retain(|(at, known)| *at != place || known.nick != person.nick);
                 }
                 if put_out {
                     self.known.remove(&subject);
+                    self.knocks.retain(|(room, _), knock| *room != subject.0 || knock.identity != subject.1);
                 }
             }
             Input::Answered { id, answer } => self.answered(now, id, answer, out),
@@ -263,18 +311,64 @@ impl Authority {
         self.ask(now, out);
     }
 
-    fn joined(&mut self, now: Instant, subject: Subject, person: Person, out: &mut Vec<Output>) {
+    /// Whom that is about: whoever knocked is inside who they were at the door.
+    fn subject(&self, room: RoomKey, place: Place, person: &Person, identity: OccupantKey) -> Subject {
+        match (place, &person.real_jid) {
+            (Place::Inside, Some(real)) => {
+                let place = (room, real.clone());
+                let identity = self.knocks.get(&place).map_or(identity, |knock| knock.identity.clone());
+                (place.0, identity)
+            }
+            _ => (room, identity),
+        }
+    }
+
+    fn knocked(&mut self, now: Instant, room: &RoomKey, person: &Person, identity: &OccupantKey) {
+        let Some(real) = &person.real_jid else { return };
+        if self.knocks.len() >= ANSWERS {
+            self.knocks.retain(|_, knock| now < knock.at + LAST_ANSWER);
+        }
+        if self.knocks.len() >= ANSWERS {
+            self.knocks.clear();
+        }
+        let knock = Knock { identity: identity.clone(), at: now, let_in: None };
+        self.knocks.insert((room.clone(), real.clone()), knock);
+    }
+
+    /// What was said of somebody at the door, once they are inside.
+    fn let_in(&mut self, now: Instant, room: &RoomKey, person: &Person) -> Option<Decision> {
+        let knock = self.knocks.get_mut(&(room.clone(), person.real_jid.clone()?))?;
+        knock.let_in.take().filter(|let_in| now < let_in.until)
+    }
+
+    fn came(
+        &mut self,
+        now: Instant,
+        room: RoomKey,
+        place: Place,
+        person: Person,
+        identity: OccupantKey,
+        out: &mut Vec<Output>,
+    ) {
+        let subject = self.subject(room, place, &person, identity);
+        if place == Place::Inside
+            && let Some(Decision { verdict, reason, .. }) = self.let_in(now, &subject.0, &person)
+        {
+            out.extend(done(&self.limits, &subject.0, place, person, verdict, &reason));
+            return;
+        }
         if let Some(known) = self.known.get(&subject).filter(|known| now < known.until) {
-            out.extend(done(&self.limits, &subject.0, person, known.verdict, &known.reason));
+            let decision = Decision { verdict: known.verdict, reason: known.reason.clone(), until: known.until };
+            self.decided(now, &subject.0, (place, person), decision, out);
             return;
         }
         if let Some(open) = self.open.values_mut().find(|open| open.subject == subject) {
-            open.people.retain(|known| known.nick != person.nick);
-            open.people.push(person);
+            open.people.retain(|(at, known)| *at != place || known.nick != person.nick);
+            open.people.push((place, person));
             return;
         }
         self.last_id += 1;
-        self.open.insert(self.last_id, Open { subject, people: vec![person], until: None });
+        self.open.insert(self.last_id, Open { subject, people: vec![(place, person)], until: None });
         if self.waiting.len() < WAITING {
             self.waiting.push_back(self.last_id);
         } else {
@@ -288,7 +382,7 @@ impl Authority {
             let Some(id) = self.waiting.pop_front() else { return };
             let Some(open) = self.open.get_mut(&id) else { continue };
             // Whoever waited may be gone by now.
-            let Some(person) = open.people.last().cloned() else {
+            let Some((place, person)) = open.people.last().cloned() else {
                 self.open.remove(&id);
                 continue;
             };
@@ -302,7 +396,27 @@ impl Authority {
                 person,
                 identity: identity.to_string(),
                 strength: identity.rung.strength().as_str(),
+                knocks: place == Place::Lobby,
             })));
+        }
+    }
+
+    /// Has it carried out about somebody, and remembered for whoever is let in by it.
+    fn decided(
+        &mut self,
+        now: Instant,
+        room: &RoomKey,
+        (place, person): (Place, Person),
+        decision: Decision,
+        out: &mut Vec<Output>,
+    ) {
+        let Decision { verdict, reason, until } = decision;
+        out.extend(done(&self.limits, room, place, person.clone(), verdict, &reason));
+        if let (Place::Lobby, Some(real), true) = (place, person.real_jid, verdict != Verdict::Deny)
+            && let Some(knock) = self.knocks.get_mut(&(room.clone(), real))
+        {
+            let until = until.max(now + COMING_IN);
+            knock.let_in = Some(Decision { verdict, reason, until });
         }
     }
 
@@ -310,8 +424,9 @@ impl Authority {
         let Some(Open { subject, people, .. }) = self.open.remove(&id) else { return };
         let lasts = answer.for_seconds.map_or(self.limits.cache, |seconds| Duration::from_secs(seconds.into()));
         let reason: Box<str> = answer.reason.unwrap_or_default().into();
-        for person in people {
-            out.extend(done(&self.limits, &subject.0, person, answer.verdict, &reason));
+        for somebody in people {
+            let decision = Decision { verdict: answer.verdict, reason: reason.clone(), until: now + lasts };
+            self.decided(now, &subject.0, somebody, decision, out);
         }
         if self.known.len() >= ANSWERS {
             self.known.retain(|_, known| now < known.at + LAST_ANSWER || now < known.until);
@@ -328,26 +443,35 @@ impl Authority {
         let unsure = "nobody can be asked whether you may be here; try again in a moment";
         let last = self.known.get(&subject).filter(|known| now < known.at + LAST_ANSWER);
         let (verdict, reason) = match (self.limits.fallback, last) {
-            (Fallback::Last, Some(known)) => (known.verdict, &*known.reason),
-            (Fallback::Last | Fallback::Closed, _) => (Verdict::Deny, unsure),
-            (Fallback::Open, _) => (Verdict::Allow, ""),
+            (Fallback::Last, Some(known)) => (known.verdict, known.reason.clone()),
+            (Fallback::Last | Fallback::Closed, _) => (Verdict::Deny, unsure.into()),
+            (Fallback::Open, _) => (Verdict::Allow, "".into()),
         };
-        for person in people {
-            out.extend(done(&self.limits, &subject.0, person, verdict, reason));
+        for somebody in people {
+            let decision = Decision { verdict, reason: reason.clone(), until: now };
+            self.decided(now, &subject.0, somebody, decision, out);
         }
         let (room, identity) = subject;
         out.push(Output::Missed { room, identity, why: why.into(), verdict });
     }
 }
 
-/// What a verdict brings; nothing where they may simply be there.
-fn done(limits: &Limits, room: &RoomKey, person: Person, verdict: Verdict, reason: &str) -> Option<Output> {
+/// What a verdict brings; nothing where they may simply be there, inside.
+fn done(
+    limits: &Limits,
+    room: &RoomKey,
+    place: Place,
+    person: Person,
+    verdict: Verdict,
+    reason: &str,
+) -> Option<Output> {
     match verdict {
+        _ if place == Place::Lobby => {}
         Verdict::Allow => return None,
         Verdict::Moderator if !limits.may_grant || person.role.as_deref() == Some("moderator") => return None,
         _ => {}
     }
-    Some(Output::Do { room: room.clone(), person: Box::new(person), verdict, reason: reason.into() })
+    Some(Output::Do { room: room.clone(), place, person: Box::new(person), verdict, reason: reason.into() })
 }
 
 #[cfg(test)]
@@ -365,7 +489,28 @@ mod tests {
     }
 
     fn joins(room: &str, nick: &str, name: &str) -> Input {
-        Input::Joined { room: RoomKey::new("meet", room), person: person(nick), identity: key(name) }
+        let room = RoomKey::new("meet", room);
+        Input::Came { room, place: Place::Inside, person: person(nick), identity: key(name) }
+    }
+
+    /// A guest, whose occupant id in the lobby is not the one inside.
+    fn guest(nick: &str) -> Person {
+        Person { real_jid: Some(format!("{nick}@guest.meet.jitsi/x").into()), ..person(nick) }
+    }
+
+    fn comes(place: Place, nick: &str) -> Input {
+        let identity = OccupantKey::new(Rung::OccupantId, &format!("{nick}-{place:?}"));
+        Input::Came { room: RoomKey::new("meet", "hall"), place, person: guest(nick), identity }
+    }
+
+    fn goes(place: Place, nick: &str, put_out: bool) -> Input {
+        let identity = OccupantKey::new(Rung::OccupantId, &format!("{nick}-{place:?}"));
+        Input::Left { room: RoomKey::new("meet", "hall"), place, person: guest(nick), identity, put_out }
+    }
+
+    fn leaves(place: Place, nick: &str, name: &str, put_out: bool) -> Input {
+        let room = RoomKey::new("meet", "hall");
+        Input::Left { room, place, person: person(nick), identity: key(name), put_out }
     }
 
     fn says(id: u64, verdict: Verdict) -> Input {
@@ -432,9 +577,7 @@ mod tests {
             let out = give(&mut authority, now, joins("hall", &n.to_string(), &n.to_string()));
             assert_eq!(asked(&out).len(), usize::from(n <= 8));
         }
-        let left =
-            Input::Left { room: RoomKey::new("meet", "hall"), nick: "9".into(), identity: key("9"), put_out: false };
-        assert_eq!(give(&mut authority, now, left), []);
+        assert_eq!(give(&mut authority, now, leaves(Place::Inside, "9", "9", false)), []);
         let out = give(&mut authority, now, says(3, Verdict::Mute));
         assert_eq!((deeds(&out), asked(&out)), (vec![("3", Verdict::Mute)], vec![10]));
     }
@@ -481,8 +624,86 @@ mod tests {
         let (mut authority, now) = (Authority::new("story", Limits::default()), Instant::now());
         give(&mut authority, now, joins("hall", "a", "ann"));
         give(&mut authority, now, says(1, Verdict::Allow));
-        let room = RoomKey::new("meet", "hall");
-        give(&mut authority, now, Input::Left { room, nick: "a".into(), identity: key("ann"), put_out: true });
+        give(&mut authority, now, leaves(Place::Inside, "a", "ann", true));
         assert_eq!(asked(&give(&mut authority, now, joins("hall", "a", "ann"))), [2]);
+    }
+
+    #[test]
+    fn who_knocks_is_asked_about_once_and_is_inside_what_they_were_let_in_as() {
+        let limits = Limits { cache: Duration::ZERO, may_grant: true, ..Limits::default() };
+        for verdict in [Verdict::Allow, Verdict::Mute, Verdict::Moderator] {
+            let (mut authority, now) = (Authority::new("story", limits.clone()), Instant::now());
+            let out = give(&mut authority, now, comes(Place::Lobby, "ann"));
+            assert!(matches!(&out[..], [Output::Ask(question)] if question.knocks), "{out:?}");
+            assert_eq!(give(&mut authority, now, comes(Place::Lobby, "ann")), [], "one knock, seen twice");
+            let out = give(&mut authority, now, says(1, verdict));
+            assert!(matches!(&out[..], [Output::Do { place: Place::Lobby, .. }]), "{out:?}");
+            assert_eq!(give(&mut authority, now, goes(Place::Lobby, "ann", false)), []);
+            let out = give(&mut authority, now + Duration::from_secs(9), comes(Place::Inside, "ann"));
+            let expected = if verdict == Verdict::Allow { vec![] } else { vec![("ann", verdict)] };
+            assert_eq!((deeds(&out), asked(&out)), (expected, vec![]), "{verdict:?}");
+            give(&mut authority, now, goes(Place::Inside, "ann", false));
+            let out = give(&mut authority, now + Duration::from_secs(99), comes(Place::Inside, "ann"));
+            assert_eq!(asked(&out), [2], "let in once is not let in for ever");
+        }
+    }
+
+    #[test]
+    fn who_was_let_in_is_known_inside_for_as_long_as_the_answer_holds_until_they_are_put_out() {
+        let (mut authority, start) = (Authority::new("story", Limits::default()), Instant::now());
+        give(&mut authority, start, comes(Place::Lobby, "ann"));
+        give(&mut authority, start, says(1, Verdict::Allow));
+        for seconds in [1, 30, 59] {
+            let out = give(&mut authority, start + Duration::from_secs(seconds), comes(Place::Inside, "ann"));
+            assert_eq!(out, [], "{seconds} s");
+        }
+        give(&mut authority, start, goes(Place::Inside, "ann", true));
+        assert_eq!(asked(&give(&mut authority, start, comes(Place::Inside, "ann"))), [2]);
+    }
+
+    #[test]
+    fn nobody_who_left_the_lobby_is_let_in_and_who_was_sent_away_is_asked_about_at_the_next_knock() {
+        let (mut authority, now) = (Authority::new("story", Limits::default()), Instant::now());
+        give(&mut authority, now, comes(Place::Lobby, "ann"));
+        give(&mut authority, now, goes(Place::Lobby, "ann", false));
+        assert_eq!(give(&mut authority, now, says(1, Verdict::Allow)), []);
+        let out = give(&mut authority, now, comes(Place::Lobby, "ann"));
+        assert_eq!((deeds(&out), asked(&out)), (vec![("ann", Verdict::Allow)], vec![]), "it is known by then");
+        give(&mut authority, now, comes(Place::Lobby, "bob"));
+        let out = give(&mut authority, now, says(2, Verdict::Deny));
+        assert_eq!(deeds(&out), [("bob", Verdict::Deny)]);
+        give(&mut authority, now, goes(Place::Lobby, "bob", true));
+        assert_eq!(asked(&give(&mut authority, now, comes(Place::Lobby, "bob"))), [3]);
+    }
+
+    #[test]
+    fn whom_a_person_lets_in_meanwhile_the_same_answer_is_about() {
+        let (mut authority, now) = (Authority::new("story", Limits::default()), Instant::now());
+        give(&mut authority, now, comes(Place::Lobby, "ann"));
+        give(&mut authority, now, goes(Place::Lobby, "ann", false));
+        assert_eq!(give(&mut authority, now, comes(Place::Inside, "ann")), []);
+        let out = give(&mut authority, now, says(1, Verdict::Deny));
+        assert!(matches!(&out[..], [Output::Do { place: Place::Inside, verdict: Verdict::Deny, .. }]), "{out:?}");
+    }
+
+    #[test]
+    fn a_knock_without_an_answer_opens_or_not_as_the_configuration_says_and_is_not_asked_about_again() {
+        for (fallback, verdict) in [(Fallback::Closed, Verdict::Deny), (Fallback::Open, Verdict::Allow)] {
+            let (mut authority, start) =
+                (Authority::new("story", Limits { fallback, ..Limits::default() }), Instant::now());
+            give(&mut authority, start, comes(Place::Lobby, "ann"));
+            let out = give(&mut authority, start + Duration::from_secs(2), Input::Timeout);
+            assert_eq!(deeds(&out), [("ann", verdict)]);
+            if fallback == Fallback::Open {
+                assert_eq!(give(&mut authority, start + Duration::from_secs(3), comes(Place::Inside, "ann")), []);
+            }
+        }
+    }
+
+    #[test]
+    fn who_comes_in_without_a_knock_is_asked_about_inside() {
+        let (mut authority, now) = (Authority::new("story", Limits::default()), Instant::now());
+        let out = give(&mut authority, now, comes(Place::Inside, "ann"));
+        assert!(matches!(&out[..], [Output::Ask(question)] if !question.knocks), "{out:?}");
     }
 }

@@ -245,7 +245,7 @@ fn by_default(config: &Config, key: &RoomKey, muc: Option<String>, origin: Strin
         nick: config.defaults.nick.clone(),
         display_name: config.defaults.display_name.clone(),
         password: config.defaults.password.clone(),
-        moderated: config.defaults.moderated(),
+        moderated: config.moderated(key, config.defaults.moderated()),
         origin: origin.into(),
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use innkeeper::app;
 use innkeeper::authority::{Fallback, Limits};
 use innkeeper::config::{
-    self, Asked, Config, Content, Endpoint, File, Files, HostPort, Input, Listen, Login, Mechanism, Media, OnUnknown,
-    PaceKind, Place, RoomKey, Token,
+    self, Asked, Config, Content, Endpoint, File, Files, Gate, HostPort, Input, Listen, Login, Mechanism, Media,
+    OnUnknown, PaceKind, Place, RoomKey, Token,
 };
 use innkeeper::rights::{RoomPattern, Scope};
 use innkeeper::token::Signing;
@@ -884,6 +884,43 @@ fn an_authority_decides_about_certain_rooms_and_is_asked_by_a_line_or_a_callback
             of("line = \"game\"").replace("service = \"meet\"\nrooms", "service = \"meat\"\nrooms"),
             "\"meat\" is unknown",
         ),
+    ] {
+        let found = problems(&text).join("\n");
+        assert!(found.contains(expected), "{expected}: {found}\n{text}");
+    }
+}
+
+#[test]
+fn an_authority_at_the_lobby_has_its_rooms_keep_one_and_says_where_there_can_be_none() {
+    let line = "[[line]]\nname = \"game\"\nfile = \"games.token\"\nscopes = [\"rooms\"]\nlisten = \"127.0.0.1:1\"\n";
+    let of = |service: &str, gate: &str, more: &str| {
+        let authority = "[[authority]]\nname = \"story\"\nservice = \"meet\"\nrooms = \"game-*\"\nline = \"game\"";
+        format!("{}{line}{authority}\ngate = {gate:?}\n{more}", self::service(service))
+    };
+    let room = |name: &str, more: &str| format!("[[room]]\nservice = \"meet\"\nname = {name:?}\n{more}\n");
+    let both = room("game-hall", "") + &room("tavern", "");
+    let config = accepted(&of("", "lobby", &both));
+    assert_eq!(config.authorities[0].gate, Gate::Lobby);
+    let lobby = |key: &RoomKey| {
+        let written = config.rooms.get(key).and_then(|room| room.moderated.clone());
+        config.moderated(key, written).and_then(|moderated| moderated.locked.lobby)
+    };
+    let key = |name: &str| RoomKey::new("meet", name);
+    assert_eq!(
+        (lobby(&key("game-hall")), lobby(&key("tavern")), lobby(&key("game-late"))),
+        (Some(true), None, Some(true))
+    );
+    assert_eq!(config.rooms[&key("game-hall")].moderated.as_ref().and_then(|one| one.locked.lobby), Some(true));
+    let after = accepted(&of("", "after", &both));
+    assert_eq!((after.authorities[0].gate, &after.rooms[&key("game-hall")].moderated), (Gate::After, &None));
+    for (text, expected) in [
+        (
+            of("focus = false", "lobby", ""),
+            "service meet is plain XMPP, without a focus, so that its rooms have no lobby",
+        ),
+        (of("", "lobby", &room("game-hall", "lobby = false")), "room \"game-hall\" in innkeeper.toml"),
+        (of("", "lobby", "[defaults]\nlobby = false"), "[defaults] says lobby = false"),
+        (of("", "door", ""), "\"after\" or \"lobby\""),
     ] {
         let found = problems(&text).join("\n");
         assert!(found.contains(expected), "{expected}: {found}\n{text}");

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 mod support;
 use support::live::{keeper, put_out, seconds, wait_keeper, walk_in, world};
 use support::process::{terminate, wait_for};
-use support::prosody::Options;
+use support::prosody::{LOBBY, Options};
+use support::xml::Node;
 use support::{Client, Daemon, Setup};
 
 const SECRET: &str = "correct-horse-battery";
@@ -374,6 +375,92 @@ fn an_http_authority_is_asked_once_for_a_while_and_its_word_is_carried_out() {
     assert_eq!(ask(&daemon, "PUT", "/v1/authorities/story/rooms", &none).0, 200);
     let gone = || keeper(&focus, &jid("game-crypt")).is_none().then_some(());
     assert!(wait_for(seconds(5), gone).is_some() && word.elapsed() < seconds(4), "{:?}", word.elapsed());
+}
+
+/// Waits until the keeper is in the lobby of `room`.
+#[track_caller]
+fn wait_lobby(daemon: &Daemon, room: &str) {
+    let on = || {
+        let why = daemon.try_json(&["why", "lobby", room])?;
+        why["text"].as_str()?.contains("waits in").then_some(())
+    };
+    assert!(wait_for(seconds(30), on).is_some(), "no lobby; {}", daemon.log_tail());
+}
+
+/// Knocks at the lobby of `room`, as a browser that was refused there does.
+#[track_caller]
+fn knock(prosody: &support::Prosody, room: &str, nick: &str) -> Client {
+    let mut guest = Client::guest(prosody.c2s());
+    assert_eq!(guest.join(&jid(room), nick).condition(), "registration-required", "{nick} is inside without a word");
+    assert_eq!(guest.join(&format!("{room}@{LOBBY}"), nick).attr("type"), "");
+    guest
+}
+
+/// Waits until the room lets somebody in who knocks, and goes in.
+#[track_caller]
+fn let_in(guest: &mut Client, room: &str, nick: &str) {
+    let invites = |node: &Node| node.child("x").is_some_and(|x| x.child("invite").is_some());
+    guest.expect("an invitation", seconds(30), |node| node.attr("from") == jid(room) && invites(node));
+    guest.leave(&format!("{room}@{LOBBY}"), nick);
+    assert_eq!(guest.join(&jid(room), nick).attr("type"), "");
+}
+
+/// Waits until somebody who knocks is sent away; answers what they are told.
+#[track_caller]
+fn sent_away(guest: &mut Client, room: &str, nick: &str) -> String {
+    let own = format!("{room}@{LOBBY}/{nick}");
+    let gone = guest.expect(&format!("{nick} is sent away"), seconds(30), |node| {
+        node.name == "presence" && node.attr("from") == own && node.attr("type") == "unavailable"
+    });
+    let muc = gone.muc().expect("an item");
+    assert!(muc.status.contains(&307), "{gone:#?}");
+    let item =
+        gone.child_ns("x", "http://jabber.org/protocol/muc#user").and_then(|x| x.child("item")).expect("an item");
+    item.child("reason").map(|reason| reason.text.clone()).unwrap_or_default()
+}
+
+#[test]
+fn an_authority_at_the_lobby_is_asked_about_a_knock_once_and_nobody_is_in_before_its_word() {
+    let (prosody, _focus) = world(Options { lobby: true, ..Options::default() });
+    let authority = Authority::start(|question| match question["person"]["nick"].as_str() {
+        Some("mallory") => Some((200, json!({ "verdict": "deny", "reason": "not in this story" }).to_string())),
+        Some("ghost") => None,
+        Some("maud") => Some((200, json!({ "verdict": "mute" }).to_string())),
+        _ => Some((200, json!({ "verdict": "allow" }).to_string())),
+    });
+    let lines = format!(
+        "url = {:?}\nfile = \"game.secret\"\ntime_limit = \"5s\"\non_failure = \"closed\"\ngate = \"lobby\"",
+        authority.url
+    );
+    let daemon = Daemon::start(configured(Setup::websocket(&prosody), &lines).rooms(["game-hall", "tavern"]));
+    daemon.wait_all_held(seconds(30));
+    wait_lobby(&daemon, "game-hall");
+
+    let mut ghost = knock(&prosody, "game-hall", "ghost");
+    let mut ann = knock(&prosody, "game-hall", "ann");
+    let_in(&mut ann, "game-hall", "ann");
+    support::live::take_part(&mut ann, &jid("game-hall"));
+    let mut mallory = knock(&prosody, "game-hall", "mallory");
+    assert_eq!(sent_away(&mut mallory, "game-hall", "mallory"), "not in this story");
+    assert_eq!(mallory.join(&jid("game-hall"), "mallory").condition(), "registration-required");
+    let mut maud = knock(&prosody, "game-hall", "maud");
+    let_in(&mut maud, "game-hall", "maud");
+    support::live::take_part(&mut maud, &jid("game-hall"));
+    let mutes = |node: &Node| node.child_ns("mute", "http://jitsi.org/jitmeet/audio").is_some();
+    maud.expect("maud is muted", seconds(30), mutes);
+    let told = sent_away(&mut ghost, "game-hall", "ghost");
+    assert!(told.contains("nobody can be asked"), "{told}");
+
+    let seen = || (support::live::recorded(&daemon, "occupant.joined", "maud") == 1).then_some(());
+    assert!(wait_for(seconds(20), seen).is_some(), "{}", daemon.log_tail());
+    let who = |question: &Value| format!("{} {}", question["person"]["nick"], question["knocks"]);
+    let mut asked: Vec<String> = authority.heard().iter().map(|(_, question)| who(question)).collect();
+    asked.sort();
+    let knocks = ["ann", "ghost", "mallory", "maud"].map(|nick| format!("{nick:?} true"));
+    assert_eq!(asked, knocks, "everybody at their knock, and nobody once more inside");
+    let left = |how: &str| support::live::recorded(&daemon, "lobby.left", &format!("\"how\":\"{how}\""));
+    let ends = || ((left("left"), left("kicked")) == (2, 2)).then_some(());
+    assert!(wait_for(seconds(20), ends).is_some(), "{} {}", left("left"), left("kicked"));
 }
 
 /// One request to the HTTP interface as the bearer of the secret; the answer's status and JSON.

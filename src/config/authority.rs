@@ -1,7 +1,9 @@
 //! `[[authority]]`: who is asked about people in rooms, and says which rooms there are. As it was written and as it is
 //! meant. Pure.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -10,9 +12,10 @@ use super::check::{Checker, View, quoted};
 use super::line::Line;
 use super::login::Sources;
 use super::raw::Section;
-use super::{Http, Secret, Service};
+use super::{Defaults, Http, Room, RoomKey, Secret, Service};
 use crate::authority::{Fallback, Limits};
 use crate::pattern::Pattern;
+use crate::room::Moderated;
 
 const SECRET: Sources = Sources {
     variable: "",
@@ -30,12 +33,24 @@ pub struct Authority {
     pub service: String,
     /// Of which of its rooms, by name.
     pub rooms: Pattern,
+    /// When it is asked.
+    pub gate: Gate,
     /// How it is asked.
     pub asked: Asked,
     /// The bearer of this token of `[http]` speaks for it, beside the line that is asked.
     pub token: Option<String>,
     /// What is done about time, failures and the verdict `moderator`.
     pub limits: Limits,
+}
+
+/// When an authority is asked about somebody.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Gate {
+    /// Once they are inside; who may not be there is kicked.
+    #[default]
+    After,
+    /// When they knock at the room's lobby, which is kept on; who is inside without having knocked, then.
+    Lobby,
 }
 
 /// How an authority is asked.
@@ -69,9 +84,11 @@ impl Checker<'_> {
     pub(super) fn authorities(
         &mut self,
         sections: &[Section],
-        services: &std::collections::BTreeMap<String, Service>,
+        services: &BTreeMap<String, Service>,
         lines: &[Line],
         http: Option<&Http>,
+        defaults: &Defaults,
+        rooms: &BTreeMap<RoomKey, Arc<Room>>,
     ) -> Vec<Authority> {
         let tokens = http.map_or(&[][..], |http| &http.tokens);
         let tokens: Vec<&str> = tokens.iter().map(|token| token.name.as_str()).collect();
@@ -84,7 +101,7 @@ impl Checker<'_> {
                 let expected = "rooms = \"game-*\": it is never asked about others, and may not speak about them";
                 self.wrong(view, "rooms", &section.at, "missing", expected);
             }
-            let rooms = self.parsed(view, "rooms", "a pattern such as \"game-*\"", |text| match text {
+            let ruled = self.parsed(view, "rooms", "a pattern such as \"game-*\"", |text| match text {
                 "" => Err("empty".to_owned()),
                 text if text.contains('/') => Err("with a slash, and service says which service".to_owned()),
                 text => Ok(Pattern::new(text)),
@@ -92,15 +109,47 @@ impl Checker<'_> {
             let asked = self.asked(view, lines);
             let token = view.entry("token").and_then(|_| self.one_of(view, "token", &tokens));
             let limits = self.limits(view);
-            let (Some(name), Some(service), Some(rooms), Some(asked)) = (name, service, rooms, asked) else { continue };
+            let gate = self.choice(view, "gate", &[("after", Gate::After), ("lobby", Gate::Lobby)]).unwrap_or_default();
+            let (Some(name), Some(service), Some(ruled), Some(asked)) = (name, service, ruled, asked) else { continue };
             if authorities.iter().any(|other| other.name == name) {
                 let at = view.entry("name").map_or(&section.at, |entry| &entry.at);
                 let what = format!("another authority is called {} already", quoted(&name));
                 self.wrong(view, "name", at, what, "each name once");
             }
-            authorities.push(Authority { name, service, rooms, asked, token, limits });
+            let authority = Authority { name, service, rooms: ruled, gate, asked, token, limits };
+            if gate == Gate::Lobby {
+                self.lobbies(view, &authority, services, defaults, rooms);
+            }
+            authorities.push(authority);
         }
         authorities
+    }
+
+    /// Whether every room can have the lobby that an authority is asked at.
+    fn lobbies(
+        &mut self,
+        view: View<'_>,
+        authority: &Authority,
+        services: &BTreeMap<String, Service>,
+        defaults: &Defaults,
+        rooms: &BTreeMap<RoomKey, Arc<Room>>,
+    ) {
+        let Some(entry) = view.entry("gate") else { return };
+        if let Some(Service { name, focus: None, .. }) = services.get(&authority.service) {
+            let what = format!("service {name} is plain XMPP, without a focus, so that its rooms have no lobby");
+            self.wrong(view, "gate", &entry.at, what, "gate = \"after\", or another service");
+        }
+        let off = |moderated: Option<&Arc<Moderated>>| moderated.and_then(|one| one.locked.lobby) == Some(false);
+        if off(defaults.moderated().as_ref()) {
+            let expected = "lobby left out there, or gate = \"after\"";
+            self.wrong(view, "gate", &entry.at, "[defaults] says lobby = false", expected);
+            return;
+        }
+        let ruled = |key: &RoomKey| authority.rules(&key.service, &key.name);
+        for (key, room) in rooms.iter().filter(|(key, room)| ruled(key) && off(room.moderated.as_ref())) {
+            let what = format!("room {} in {} says lobby = false", quoted(&key.name), room.origin);
+            self.wrong(view, "gate", &entry.at, what, "lobby left out there, or gate = \"after\"");
+        }
     }
 
     /// A key that names one of these.

@@ -92,10 +92,10 @@ impl Checker<'_> {
         let lines = self.lines(raw.list("line"));
         let reservations = self.reservations(raw.list("reservations"), &services);
         let avchats = self.avchats(raw.list("avchat"), &services);
-        let authorities = self.authorities(raw.list("authority"), &services, &lines, http.as_ref());
+        let authorities = self.authorities(raw.list("authority"), &services, &lines, http.as_ref(), &defaults, &rooms);
         let webhooks = self.webhooks(raw.list("webhook"));
         let warnings = std::mem::take(&mut self.warnings);
-        Config {
+        let mut config = Config {
             services,
             rooms,
             policies,
@@ -112,7 +112,15 @@ impl Checker<'_> {
             reservations,
             webhooks,
             warnings,
+        };
+        let mut rooms = std::mem::take(&mut config.rooms);
+        for (key, room) in &mut rooms {
+            let moderated = config.moderated(key, room.moderated.clone());
+            if moderated != room.moderated {
+                Arc::make_mut(room).moderated = moderated;
+            }
         }
+        Config { rooms, ..config }
     }
 
     /// The first folder that systemd names in a variable.

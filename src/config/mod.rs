@@ -13,7 +13,7 @@ use crate::policy::Policies;
 use crate::room::Moderated;
 use crate::token::{Claims, Key};
 
-pub use authority::{Asked, Authority};
+pub use authority::{Asked, Authority, Gate};
 pub use avchat::AvChat;
 pub use check::check;
 pub use http::{Http, HttpToken, Listen};
@@ -126,6 +126,22 @@ pub struct Config {
     pub webhooks: BTreeMap<String, Webhook>,
     /// Things worth saying that are no error, such as a stripped newline.
     pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// What is wanted of a room beyond holding it, where `written` is what its own section or the defaults say: an
+    /// authority that is asked at the lobby needs one.
+    #[must_use]
+    pub fn moderated(&self, room: &RoomKey, written: Option<Arc<Moderated>>) -> Option<Arc<Moderated>> {
+        let at_lobby =
+            |authority: &Authority| authority.gate == Gate::Lobby && authority.rules(&room.service, &room.name);
+        if !self.authorities.iter().any(at_lobby) {
+            return written;
+        }
+        let mut moderated = written.map(Arc::unwrap_or_clone).unwrap_or_default();
+        moderated.locked.lobby = Some(true);
+        Some(Arc::new(moderated))
+    }
 }
 
 /// `[defaults]`: for every room; a room overrides.

@@ -112,6 +112,7 @@ pub(super) const AUTHORITY: &[&str] = &[
     "name",
     "service",
     "rooms",
+    "gate",
     "line",
     "url",
     "file",

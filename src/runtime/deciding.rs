@@ -12,9 +12,9 @@ use tracing::{info, warn};
 use super::questions::Questions;
 use super::supervisor::Supervisor;
 use crate::action::{Action, Actor, Request, Standing};
-use crate::authority::{Answer, Authority, Input, Output, Question, Verdict};
+use crate::authority::{Answer, Authority, Input, Output, Place, Question, Verdict};
 use crate::command::{Reply, Requester, Who, refused};
-use crate::config::{self, Asked, RoomKey, Secret};
+use crate::config::{self, Asked, Gate, RoomKey, Secret};
 use crate::control::auth;
 use crate::desired::List;
 use crate::event::{Departure, Person, What};
@@ -117,9 +117,12 @@ impl Deciding {
 impl Supervisor {
     /// Tells those who decide about the room what happened there.
     pub(super) fn tell_authorities(&mut self, room: &RoomKey, what: &What) {
-        let (person, left) = match what {
-            What::OccupantJoined { person, .. } => (person, None),
-            What::OccupantLeft { person, how, .. } => (person, Some(*how)),
+        let (person, place, left) = match what {
+            What::OccupantJoined { person, .. } => (person, Place::Inside, None),
+            What::OccupantLeft { person, how, .. } => (person, Place::Inside, Some(*how)),
+            // Bans come first, and nobody is asked whether they hold.
+            What::LobbyKnocked { person, banned: false } => (person, Place::Lobby, None),
+            What::LobbyLeft { person, how, .. } => (person, Place::Lobby, Some(*how)),
             _ => return,
         };
         if person.machine.is_some() {
@@ -130,6 +133,7 @@ impl Supervisor {
             .authorities
             .iter()
             .filter(|(_, decider)| decider.config.rules(&room.service, &room.name))
+            .filter(|(_, decider)| place == Place::Inside || decider.config.gate == Gate::Lobby)
             .map(|(name, _)| name.clone())
             .collect();
         if ruling.is_empty() {
@@ -138,11 +142,12 @@ impl Supervisor {
         let nothing = Trust::default();
         let trust = self.plans.get(room).map_or(&nothing, |plans| &plans.trust);
         let identity = identity(person, trust);
+        let (room, person) = (room.clone(), person.clone());
         let input = match left {
-            None => Input::Joined { room: room.clone(), person: person.clone(), identity },
+            None => Input::Came { room, place, person, identity },
             Some(how) => {
                 let put_out = matches!(how, Departure::Kicked | Departure::Banned);
-                Input::Left { room: room.clone(), nick: person.nick.clone(), identity, put_out }
+                Input::Left { room, place, person, identity, put_out }
             }
         };
         for name in ruling {
@@ -188,7 +193,9 @@ impl Supervisor {
                             inputs.push(Input::Failed { id, why: why.into() });
                         }
                     }
-                    Output::Do { room, person, verdict, reason } => self.carry(name, &room, &person, verdict, &reason),
+                    Output::Do { room, place, person, verdict, reason } => {
+                        self.carry(name, &room, (place, &person), verdict, &reason);
+                    }
                     Output::Missed { room, identity, why, verdict } => {
                         let (service, room) = (&room.service, &room.name);
                         warn!(authority = %name, %service, %room, who = %identity, %why, ?verdict, "no answer of an authority");
@@ -198,15 +205,17 @@ impl Supervisor {
         }
     }
 
-    fn carry(&self, name: &str, room: &RoomKey, person: &Person, verdict: Verdict, reason: &str) {
+    fn carry(&self, name: &str, room: &RoomKey, (place, person): (Place, &Person), verdict: Verdict, reason: &str) {
         let nick = person.nick.clone();
-        let actions = match verdict {
-            Verdict::Allow => return,
-            Verdict::Deny => vec![Action::Kick { nick: nick.clone() }],
-            Verdict::Mute => {
+        let actions = match (place, verdict) {
+            (Place::Lobby, Verdict::Deny) => vec![Action::Deny { nick: nick.clone() }],
+            (Place::Lobby, _) => vec![Action::Admit { nick: nick.clone() }],
+            (Place::Inside, Verdict::Allow) => return,
+            (Place::Inside, Verdict::Deny) => vec![Action::Kick { nick: nick.clone() }],
+            (Place::Inside, Verdict::Mute) => {
                 [Medium::Audio, Medium::Video].map(|medium| Action::Mute { nick: Some(nick.clone()), medium }).into()
             }
-            Verdict::Moderator => match person.account() {
+            (Place::Inside, Verdict::Moderator) => match person.account() {
                 Some(account) => vec![Action::Affiliate { jid: account.into(), to: Standing::Owner }],
                 None => {
                     let (service, room) = (&room.service, &room.name);

@@ -204,7 +204,11 @@ pub fn lobby(about: &About<'_>, view: &RoomView, outside: Option<(&str, &str)>) 
     }
     let mut rows = Vec::new();
     if view.locked_lobby == Some(true) {
-        rows.push(because("locked", "our configuration locks it: `lobby = true` for this room".to_owned()));
+        rows.push(because(
+            "locked",
+            "our configuration locks it: `lobby = true` for this room, or an authority with `gate = \"lobby\"`"
+                .to_owned(),
+        ));
     }
     let own = view.nick.as_deref();
     for done in about.done.iter().filter(|done| done.verb == Verb::Lobby).take(1) {
