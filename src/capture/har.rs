@@ -307,7 +307,7 @@ impl Draft {
             // A row without a time stands where the one before stood.
             // Seconds of the epoch in a float are good for microseconds.
             let micros = message.time.map(|time| ((time - origin) * 1e6).round());
-            last = micros.and_then(|micros| Duration::try_from_secs_f64(micros / 1e6).ok()).unwrap_or(last);
+            last = micros.and_then(|micros| super::since_beginning(micros / 1e6)).unwrap_or(last);
             Message { at: last, direction: message.direction, content: message.content, place: message.place }
         });
         let messages = messages.collect();

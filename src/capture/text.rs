@@ -71,7 +71,7 @@ pub fn read(text: &str) -> Result<Dialogue, Unreadable> {
 }
 
 fn time(word: &str) -> Option<Duration> {
-    word.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    word.parse().ok().and_then(super::since_beginning)
 }
 
 /// A dialogue on its way out of its lines.

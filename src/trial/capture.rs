@@ -475,6 +475,16 @@ mod tests {
         run(&capture::read(text.as_bytes()).expect("a capture"), &book(rules), Instant::now())
     }
 
+    #[test]
+    fn a_time_that_no_clock_reaches_ends_no_trial() {
+        let mut text =
+            String::from("> 0 <presence to='tavern@muc.h/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>\n");
+        text.push_str(&format!("< 1 {}\n", here("me", "me@h/1", "<status code='110'/>")));
+        text.push_str(&format!("< 1e19 {}\n", says("eve", "late")));
+        let trial = run(&capture::read(text.as_bytes()).expect("a capture"), &book(SPAM), Instant::now());
+        assert_eq!(trial.hits.len(), 0);
+    }
+
     fn here(nick: &str, jid: &str, status: &str) -> String {
         format!(
             "<presence from='tavern@muc.h/{nick}'><x xmlns='http://jabber.org/protocol/muc#user'>\
