@@ -58,6 +58,17 @@ pub fn changes(command: &Command) -> bool {
     scope(command).is_some_and(|scope| scope != Scope::Read)
 }
 
+/// Whether a command that [`changes`] something stands in the audit, too, which is kept for ever. What programs say of
+/// everybody who comes does not, or whoever comes and goes would fill the disk: what follows of it stands there.
+#[must_use]
+pub fn is_audited(command: &Command, refused: bool) -> bool {
+    match command {
+        Command::Reserve { .. } | Command::EndReservation { .. } => false,
+        Command::Answer { .. } => refused,
+        _ => changes(command),
+    }
+}
+
 /// Whether a command concerns all rooms at once, so that who has only some may not ask it.
 fn concerns_all(command: &Command) -> bool {
     match command {
@@ -139,6 +150,25 @@ mod tests {
             let requester = Requester { who: Who::Nobody, rights: Rights::none(), per_second: 50 };
             assert!(may(&requester, &command).is_err(), "{command:?}");
             assert_eq!(may(&requester, &Command::Health), Ok(()));
+        }
+    }
+
+    #[test]
+    fn the_audit_does_not_grow_with_everybody_who_comes() {
+        let start = jiff::Timestamp::UNIX_EPOCH;
+        let reserve = Command::Reserve { room: "tavern".to_owned(), start, owner: "ann@meet.jitsi".to_owned() };
+        let answer = Command::Answer {
+            authority: None,
+            ask: 1,
+            verdict: crate::authority::Verdict::Allow,
+            reason: None,
+            for_seconds: None,
+        };
+        let hold = Command::Hold { room: "tavern".to_owned(), reason: None };
+        for (command, if_done, if_refused) in
+            [(&reserve, false, false), (&answer, false, true), (&hold, true, true), (&Command::Rooms, false, false)]
+        {
+            assert_eq!((is_audited(command, false), is_audited(command, true)), (if_done, if_refused), "{command:?}");
         }
     }
 

@@ -34,6 +34,8 @@ use crate::runtime::transport::Io;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Largest request, bytes: a form with three fields.
 const REQUEST_BYTES: usize = 16 * 1024;
+/// Longest field, bytes: as long as a JID may be (RFC 7622 §3.1). Some thousand reservations are remembered.
+const FIELD_BYTES: usize = 3071;
 /// Requests in a second, over some seconds, for each service.
 const PER_SECOND: u32 = 50;
 /// Connections at a time.
@@ -176,7 +178,11 @@ async fn read(request: Request<Body>, settings: &Reservations) -> Result<Command
         let found = url::form_urlencoded::parse(&body).find(|(key, _)| key == name);
         found.map(|(_, value)| value.into_owned()).filter(|value| !value.is_empty())
     };
-    let need = |name: &str| field(name).ok_or_else(|| format!("{name} is missing"));
+    let need = |name: &str| match field(name) {
+        Some(value) if value.len() > FIELD_BYTES => Err(format!("{name} has more than {FIELD_BYTES} bytes")),
+        Some(value) => Ok(value),
+        None => Err(format!("{name} is missing")),
+    };
     let (room, owner, start) = (need("name")?, need("mail_owner")?, need("start_time")?);
     if room.contains(['/', '@']) {
         return Err("name is the room's name".to_owned());
@@ -209,6 +215,21 @@ mod tests {
             ("fd00::2", false),
         ] {
             assert_eq!(may_ask(&settings, address.parse().ok()), expected, "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_field_that_is_longer_than_any_address_is_not_remembered() {
+        let settings = Reservations {
+            service: "meet".into(),
+            listen: Listen::Tcp(([127, 0, 0, 1], 8320).into()),
+            allow: Vec::new(),
+            reveal_password: false,
+        };
+        for (length, fits) in [(FIELD_BYTES, true), (FIELD_BYTES + 1, false)] {
+            let form = format!("name=tavern&start_time=2026-03-01T10:00:00Z&mail_owner={}", "x".repeat(length));
+            let read = read(Request::new(Body::from(form)), &settings).await;
+            assert_eq!(read.is_ok(), fits, "{read:?}");
         }
     }
 }

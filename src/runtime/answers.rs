@@ -35,6 +35,7 @@ impl Supervisor {
     /// Answers one command. Whoever asked may be gone; then nobody misses the answer.
     pub(super) async fn command(&mut self, command: Command, requester: &Requester, mut reply: oneshot::Sender<Reply>) {
         let asked = auth::changes(&command).then(|| command.record());
+        let (if_done, if_refused) = (auth::is_audited(&command, false), auth::is_audited(&command, true));
         let answer = match command {
             Command::Health => Reply::Health(self.health_reply()),
             Command::Status => Reply::Status(Box::new(self.status_reply(&requester.rights))),
@@ -142,7 +143,9 @@ impl Supervisor {
             Command::Reload { plan } => self.reload(plan).await,
         };
         if let Some(asked) = asked {
-            self.audit_command(&asked, &requester.who, &answer);
+            if if matches!(answer, Reply::Refused { .. }) { if_refused } else { if_done } {
+                self.audit_command(&asked, &requester.who, &answer);
+            }
             let who = &requester.who;
             let pid = if let Who::Unix { pid, .. } = who { *pid } else { None };
             match &answer {
