@@ -167,6 +167,10 @@ pub enum Word {
     ClosedIdle,
     /// We ended it on a person's word.
     EndedByUs,
+    /// It is booked, and opens later.
+    Booked,
+    /// Its booking has ended.
+    Ended,
 
     // ── a person said so
     /// An admin suspended the room.

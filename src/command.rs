@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::action::{Action, Actor, Verb};
 use crate::attendance::Attended;
 use crate::authority::Verdict;
+use crate::booking::Times;
 use crate::config::Secret;
 use crate::policy::{Measure, OptionHelp, RuleKind};
 use crate::rights::{Rights, Scope};
@@ -39,6 +40,9 @@ pub enum Command {
         room: String,
         /// Why, for the record.
         reason: Option<String>,
+        /// For a time only, and under a title.
+        #[serde(flatten)]
+        times: Times,
     },
     /// Stop holding a room, also if the configuration wants it.
     Release {
@@ -1100,7 +1104,10 @@ pub struct SourceRow {
     pub who: String,
     /// When, RFC 3339 UTC; empty for the configuration.
     pub when: String,
-    /// Until when, for a suspension with an end.
+    /// From when, for a booking that says so, RFC 3339 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Until when, for a suspension or a booking with an end, RFC 3339 UTC.
     pub until: Option<String>,
     /// The reason given.
     pub reason: Option<String>,

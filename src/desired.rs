@@ -7,11 +7,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::booking::{Booking, Phase, shown};
 use crate::command::{self, SourceRow};
 use crate::config::{Config, Room, RoomKey, Service, nearest};
+
+/// How long after its end a booked room is released at the latest, where its rule did not get to close it.
+const GRACE: SignedDuration = SignedDuration::from_secs(10);
+/// How far the clock of a rule may be behind ours.
+const SLACK: SignedDuration = SignedDuration::from_secs(1);
+/// How long bookings that ended are remembered, and how many of them.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+const MOST_ENDED: usize = 4096;
 
 /// What a person said about a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +46,8 @@ pub struct Override {
     pub muc: Option<String>,
     /// What.
     pub says: Says,
+    /// For which time, when a hold said so.
+    pub booking: Option<Booking>,
     /// Who said it: `uid 1000`.
     pub who: String,
     /// When.
@@ -64,7 +75,16 @@ pub struct List {
 pub struct Overrides {
     standing: BTreeMap<RoomKey, Override>,
     suspended: BTreeMap<RoomKey, Override>,
+    /// Bookings that ended, so that whoever asks for the room is told.
+    ended: BTreeMap<RoomKey, Override>,
     lists: BTreeMap<String, List>,
+}
+
+impl Override {
+    /// When its booking ends.
+    fn ends(&self) -> Option<Timestamp> {
+        self.booking.as_ref()?.until
+    }
 }
 
 impl Overrides {
@@ -94,14 +114,65 @@ impl Overrides {
         config.rooms.contains_key(room) || self.listed(config, room).next().is_some()
     }
 
-    /// Notes what a person said. A `hold` ends a suspension; a `release` of a room that nobody else
-    /// wants leaves nothing to remember.
+    /// Who but people wants the room, in words; such a room can not be booked.
+    #[must_use]
+    pub fn wanted_by(&self, config: &Config, room: &RoomKey) -> Option<String> {
+        let configured = config.rooms.get(room).map(|room| format!("the configuration ({})", room.origin));
+        configured.or_else(|| self.listed(config, room).next().map(|(name, _)| format!("authority {name}")))
+    }
+
+    /// The booking of a room, up to its end and a moment longer.
+    #[must_use]
+    pub fn booking(&self, config: &Config, room: &RoomKey) -> Option<&Booking> {
+        let booking = self.standing.get(room)?.booking.as_ref()?;
+        (!self.is_wanted_anyhow(config, room)).then_some(booking)
+    }
+
+    /// All bookings with an end, by room.
+    pub fn bookings<'o>(&'o self, config: &'o Config) -> impl Iterator<Item = (&'o RoomKey, Timestamp)> {
+        let ends = self.standing.iter().filter_map(|(room, said)| Some((room, said.ends()?)));
+        ends.filter(|(room, _)| !self.is_wanted_anyhow(config, room))
+    }
+
+    /// When the booking of a room ended that nobody wants since.
+    #[must_use]
+    pub fn ended(&self, config: &Config, room: &RoomKey) -> Option<Timestamp> {
+        let ended = self.ended.get(room)?.ends();
+        ended.filter(|_| !self.is_wanted_anyhow(config, room))
+    }
+
+    /// The rule has closed a booked room: it is wanted no more, if its time is over. Says whether that changed anything.
+    pub fn end_booking(&mut self, room: &RoomKey, now: Timestamp) -> bool {
+        let ends = self.standing.get(room).and_then(Override::ends);
+        let over = ends.is_some_and(|ends| ends.duration_since(now) <= SLACK);
+        if over {
+            self.end(room);
+        }
+        over
+    }
+
+    fn end(&mut self, room: &RoomKey) {
+        self.suspended.remove(room);
+        let Some(said) = self.standing.remove(room) else { return };
+        if self.ended.len() >= MOST_ENDED {
+            let oldest = self.ended.iter().min_by_key(|(_, said)| said.ends()).map(|(room, _)| room.clone());
+            oldest.and_then(|room| self.ended.remove(&room));
+        }
+        self.ended.insert(room.clone(), said);
+    }
+
+    /// Notes what a person said. A `hold` ends a suspension, and of a room that is booked and suspended nothing else; a
+    /// `release` of a room that nobody else wants leaves nothing to remember.
     pub fn apply(&mut self, config: &Config, said: Override) {
         let room = said.room.clone();
+        self.ended.remove(&room);
         match said.says {
             Says::Hold => {
-                self.suspended.remove(&room);
-                self.standing.insert(room, said);
+                let suspended = self.suspended.remove(&room).is_some();
+                let booked = self.standing.get(&room).is_some_and(|standing| standing.booking.is_some());
+                if !(suspended && booked && said.booking.is_none()) {
+                    self.standing.insert(room, said);
+                }
             }
             Says::Release if self.is_wanted_anyhow(config, &room) => {
                 self.standing.insert(room, said);
@@ -116,10 +187,11 @@ impl Overrides {
         }
     }
 
-    /// Forgets what no longer counts: releases of rooms that nobody else wants any more, and suspensions that ended.
-    /// Answers whether anything was forgotten. To be called after a start, a reload and at [`Overrides::next_end`].
+    /// Forgets what no longer counts: releases of rooms that nobody else wants any more, and suspensions and bookings that
+    /// ended. Answers whether anything was. To be called after a start, a reload and at [`Overrides::next_change`].
     pub fn prune(&mut self, config: &Config, now: Timestamp) -> bool {
-        let before = self.standing.len() + self.suspended.len();
+        let count = |all: &Self| (all.standing.len(), all.suspended.len(), all.ended.len());
+        let before = count(self);
         let moot =
             |(room, said): &(&RoomKey, &Override)| said.says == Says::Release && !self.is_wanted_anyhow(config, room);
         let moot: Vec<RoomKey> = self.standing.iter().filter(moot).map(|(room, _)| room.clone()).collect();
@@ -127,17 +199,31 @@ impl Overrides {
             self.standing.remove(&room);
         }
         self.suspended.retain(|_, said| is_suspended(said, now));
-        before != self.standing.len() + self.suspended.len()
+        let is_over = |said: &Override| released_at(said).is_some_and(|at| at <= now);
+        let over: Vec<RoomKey> =
+            self.standing.iter().filter(|(_, said)| is_over(said)).map(|(room, _)| room.clone()).collect();
+        for room in over {
+            self.end(&room);
+        }
+        self.ended.retain(|_, said| said.ends().is_some_and(|ended| now.duration_since(ended) < REMEMBERED));
+        before != count(self)
     }
 
-    /// When the next suspension ends.
+    /// When something changes by itself next, later than `after`: a suspension ends, a booked room opens or is released.
     #[must_use]
-    pub fn next_end(&self) -> Option<Timestamp> {
-        let ends = self.suspended.values().filter_map(|said| match said.says {
+    pub fn next_change(&self, after: Timestamp) -> Option<Timestamp> {
+        let suspensions = self.suspended.values().filter_map(|said| match said.says {
             Says::Suspend { until } => until,
             _ => None,
         });
-        ends.min()
+        let opens = self.standing.values().filter_map(|said| said.booking.as_ref()?.opens());
+        let released = self.standing.values().filter_map(released_at);
+        suspensions.chain(opens).chain(released).filter(|at| *at > after).min()
+    }
+
+    /// All that outlives a restart; what ended is told from what stands by its time.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = &Override> {
+        self.iter().chain(self.ended.values())
     }
 
     /// All of them, by room, a suspension after what it covers.
@@ -158,6 +244,11 @@ impl Overrides {
     }
 }
 
+/// When a booked room is released at the latest.
+fn released_at(said: &Override) -> Option<Timestamp> {
+    said.ends().map(|ends| ends.checked_add(GRACE).unwrap_or(Timestamp::MAX))
+}
+
 fn is_suspended(said: &Override, now: Timestamp) -> bool {
     matches!(said.says, Says::Suspend { until } if until.is_none_or(|until| now < until))
 }
@@ -171,6 +262,13 @@ pub enum Intent {
     Suspend {
         /// Until then; `None`: until somebody says `hold`.
         until: Option<Timestamp>,
+    },
+    /// Stay out for now: the room is booked, and opens later.
+    Booked {
+        /// When the meeting begins.
+        from: Timestamp,
+        /// When the room opens.
+        opens: Timestamp,
     },
     /// Stay out: the configuration wants the room and a person does not.
     Release,
@@ -199,7 +297,7 @@ pub fn desired(config: &Config, overrides: &Overrides, now: Timestamp) -> BTreeM
         for key in list.rooms.iter().filter(|key| rules(config, name, key)) {
             let origin = format!("authority {name}, revision {}", list.revision);
             wanted.entry(key.clone()).or_insert_with(|| Wanted {
-                room: Arc::new(by_default(config, key, None, origin)),
+                room: Arc::new(by_default(config, key, None, None, origin)),
                 intent: Intent::Hold,
             });
         }
@@ -214,10 +312,12 @@ pub fn desired(config: &Config, overrides: &Overrides, now: Timestamp) -> BTreeM
             Says::Hold if config.services.contains_key(&*said.room.service) => {
                 wanted.entry(said.room.clone()).or_insert_with(|| {
                     let origin = format!("command line, {}", said.who);
-                    Wanted {
-                        room: Arc::new(by_default(config, &said.room, said.muc.clone(), origin)),
-                        intent: Intent::Hold,
-                    }
+                    let title = said.booking.as_ref().and_then(|booking| booking.title.clone());
+                    let intent = match said.booking.as_ref().map(|booking| booking.phase(now)) {
+                        Some(Phase::Before { from, opens }) => Intent::Booked { from, opens },
+                        _ => Intent::Hold,
+                    };
+                    Wanted { room: Arc::new(by_default(config, &said.room, said.muc.clone(), title, origin)), intent }
                 });
             }
             _ => {}
@@ -237,15 +337,15 @@ fn rules(config: &Config, authority: &str, room: &RoomKey) -> bool {
     named.is_some_and(|authority| authority.rules(&room.service, &room.name))
 }
 
-/// A room that the configuration does not know: it gets the defaults.
-fn by_default(config: &Config, key: &RoomKey, muc: Option<String>, origin: String) -> Room {
+/// A room that the configuration does not know: it gets the defaults, and its title for a subject.
+fn by_default(config: &Config, key: &RoomKey, muc: Option<String>, title: Option<Box<str>>, origin: String) -> Room {
     Room {
         key: key.clone(),
         muc,
         nick: config.defaults.nick.clone(),
         display_name: config.defaults.display_name.clone(),
         password: config.defaults.password.clone(),
-        moderated: config.moderated(key, config.defaults.moderated()),
+        moderated: config.moderated(key, config.defaults.moderated(title)),
         origin: origin.into(),
     }
 }
@@ -260,6 +360,7 @@ pub fn sources(config: &Config, overrides: &Overrides, now: Timestamp, room: &Ro
             says: "hold".to_owned(),
             who: room.origin.to_string(),
             when: String::new(),
+            from: None,
             until: None,
             reason: None,
         });
@@ -270,13 +371,14 @@ pub fn sources(config: &Config, overrides: &Overrides, now: Timestamp, room: &Ro
             says: "hold".to_owned(),
             who: name.to_owned(),
             when: list.when.to_string(),
+            from: None,
             until: None,
             reason: Some(format!("revision {}", list.revision)),
         });
     }
     for said in overrides.of(room) {
         let (says, until) = match said.says {
-            Says::Hold => ("hold", None),
+            Says::Hold => ("hold", said.ends()),
             Says::Release => ("release", None),
             Says::Suspend { .. } if !is_suspended(said, now) => continue,
             Says::Suspend { until } => ("suspend", until),
@@ -291,6 +393,7 @@ pub fn sources(config: &Config, overrides: &Overrides, now: Timestamp, room: &Ro
             says: says.to_owned(),
             who: said.who.clone(),
             when: said.when.to_string(),
+            from: said.booking.as_ref().and_then(|booking| booking.from).map(|from| from.to_string()),
             until: until.map(|until| until.to_string()),
             reason: said.why.clone(),
         });
@@ -319,6 +422,14 @@ pub enum AddressError {
         room: String,
         /// What may have been meant.
         near: Option<String>,
+    },
+    /// It was booked, and its time is over.
+    #[error("the booking of {room} ended at {}; hold it again to open it anew", shown(*.ended))]
+    Ended {
+        /// Which.
+        room: RoomKey,
+        /// When.
+        ended: Timestamp,
     },
     /// Several rooms have the name.
     #[error("{room:?} is the name of several rooms: {}", candidates.join(", "))]
@@ -355,6 +466,7 @@ impl AddressError {
     pub fn word(&self) -> &'static str {
         match self {
             AddressError::UnknownRoom { .. } => "unknown-room",
+            AddressError::Ended { .. } => "ended",
             AddressError::Ambiguous { .. } | AddressError::WhichService { .. } => "ambiguous-room",
             AddressError::UnknownService { .. } => "unknown-service",
             AddressError::Malformed(_) => "bad-request",
@@ -397,11 +509,30 @@ pub fn resolve(
             theirs.map(|key| (key.clone(), config.rooms.get(key).and_then(|room| room.muc.as_deref())))
         }))
         .collect();
+    let resolved = resolve_among(config, &known, found, text, new);
+    if let Err(AddressError::UnknownRoom { .. }) = resolved {
+        let ended = overrides.ended.iter().map(|(key, said)| (key.clone(), said.muc.as_deref())).collect();
+        if let Ok(Address { key, .. }) = resolve_among(config, &ended, found, text, false)
+            && let Some(ended) = overrides.ended(config, &key)
+        {
+            return Err(AddressError::Ended { room: key, ended });
+        }
+    }
+    resolved
+}
+
+fn resolve_among(
+    config: &Config,
+    known: &BTreeMap<RoomKey, Option<&str>>,
+    found: &BTreeMap<String, String>,
+    text: &str,
+    new: bool,
+) -> Result<Address, AddressError> {
     let malformed = || AddressError::Malformed(text.to_owned());
     let domain_of = |service: &Service| service.muc.as_ref().or_else(|| found.get(&service.name)).cloned();
 
     if text.contains('@') {
-        return by_jid(config, &known, &domain_of, text, new);
+        return by_jid(config, known, &domain_of, text, new);
     }
     if let Some((service, name)) = text.split_once('/') {
         if !config.services.contains_key(service) {
@@ -414,7 +545,7 @@ pub fn resolve(
             let muc = muc.map(str::to_owned);
             return Ok(Address { key, muc });
         }
-        return if new { Ok(Address { key, muc: None }) } else { Err(unknown(&known, text)) };
+        return if new { Ok(Address { key, muc: None }) } else { Err(unknown(known, text)) };
     }
     let (name, _) = crate::config::room_name(text).map_err(|_| malformed())?;
     let mut candidates: Vec<_> = known.iter().filter(|(key, _)| *key.name == *name).collect();
@@ -434,7 +565,7 @@ pub fn resolve(
                 Err(AddressError::WhichService { room: text.to_owned(), services })
             }
         },
-        0 => Err(unknown(&known, text)),
+        0 => Err(unknown(known, text)),
         _ => Err(AddressError::Ambiguous {
             room: text.to_owned(),
             candidates: candidates.into_iter().map(|(key, _)| key.to_string()).collect(),

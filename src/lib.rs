@@ -27,6 +27,7 @@ pub mod app;
 pub mod attendance;
 pub mod authority;
 pub mod backoff;
+pub mod booking;
 pub mod capture;
 pub mod cause;
 pub mod cli;

@@ -745,6 +745,72 @@ fn a_player_gets_a_token_for_one_room_that_is_told_from_others() {
     assert!(log.contains("mint game/guarded \"Ann\" for 7200 s") && !log.contains("eyJ"), "{log}");
 }
 
+fn in_seconds(seconds: i64) -> String {
+    (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[test]
+fn a_room_is_booked_for_a_time_and_gone_after_it() {
+    let service = "[service.game]\nurl = \"ws://127.0.0.1:1/xmpp-websocket\"\ndomain = \"game.example\"\n\
+                   muc = \"muc.game.example\"\nlogin = \"token\"\napp_id = \"my-app\"\nsecret_file = \"all.token\"\n\
+                   [[room]]\nservice = \"game\"\nname = \"market\"\n";
+    let mut daemon = Daemon::start(service);
+    let all = token("all");
+    let book = |daemon: &Daemon, room: &str, body: Value| {
+        daemon.ask("PUT", &format!("/v1/rooms/game%2F{room}"), Some(&all), Some(&body.to_string()))
+    };
+    let look = |daemon: &Daemon, room: &str| daemon.ask("GET", &format!("/v1/rooms/game%2F{room}"), Some(&all), None);
+    let mint = |daemon: &Daemon, room: &str| {
+        let body = json!({ "player": { "name": "Ann" }, "for_seconds": 7200, "accept_owner": true }).to_string();
+        daemon.ask("POST", &format!("/v1/rooms/game%2F{room}/tokens"), Some(&all), Some(&body))
+    };
+
+    for (body, part) in [
+        (json!({ "until": "2020-01-01T00:00:00Z" }), "until is in the past"),
+        (json!({ "from": in_seconds(7200), "until": in_seconds(3600) }), "is not later than from"),
+        (json!({ "from": in_seconds(7200), "title": "x".repeat(257) }), "title is too long"),
+        (json!({ "title": "Council" }), "title is for a booking"),
+        (json!({ "from": "at noon" }), "the body"),
+    ] {
+        let answer = book(&daemon, "hall", body);
+        answer.refuses(400, "bad-request");
+        assert!(answer.body.contains(part), "{answer:?}");
+    }
+    let configured = book(&daemon, "market", json!({ "until": in_seconds(3600) }));
+    configured.refuses(409, "not-bookable");
+    assert!(configured.body.contains("the configuration"), "{configured:?}");
+    look(&daemon, "hall").refuses(404, "unknown-room");
+
+    let (from, until) = (in_seconds(7200), in_seconds(10_800));
+    let booked =
+        book(&daemon, "hall", json!({ "from": from, "until": until, "early_seconds": 60, "title": "Council" }));
+    assert_eq!((booked.status, &booked.json()["room"]["state"]), (200, &json!("suspended")), "{booked:?}");
+    assert_eq!(book(&daemon, "yard", json!({ "until": in_seconds(3600) })).status, 200);
+    let minted = mint(&daemon, "yard").json();
+    let left = minted["expires"].as_i64().unwrap() - jiff::Timestamp::now().as_second();
+    assert!((3500..=3600).contains(&left), "it ends with the booking: {minted}");
+
+    daemon.restart();
+    let row = look(&daemon, "hall").json();
+    assert_eq!((&row["state"], &row["cause"], &row["next"]), (&json!("suspended"), &json!("booked"), &json!("opens")));
+    assert!(row["text"].as_str().is_some_and(|text| text.contains(&format!("booked from {from}"))), "{row}");
+    assert_eq!((&row["sources"][0]["from"], &row["sources"][0]["until"]), (&json!(from), &json!(until)));
+    let opens: jiff::Timestamp = row["next_at"].as_str().unwrap().parse().unwrap();
+    let early = opens.duration_since(from.parse().unwrap()).as_secs_f64();
+    assert!((-61.0..=-59.0).contains(&early), "a minute before it begins: {row}");
+
+    // Nothing closes it, for the service is away; it is released all the same.
+    assert_eq!(book(&daemon, "yard", json!({ "until": in_seconds(2) })).status, 200);
+    let over = "room=yard why=its booking ended at ";
+    process::until("the booking ends", Duration::from_secs(40), || daemon.log().contains(over).then_some(()));
+    look(&daemon, "yard").refuses(410, "ended");
+    mint(&daemon, "yard").refuses(410, "ended");
+    daemon.restart();
+    look(&daemon, "yard").refuses(410, "ended");
+    assert_eq!(book(&daemon, "yard", json!({ "until": in_seconds(3600) })).status, 200);
+    assert_eq!((look(&daemon, "yard").status, mint(&daemon, "yard").status), (200, 200));
+}
+
 #[test]
 fn a_reload_takes_tokens_away_at_once_and_brings_new_ones() {
     let mut daemon = Daemon::start("");

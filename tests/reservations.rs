@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use serde_json::{Value, json};
 
 mod support;
-use support::live::{alice, refused, row, seconds, wait_state, world};
+use support::live::{alice, refused, row, seconds, sets_subject, wait_state, world};
 use support::prosody::{ACCOUNT, DOMAIN, FOCUS, Options};
 use support::{Client, Daemon, Setup};
 
@@ -44,6 +44,11 @@ fn request(desk: &str, method: &str, path: &str, body: &str) -> (u16, Value) {
 
 fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+}
+
+fn in_seconds(seconds: i64) -> String {
+    let then = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+    then.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Asks to open a room, as Prosody does.
@@ -116,6 +121,14 @@ fn rooms_that_are_wanted_may_be_opened_at_their_hours_and_others_may_not() {
     assert_eq!(text(asks(desk, "tavern", ann)), (403, "tavern is closed for now".into()));
     assert_eq!(asks(desk, "tavern", KEEPER).0, 200, "whoever holds rooms is never kept out");
     support::live::done(&daemon, &["hold", "tavern"]);
+    let (from, until) = (in_seconds(3600), in_seconds(7200));
+    support::live::done(&daemon, &["hold", "council", "--from", &from, "--until", &until, "--early", "5m"]);
+    let (status, later) = text(asks(desk, "council", ann));
+    assert!(status == 403 && later.starts_with("council is booked from "), "{later}");
+    support::live::done(&daemon, &["hold", "council", "--until", &until]);
+    let (status, council) = asks(desk, "council", ann);
+    assert_eq!(status, 200, "{council}");
+    assert!((7000..=7200).contains(&council["duration"].as_i64().expect("a number")), "{council}");
 
     // An id is of a room and a start, and nobody's to guess.
     let id = class["id"].as_str().expect("an id").to_owned();
@@ -169,6 +182,25 @@ fn a_server_that_asks_for_reservations_opens_the_keepers_rooms_and_nobody_elses(
     assert_eq!(condition("tavern"), (String::new(), String::new()));
     support::live::done(&daemon, &["hold", "annex"]);
     wait_state(&daemon, "annex", "held", "", seconds(30));
+    // A booked room opens by itself, may be gone to then, and ends for everybody.
+    let (title, from) = ("Council of Elrond", in_seconds(4));
+    let args = ["hold", "council", "--from", &from, "--until", &in_seconds(3600), "--early", "0s", "--title", title];
+    let booked = support::live::done(&daemon, &args);
+    assert_eq!((&booked["room"]["state"], &booked["room"]["cause"]), (&json!("suspended"), &json!("booked")));
+    wait_state(&daemon, "council", "held", "", seconds(30));
+    assert_eq!(condition("council"), (String::new(), String::new()));
+    let council = "council@muc.meet.jitsi";
+    ann.enter(council, "a11ce000");
+    ann.answer_disco(council);
+    ann.expect("its title", seconds(20), |node| sets_subject(node, title));
+    support::live::done(&daemon, &["hold", "council", "--until", &in_seconds(3), "--title", title]);
+    ann.expect("the end", seconds(30), |node| node.muc().is_some_and(|muc| muc.destroyed));
+    support::until("the room is released", seconds(30), || {
+        daemon.cli(["room", "council"]).stderr.contains("the booking of meet/council ended at ").then_some(())
+    });
+    let (status, ended) = asks(&format!("127.0.0.1:{}", prosody.ports.spare), "council", "ann@meet.jitsi");
+    assert_eq!(status, 403, "{ended}");
+    assert!(ended["message"].as_str().is_some_and(|text| text.starts_with("the booking of council ended")), "{ended}");
     assert!(daemon.log().contains("server of meet"), "who asked is in the record");
     assert!(refused(&daemon, &["suspend", "cellar"]).contains("cellar"), "asking makes no room");
     let _ = (alice, DOMAIN);

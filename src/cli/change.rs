@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 
 use super::ask::json;
 use super::{Ask, Outcome};
+use crate::booking::Times;
 use crate::command::{Command, Plan, Reply};
 use crate::telemetry::text::printable;
 
@@ -26,6 +28,18 @@ struct About {
 pub(super) struct Hold {
     #[command(flatten)]
     about: About,
+    /// Book it: the meeting begins then, a time of RFC 3339 such as 2026-03-01T18:00:00Z
+    #[arg(long, value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// Book it: then the meeting is ended for everybody and the room released
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
+    /// Open it so much earlier than it begins; 10m when left out
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    early: Option<Duration>,
+    /// Its subject while it is booked
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -63,8 +77,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 impl Hold {
     pub(super) fn go(self) -> Outcome {
-        let About { room, reason, ask } = self.about;
-        done(&ask, &Command::Hold { room, reason })
+        let Hold { about: About { room, reason, ask }, from, until, early, title } = self;
+        let times = Times { from, until, early_seconds: early.map(|early| early.as_secs()), title };
+        done(&ask, &Command::Hold { room, reason, times })
     }
 }
 

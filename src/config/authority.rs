@@ -140,7 +140,7 @@ impl Checker<'_> {
             self.wrong(view, "gate", &entry.at, what, "gate = \"after\", or another service");
         }
         let off = |moderated: Option<&Arc<Moderated>>| moderated.and_then(|one| one.locked.lobby) == Some(false);
-        if off(defaults.moderated().as_ref()) {
+        if off(defaults.moderated(None).as_ref()) {
             let expected = "lobby left out there, or gate = \"after\"";
             self.wrong(view, "gate", &entry.at, "[defaults] says lobby = false", expected);
             return;

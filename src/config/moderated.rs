@@ -122,10 +122,11 @@ impl Checker<'_> {
 }
 
 impl Defaults {
-    /// What holds for a room that says nothing itself.
+    /// What holds for a room that says nothing itself but perhaps its subject.
     #[must_use]
-    pub fn moderated(&self) -> Option<Arc<Moderated>> {
-        Written::default().over(&self.moderated, self.password.as_ref())
+    pub fn moderated(&self, subject: Option<Box<str>>) -> Option<Arc<Moderated>> {
+        let written = Written { locked: Locked { subject, ..Locked::default() }, ..Written::default() };
+        written.over(&self.moderated, self.password.as_ref())
     }
 }
 

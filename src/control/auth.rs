@@ -138,7 +138,7 @@ mod tests {
             (Command::Reload { plan: true }, Scope::Read),
             (Command::Reload { plan: false }, Scope::Admin),
             (Command::Password { room: room() }, Scope::Admin),
-            (Command::Hold { room: room(), reason: None }, Scope::Rooms),
+            (Command::Hold { room: room(), reason: None, times: crate::booking::Times::default() }, Scope::Rooms),
             (Command::Release { room: room(), reason: None }, Scope::Rooms),
             (Command::Suspend { room: room(), for_seconds: None, reason: None }, Scope::Rooms),
         ] {

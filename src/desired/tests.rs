@@ -29,7 +29,7 @@ fn at(second: i64) -> Timestamp {
 fn said(room: &str, says: Says, second: i64) -> Override {
     let (service, name) = room.split_once('/').unwrap();
     let room = RoomKey::new(service, name);
-    Override { room, muc: None, says, who: "uid 1000".into(), when: at(second), why: None }
+    Override { room, muc: None, says, booking: None, who: "uid 1000".into(), when: at(second), why: None }
 }
 
 fn intent(config: &Config, overrides: &Overrides, now: i64, room: &str) -> Option<Intent> {
@@ -46,7 +46,7 @@ fn a_suspension_beats_everything_until_its_end_or_a_hold() {
     overrides.apply(&config, said("meet/cellar", Says::Suspend { until }, 2));
     overrides.apply(&config, said("meet/tavern", Says::Suspend { until: None }, 2));
     assert_eq!(intent(&config, &overrides, 50, "meet/cellar"), Some(Intent::Suspend { until }));
-    assert_eq!(overrides.next_end(), until);
+    assert_eq!(overrides.next_change(at(50)), until);
     assert_eq!(intent(&config, &overrides, 100, "meet/cellar"), Some(Intent::Hold), "its hold is still there");
     assert_eq!(intent(&config, &overrides, 100, "meet/tavern"), Some(Intent::Suspend { until: None }));
     overrides.apply(&config, said("meet/tavern", Says::Hold, 101));
@@ -207,4 +207,96 @@ fn an_authoritys_list_wants_its_rooms_until_another_list_and_a_person_may_still_
     overrides.set_list("story", list(&["game-crypt"]));
     assert!(overrides.prune(&with, at(5)), "the release is moot");
     assert_eq!(intent(&with, &overrides, 6, "meet/game-hall"), None);
+}
+
+fn booked(room: &str, from: Option<i64>, until: Option<i64>, second: i64) -> Override {
+    let booking =
+        Booking { from: from.map(at), until: until.map(at), early_seconds: 100, title: Some("Council".into()) };
+    Override { booking: Some(booking), ..said(room, Says::Hold, second) }
+}
+
+#[test]
+fn a_booked_room_opens_early_is_released_after_its_end_and_told_of_for_a_day() {
+    let config = config(&service("meet"));
+    let key = RoomKey::new("meet", "cellar");
+    let mut overrides = Overrides::default();
+    overrides.apply(&config, booked("meet/cellar", Some(1000), Some(2000), 1));
+    let soon = Intent::Booked { from: at(1000), opens: at(900) };
+    assert_eq!(intent(&config, &overrides, 899, "meet/cellar"), Some(soon));
+    assert_eq!(intent(&config, &overrides, 900, "meet/cellar"), Some(Intent::Hold));
+    let wanted = desired(&config, &overrides, at(900));
+    let subject = wanted[&key].room.moderated.as_ref().and_then(|moderated| moderated.locked.subject.clone());
+    assert_eq!(subject.as_deref(), Some("Council"));
+    assert_eq!(overrides.next_change(at(1)), Some(at(900)));
+    assert_eq!(overrides.next_change(at(900)), Some(at(2010)), "its rule has ten seconds to close it");
+    let row = &sources(&config, &overrides, at(2), &key)[0];
+    assert_eq!(row.from.as_deref(), Some("1970-01-01T00:16:40Z"));
+    assert_eq!(row.until.as_deref(), Some("1970-01-01T00:33:20Z"));
+
+    assert!(!overrides.clone().end_booking(&key, at(1990)), "closed for another reason");
+    assert!(overrides.clone().end_booking(&key, at(2000)), "closed for this one");
+    assert!(!overrides.prune(&config, at(2009)));
+    assert!(overrides.prune(&config, at(2010)));
+    assert_eq!((overrides.next_change(at(2010)), overrides.booking(&config, &key)), (None, None));
+    assert_eq!(overrides.ended(&config, &key), Some(at(2000)));
+    for name in ["cellar", "meet/cellar", "Cellar@muc.meet.example"] {
+        let error = resolve(&config, &overrides, &BTreeMap::new(), name, false).expect_err("it has ended");
+        assert_eq!(error.word(), "ended", "{name}");
+        assert!(error.to_string().contains("ended at 1970-01-01T00:33:20Z"), "{error}");
+        assert!(resolve(&config, &overrides, &BTreeMap::new(), name, true).is_ok(), "{name} may be held again");
+    }
+    let mut again = overrides.clone();
+    again.apply(&config, said("meet/cellar", Says::Hold, 3000));
+    assert_eq!((again.ended(&config, &key), again.kept().count()), (None, 1));
+    assert!(!overrides.prune(&config, at(2000 + 86_399)));
+    assert!(overrides.prune(&config, at(2000 + 86_400)));
+    assert_eq!(overrides, Overrides::default());
+}
+
+#[test]
+fn a_suspension_goes_over_a_booking_and_its_end_brings_the_booking_back() {
+    let config = config(&service("meet"));
+    let mut overrides = Overrides::default();
+    overrides.apply(&config, booked("meet/cellar", None, Some(2000), 1));
+    let until = Some(at(500));
+    overrides.apply(&config, said("meet/cellar", Says::Suspend { until }, 2));
+    assert_eq!(intent(&config, &overrides, 3, "meet/cellar"), Some(Intent::Suspend { until }));
+    overrides.apply(&config, said("meet/cellar", Says::Hold, 4));
+    assert_eq!(overrides.bookings(&config).count(), 1, "it only ended the suspension");
+    overrides.apply(&config, said("meet/cellar", Says::Hold, 5));
+    assert_eq!(overrides.bookings(&config).count(), 0, "held for good");
+    overrides.apply(&config, booked("meet/cellar", None, Some(2000), 6));
+    overrides.apply(&config, said("meet/cellar", Says::Suspend { until: None }, 7));
+    overrides.prune(&config, at(2010));
+    assert_eq!(intent(&config, &overrides, 2011, "meet/cellar"), None, "the end comes all the same");
+}
+
+#[test]
+fn what_the_configuration_wants_can_not_be_booked_and_ends_with_no_booking() {
+    let with = config(&(service("meet") + &room("meet", "tavern")));
+    let without = config(&service("meet"));
+    let key = RoomKey::new("meet", "tavern");
+    let mut overrides = Overrides::default();
+    assert_eq!(overrides.wanted_by(&with, &key).as_deref(), Some("the configuration (innkeeper.toml:5)"));
+    overrides.apply(&without, booked("meet/tavern", Some(1000), Some(2000), 1));
+    assert_eq!(intent(&with, &overrides, 2, "meet/tavern"), Some(Intent::Hold), "it came into the configuration since");
+    assert_eq!((overrides.booking(&with, &key), overrides.bookings(&with).count()), (None, 0));
+    overrides.prune(&with, at(2010));
+    assert_eq!(
+        (intent(&with, &overrides, 2010, "meet/tavern"), overrides.ended(&with, &key)),
+        (Some(Intent::Hold), None)
+    );
+}
+
+#[test]
+fn of_bookings_that_ended_the_latest_are_remembered() {
+    let config = config(&service("meet"));
+    let mut overrides = Overrides::default();
+    for number in 0..i64::try_from(MOST_ENDED).unwrap() + 2 {
+        overrides.apply(&config, booked(&format!("meet/r{number}"), None, Some(1000 + number), 1));
+    }
+    overrides.prune(&config, at(10_000));
+    assert_eq!(overrides.kept().count(), MOST_ENDED);
+    assert_eq!(overrides.ended(&config, &RoomKey::new("meet", "r1")), None);
+    assert!(overrides.ended(&config, &RoomKey::new("meet", "r2")).is_some());
 }

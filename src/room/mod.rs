@@ -367,6 +367,8 @@ pub enum Next {
     AskFocus(Instant),
     /// It pings itself at that time.
     SelfPing(Instant),
+    /// It is opened at that time.
+    Opens(Instant),
 }
 
 /// A room.

@@ -12,6 +12,7 @@ use super::recover::Wish;
 use super::session::RoomView;
 use super::supervisor::{Seat, Supervisor};
 use crate::authority::Answer;
+use crate::booking::Booking;
 use crate::command::{
     Command, EventsQuery, EventsReply, Health, HealthRooms, OccupantRow, Plan, Reply, Requester, RoomReply, RoomRow,
     RoomState, RuleRow, ServiceRow, StatusReply, Who, WhyReply, refused,
@@ -53,14 +54,17 @@ impl Supervisor {
                 Ok(address) => self.why_reply(&address.key),
                 Err(refusal) => *refusal,
             },
-            Command::Hold { room, reason } => self.say(&room, Says::Hold, reason, requester).await,
-            Command::Release { room, reason } => self.say(&room, Says::Release, reason, requester).await,
+            Command::Hold { room, reason, times } => match times.booking(Timestamp::now()) {
+                Ok(booking) => self.say(&room, Says::Hold, booking, reason, requester).await,
+                Err(what) => refused("bad-request", what),
+            },
+            Command::Release { room, reason } => self.say(&room, Says::Release, None, reason, requester).await,
             Command::Suspend { room, for_seconds, reason } => {
                 let until = for_seconds.map(|seconds| {
                     let span = jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
                     Timestamp::now().saturating_add(span).unwrap_or(Timestamp::MAX)
                 });
-                self.say(&room, Says::Suspend { until }, reason, requester).await
+                self.say(&room, Says::Suspend { until }, None, reason, requester).await
             }
             Command::Act { room, action, reason, key } => match self.resolve(&room, false, requester) {
                 Ok(address) => return self.act(&address.key, action, reason, key, requester, reply),
@@ -192,17 +196,21 @@ impl Supervisor {
         if rights.rooms.is_all() {
             return resolved.map_err(|error| Box::new(refused(error.word(), error.to_string())));
         }
+        let not_theirs = || {
+            let text = format!("{text:?} is no room that {who} may ask about; its rooms are {}", rights.rooms);
+            Box::new(refused("forbidden", text))
+        };
         match resolved {
             Ok(address) if auth::room(rights, &address.key) => Ok(address),
-            Err(error @ AddressError::Malformed(_)) => Err(Box::new(refused(error.word(), error.to_string()))),
+            Err(AddressError::Ended { ref room, .. }) if !auth::room(rights, room) => Err(not_theirs()),
+            Err(error @ (AddressError::Malformed(_) | AddressError::Ended { .. })) => {
+                Err(Box::new(refused(error.word(), error.to_string())))
+            }
             Err(error @ AddressError::UnknownRoom { .. }) if self.could_be_theirs(text, rights) => {
                 Err(Box::new(refused(error.word(), format!("no room is called {text:?}"))))
             }
             // The answer is the same whether there is such a room or not, and a hint could name one.
-            _ => {
-                let text = format!("{text:?} is no room that {who} may ask about; its rooms are {}", rights.rooms);
-                Err(Box::new(refused("forbidden", text)))
-            }
+            _ => Err(not_theirs()),
         }
     }
 
@@ -214,17 +222,31 @@ impl Supervisor {
         services.any(|service| named.is_none_or(|named| named == service) && rights.rooms.matches(service, name))
     }
 
-    async fn say(&mut self, room: &str, says: Says, reason: Option<String>, requester: &Requester) -> Reply {
+    async fn say(
+        &mut self,
+        room: &str,
+        says: Says,
+        booking: Option<Booking>,
+        reason: Option<String>,
+        requester: &Requester,
+    ) -> Reply {
         let address = match self.resolve(room, says == Says::Hold, requester) {
             Ok(address) => address,
             Err(refusal) => return *refusal,
         };
+        if booking.is_some()
+            && let Some(who) = self.state.overrides.wanted_by(&self.config, &address.key)
+        {
+            let text = format!("{} can not be booked, for {who} wants it held at all times", address.key);
+            return refused("not-bookable", text);
+        }
         let before = self.state.clone();
         let key = address.key.clone();
         let said = Override {
             room: address.key,
             muc: address.muc,
             says,
+            booking,
             who: requester.who.to_string(),
             when: Timestamp::now(),
             why: reason,
@@ -239,7 +261,10 @@ impl Supervisor {
             self.open(&key);
         }
         let text = match says {
-            Says::Hold => format!("{key} is wanted from now on, also after a restart"),
+            Says::Hold => match self.state.overrides.booking(&self.config, &key) {
+                Some(booking) => format!("{key} is booked {booking}"),
+                None => format!("{key} is wanted from now on, also after a restart"),
+            },
             Says::Release => format!("{key} is left, and stays so until `innkeeper hold {key}`"),
             Says::Suspend { until: Some(until) } => format!("{key} is left until {}", rfc3339(until)),
             Says::Suspend { until: None } => format!("{key} is left until `innkeeper hold {key}`"),

@@ -20,6 +20,7 @@ use crate::command::Reply;
 use crate::config::{Config, RoomKey};
 use crate::pattern::Pattern;
 use crate::policy::bans::{Ban, Bans, Target};
+use crate::policy::rules::booking::booked;
 use crate::policy::{self, AllowList, Now, Plans};
 use crate::session::{Found, Input, Report};
 use crate::store::{BanId, Database, DatabaseError, StoredBan};
@@ -128,7 +129,18 @@ impl Supervisor {
             extended.clone()
         };
         let (keys, plans): (Vec<&RoomKey>, Vec<Arc<Plans>>) = shared.into_iter().unzip();
-        keys.into_iter().cloned().zip(plans.into_iter().map(with_exempt)).collect()
+        let mut all: HashMap<RoomKey, Arc<Plans>> =
+            keys.into_iter().cloned().zip(plans.into_iter().map(with_exempt)).collect();
+        for (key, until) in self.state.overrides.bookings(&self.config) {
+            let plans = all.entry(key.clone()).or_insert_with(|| {
+                let mut plans = Plans { exempt: exempt.clone(), ..Plans::default() };
+                plans.trust.guest_domains.clone_from(&self.config.policies.guest_domains);
+                Arc::new(plans)
+            });
+            let rule = booked(until);
+            Arc::make_mut(plans).rules.insert(rule.kind.name, rule);
+        }
+        all
     }
 
     /// What the rules of a room remember.

@@ -139,6 +139,7 @@ impl Entry {
             Next::Retry(at) => ("tries again".to_owned(), Some(clock.wall(at))),
             Next::AskFocus(at) => ("asks the focus again".to_owned(), Some(clock.wall(at))),
             Next::SelfPing(at) => ("checks that it is inside".to_owned(), Some(clock.wall(at))),
+            Next::Opens(at) => ("opens".to_owned(), Some(clock.wall(at))),
             Next::Turn => turn.clone(),
         };
         let fresh = |since: Timestamp| clock.now().as_second() - since.as_second() < TROUBLE_SECONDS;

@@ -43,6 +43,11 @@ impl Supervisor {
             return refused("bad-request", format!("a player has a name, and no text of theirs is over {TEXT} bytes"));
         }
         let life = for_seconds.map_or(LIFE, Duration::from_secs).min(LONGEST);
+        let now = Duration::from_secs(u64::try_from(Timestamp::now().as_second()).unwrap_or_default());
+        let Some(life) = self.within_booking(&key, life, now) else {
+            let text = format!("the booking of {key} has ended, and no token outlives it; hold it again first");
+            return refused("ended", text);
+        };
         if life.is_zero() {
             return refused("bad-request", "a token that is good for no time is of no use");
         }
@@ -60,7 +65,6 @@ impl Supervisor {
             avatar: player.avatar,
         };
         let claims = token::Claims { room: key.name.to_string(), life, user, ..(**claims).clone() };
-        let now = Duration::from_secs(u64::try_from(Timestamp::now().as_second()).unwrap_or_default());
         match token::mint(signing, &claims, now) {
             Ok(token) => Reply::Minted(Box::new(MintedReply {
                 room: key.to_string(),
@@ -71,6 +75,20 @@ impl Supervisor {
             })),
             Err(error) => refused("no-token", format!("no token could be made: {error}")),
         }
+    }
+
+    /// How much of a token's life the booking of its room allows; `None`: that has ended. `now` is seconds since 1970.
+    fn within_booking(&self, room: &RoomKey, life: Duration, now: Duration) -> Option<Duration> {
+        let overrides = &self.state.overrides;
+        if overrides.ended(&self.config, room).is_some() {
+            return None;
+        }
+        let Some(until) = overrides.booking(&self.config, room).and_then(|booking| booking.until) else {
+            return Some(life);
+        };
+        let until = Duration::from_secs(u64::try_from(until.as_second()).unwrap_or_default());
+        let left = until.checked_sub(now).filter(|left| !left.is_zero())?;
+        Some(life.min(left))
     }
 
     /// What the bearer of a token will be inside, and why.

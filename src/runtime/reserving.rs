@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use ring::hmac;
 
 use super::supervisor::Supervisor;
+use crate::booking::Phase;
 use crate::command::{Reply, Requester, Reservation, refused};
 use crate::config::{Login, RoomKey};
 use crate::control::auth;
@@ -61,14 +62,26 @@ impl Supervisor {
         let keeper = self.is_keeper(&key, owner);
         let shown = &key.name;
         if !keeper {
+            let time = |time: Timestamp| time.strftime("%Y-%m-%d %H:%M UTC");
+            let overrides = &self.state.overrides;
+            let just_ended = match overrides.booking(&self.config, &key).map(|booking| booking.phase(start)) {
+                Some(Phase::Over { ended }) => Some(ended),
+                _ => None,
+            };
+            if let Some(ended) = just_ended.or_else(|| overrides.ended(&self.config, &key)) {
+                return refused("not-reserved", format!("the booking of {shown} ended at {}", time(ended)));
+            }
             match wanted.map(|wanted| wanted.intent) {
                 Some(Intent::Hold) => {}
+                Some(Intent::Booked { from, opens }) => {
+                    let text = format!("{shown} is booked from {}; it opens at {}", time(from), time(opens));
+                    return refused("not-reserved", text);
+                }
                 Some(_) => return refused("not-reserved", format!("{shown} is closed for now")),
                 None => return refused("not-reserved", format!("there is no room {shown} here")),
             }
             if let Some(until) = plans.and_then(|plans| plans.closed_until(start)) {
-                let until = until.strftime("%Y-%m-%d %H:%M UTC");
-                return refused("not-reserved", format!("{shown} is closed until {until}"));
+                return refused("not-reserved", format!("{shown} is closed until {}", time(until)));
             }
         }
         let ends = plans.and_then(|plans| plans.open_until(start)).filter(|_| !keeper);

@@ -24,6 +24,7 @@ use super::reserving::Reserving;
 use super::running::{Ground, Name, NewsSender, Running};
 use super::session::{Connectors, News};
 use super::writes::Writes;
+use crate::booking::shown;
 use crate::cause::{Cause, Word};
 use crate::command::{Reply, RoomState};
 use crate::config::{self, Config, RoomKey};
@@ -42,6 +43,8 @@ use crate::telemetry::health;
 const READY_AFTER: Duration = Duration::from_secs(20);
 /// How long sessions may take to end politely.
 const STOP_TIMEOUT: Duration = Duration::from_millis(4_500);
+/// How often the wall clock is looked at while something is to change at a certain time: it may have been set.
+const LOOK: Duration = Duration::from_secs(600);
 /// How often `STATUS=` may change.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
@@ -98,6 +101,8 @@ pub struct Supervisor {
     /// Boxed: a tree that grows in order is half empty.
     pub(super) rooms: BTreeMap<RoomKey, Box<Seat>>,
     pub(super) started: Timestamp,
+    /// When what is wanted was last looked at.
+    applied: Timestamp,
     pub(super) configuration: String,
     pub(super) bad_stanzas: u64,
     pub(super) load: Arc<Load>,
@@ -170,6 +175,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         services: BTreeMap::new(),
         rooms: BTreeMap::new(),
         started: clock.now(),
+        applied: clock.now(),
         bad_stanzas: 0,
         load: setup.load,
         store: Arc::new(setup.store),
@@ -268,6 +274,7 @@ impl Supervisor {
     /// Brings sessions and rooms in line with what is wanted. Does nothing for what is in line already.
     pub(super) fn apply(&mut self) {
         let clock = Clock::read();
+        self.applied = clock.now();
         self.state.overrides.prune(&self.config, clock.now());
         self.apply_services();
         let wanted = desired(&self.config, &self.state.overrides, clock.now());
@@ -366,6 +373,15 @@ impl Supervisor {
                 let snapshot = staying_out(Word::Suspended, RoomState::Suspended, &text);
                 note(&mut self.herald, key, &mut seat.entry, clock, snapshot);
             }
+            Some(Intent::Booked { from, opens }) => {
+                running.release(key);
+                let text = format!("it is booked from {} and opens at {}", shown(from), shown(opens));
+                let left = Duration::try_from(opens.duration_since(clock.now())).unwrap_or_default();
+                let next = Next::Opens(clock.monotonic() + left);
+                let cause = Cause::new(Word::Booked, text);
+                let snapshot = Snapshot { state: RoomState::Suspended, cause, next };
+                note(&mut self.herald, key, &mut seat.entry, clock, snapshot);
+            }
             Some(Intent::Release) => {
                 running.release(key);
                 let text = "an admin released it although the configuration wants it; `innkeeper hold` ends that";
@@ -379,14 +395,12 @@ impl Supervisor {
             }
             None => {
                 if running.release(key) {
-                    let text = "nobody wants the room any more";
-                    note(
-                        &mut self.herald,
-                        key,
-                        &mut seat.entry,
-                        clock,
-                        staying_out(Word::Released, RoomState::Released, text),
-                    );
+                    let (word, text) = match self.state.overrides.ended(&self.config, key) {
+                        Some(ended) => (Word::Ended, format!("its booking ended at {}", shown(ended))),
+                        None => (Word::Released, "nobody wants the room any more".to_owned()),
+                    };
+                    let snapshot = staying_out(word, RoomState::Released, &text);
+                    note(&mut self.herald, key, &mut seat.entry, clock, snapshot);
                 } else {
                     self.rooms.remove(key);
                 }
@@ -496,6 +510,7 @@ impl Supervisor {
             Report::Room(key, snapshot) => {
                 let Some(seat) = self.rooms.get_mut(&key) else { return };
                 let held = snapshot.state == RoomState::Held;
+                let closed = snapshot.cause.word == Word::ClosedBySchedule;
                 // A room that is being left for a person's word shows that word, not its way out.
                 if seat.wanted.as_ref().is_some_and(|wanted| wanted.intent == Intent::Hold) {
                     note(&mut self.herald, &key, &mut seat.entry, clock, snapshot);
@@ -503,6 +518,10 @@ impl Supervisor {
                 }
                 if held {
                     self.lift_outcasts(Some(&key));
+                }
+                if closed && self.state.overrides.end_booking(&key, clock.now()) {
+                    self.keep = true;
+                    self.apply();
                 }
             }
             Report::Released(key) => {
@@ -596,8 +615,8 @@ impl Supervisor {
                 running.with_machine(&mut ground, |machine, logins, out| machine.poll(now, logins, out));
             }
         }
-        if let Some(end) = self.state.overrides.next_end()
-            && end <= Timestamp::now()
+        if let Some(change) = self.state.overrides.next_change(self.applied)
+            && change <= Timestamp::now()
         {
             self.keep = true;
             self.apply();
@@ -615,17 +634,12 @@ impl Supervisor {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let suspended = self.state.overrides.next_end().map(|end| {
-            let left = end.duration_since(Timestamp::now());
-            Instant::now() + Duration::try_from(left).unwrap_or_default()
+        let change = self.state.overrides.next_change(self.applied).map(|at| {
+            let left = at.duration_since(Timestamp::now());
+            Instant::now() + Duration::try_from(left).unwrap_or_default().min(LOOK)
         });
         let services = self.services.values().filter_map(|running| running.machine.deadline());
-        services
-            .chain(suspended)
-            .chain(self.status_due)
-            .chain(self.ban_deadline())
-            .chain(self.deciding.deadline())
-            .min()
+        services.chain(change).chain(self.status_due).chain(self.ban_deadline()).chain(self.deciding.deadline()).min()
     }
 
     /// A session's task ended: as it should, or by a panic, which must not cost its rooms.

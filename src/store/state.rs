@@ -17,6 +17,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::booking::Booking;
 use crate::config::RoomKey;
 use crate::desired::{List, Override, Overrides, Says};
 use crate::stream::LastLogin;
@@ -241,6 +242,8 @@ struct KeptOverride {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     muc: Option<String>,
     says: Says,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    booking: Option<Booking>,
     who: String,
     when: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -249,11 +252,12 @@ struct KeptOverride {
 
 impl From<&State> for Kept {
     fn from(state: &State) -> Self {
-        let overrides = state.overrides.iter().map(|said| KeptOverride {
+        let overrides = state.overrides.kept().map(|said| KeptOverride {
             service: said.room.service.to_string(),
             name: said.room.name.to_string(),
             muc: said.muc.clone(),
             says: said.says,
+            booking: said.booking.clone(),
             who: said.who.clone(),
             when: said.when,
             why: said.why.clone(),
@@ -273,8 +277,9 @@ impl From<Kept> for State {
     fn from(kept: Kept) -> Self {
         let mut overrides = Overrides::default();
         for said in kept.overrides {
-            let KeptOverride { service, name, muc, says, who, when, why } = said;
-            overrides.restore(Override { room: RoomKey::new(service.as_str(), &name), muc, says, who, when, why });
+            let KeptOverride { service, name, muc, says, booking, who, when, why } = said;
+            let room = RoomKey::new(service.as_str(), &name);
+            overrides.restore(Override { room, muc, says, booking, who, when, why });
         }
         for (name, KeptList { revision, rooms, who, when }) in kept.lists {
             let rooms = rooms.iter().map(|(service, name)| RoomKey::new(service.as_str(), name)).collect();
@@ -296,6 +301,7 @@ mod tests {
             room: RoomKey::new("meet", name),
             muc: None,
             says,
+            booking: None,
             who: "uid 1000".into(),
             when: at(1),
             why: Some("party".into()),
@@ -303,6 +309,9 @@ mod tests {
         state.overrides.restore(said("cellar", Says::Hold));
         state.overrides.restore(said("cellar", Says::Suspend { until: Some(at(100)) }));
         state.overrides.restore(said("tavern", Says::Release));
+        let title = Some("Council".into());
+        let booking = Booking { from: Some(at(9)), until: Some(at(99)), early_seconds: 60, title };
+        state.overrides.restore(Override { booking: Some(booking), ..said("hall", Says::Hold) });
         let rooms = ["hall", "crypt"].map(|name| RoomKey::new("meet", name)).into();
         state.overrides.set_list("game", List { revision: 7, rooms, who: "line game".into(), when: at(5) });
         let login = LastLogin { mechanism: Mechanism::ScramSha256, key_hash: Some("ab".into()) };
@@ -324,6 +333,18 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         drop(store);
         assert_eq!(Store::open(folder.path()).unwrap().1, sample());
+    }
+
+    #[test]
+    fn what_was_kept_before_there_were_bookings_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"{"version":1,"overrides":[{"service":"meet","name":"cellar","says":"hold","who":"uid 1000",
+            "when":"1970-01-01T00:00:01Z","why":"party"}],"services":{}}"#;
+        fs::write(folder.path().join(STATE), text).unwrap();
+        let (_store, state, warnings) = Store::open(folder.path()).unwrap();
+        assert_eq!(warnings.len(), 0, "{warnings:?}");
+        let kept: Vec<_> = state.overrides.kept().map(|said| (said.says, said.booking.clone())).collect();
+        assert_eq!(kept, [(Says::Hold, None)]);
     }
 
     #[test]

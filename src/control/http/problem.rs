@@ -78,6 +78,7 @@ impl Problem {
             "forbidden" => StatusCode::FORBIDDEN,
             "unknown-room" | "unknown-service" | "unknown-action" | "unknown-ban" | "unknown-webhook"
             | "unknown-authority" => StatusCode::NOT_FOUND,
+            "ended" => StatusCode::GONE,
             "bad-configuration" => StatusCode::UNPROCESSABLE_ENTITY,
             TOO_MANY => StatusCode::TOO_MANY_REQUESTS,
             "busy" | "not-saved" | "not-readable" => StatusCode::SERVICE_UNAVAILABLE,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
@@ -12,6 +13,7 @@ use super::access::Asker;
 use super::input::{Body, LONGEST, Params, Segment, seconds};
 use super::problem::Problem;
 use super::{Ctx, Shared};
+use crate::booking::Times;
 use crate::command::{Command, Reply, RoomReply, RoomRow, RoomState};
 use crate::rights::RoomPattern;
 
@@ -67,6 +69,26 @@ struct Reason {
     reason: Option<String>,
 }
 
+/// For which time, under which title, and why; where no time is said, for good.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Hold {
+    /// Why, for the record.
+    reason: Option<String>,
+    /// When the meeting begins, RFC 3339; now when left out.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
+    /// When it is ended for everybody and the room released, RFC 3339; never when left out.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+    /// How many seconds before `from` the room opens; ten minutes when left out.
+    #[schema(maximum = 86_400)]
+    early_seconds: Option<u64>,
+    /// The room's subject, locked while it is booked.
+    #[schema(min_length = 1, max_length = 256)]
+    title: Option<String>,
+}
+
 /// For how long and why.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -93,6 +115,8 @@ async fn list(State(shared): Ctx, Asker(asker): Asker, Params(narrow): Params<Na
 }
 
 /// One room: state, who is inside, who wants it held.
+///
+/// For a day after its booking has ended the answer is 410, cause `ended`.
 #[utoipa::path(get, path = "/v1/rooms/{room}", tag = "rooms", security(("token" = ["read"])),
     params(("room" = String, Path, description = "NAME where that is unique, SERVICE%2FNAME, or the room's JID")),
     responses((status = 200, body = RoomReply)))]
@@ -104,17 +128,20 @@ async fn one(State(shared): Ctx, Asker(asker): Asker, Segment(room): Segment) ->
 }
 
 /// Holds a room from now on, also after a restart: a new one, or one that was released or suspended.
+///
+/// With `from` or `until` it is booked: opened in time, and at the end its meeting is ended and the room released.
 #[utoipa::path(put, path = "/v1/rooms/{room}", tag = "rooms", security(("token" = ["rooms"])),
     params(("room" = String, Path, description = "NAME where that is unique, SERVICE%2FNAME, or the room's JID")),
-    request_body(content = Option<Reason>),
+    request_body(content = Option<Hold>),
     responses((status = 200, body = Done)))]
 async fn hold(
     State(shared): Ctx,
     Asker(asker): Asker,
     Segment(room): Segment,
-    Body(Reason { reason }): Body<Reason>,
+    Body(Hold { reason, from, until, early_seconds, title }): Body<Hold>,
 ) -> Result<Json<Done>, Problem> {
-    done(shared.ask(asker, Command::Hold { room, reason }).await?)
+    let times = Times { from, until, early_seconds, title };
+    done(shared.ask(asker, Command::Hold { room, reason, times }).await?)
 }
 
 /// Stops holding a room, also if the configuration wants it.

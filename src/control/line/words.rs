@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::action::{Action, Standing};
 use crate::authority::Verdict;
+use crate::booking::Times;
 use crate::command::{Command, FollowQuery};
 use crate::config::Secret;
 use crate::xmpp::jitsi::mute::Medium;
@@ -196,7 +197,7 @@ fn command(verb: &str, words: &mut Words<'_>) -> Result<Command, String> {
     let room = words.need("the room")?;
     let mut nick = || words.need("the nick").map(String::into_boxed_str);
     let action = match verb {
-        "hold" => return Ok(Command::Hold { room, reason: words.rest() }),
+        "hold" => return Ok(Command::Hold { room, reason: words.rest(), times: Times::default() }),
         "release" => return Ok(Command::Release { room, reason: words.rest() }),
         "suspend" => {
             let rest = words.rest().unwrap_or_default();
@@ -293,6 +294,17 @@ mod tests {
         ] {
             assert_eq!(command(words), command(object), "{words}");
         }
+    }
+
+    #[test]
+    fn an_object_can_book_a_room() {
+        let line =
+            r#"{"command":"hold","room":"hall","until":"2026-03-01T20:00:00Z","early_seconds":0,"title":"Council"}"#;
+        let until = "2026-03-01T20:00:00Z".parse().ok();
+        let times = Times { from: None, until, early_seconds: Some(0), title: Some("Council".into()) };
+        let hold = Command::Hold { room: "hall".into(), reason: None, times };
+        assert_eq!(command(line), hold);
+        assert_eq!(command(&hold.record()), hold, "as the record keeps it");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::{
     Wish, text,
 };
 
+pub mod booking;
 mod capacity;
 mod caps_lock;
 mod countdown;
