@@ -209,6 +209,8 @@ struct Open {
     people: Vec<(Place, Person)>,
     /// Until when the answer may come; `None`: it was not asked yet.
     until: Option<Instant>,
+    /// The nick of whom the question shows.
+    shown: Box<str>,
 }
 
 #[derive(Debug, Clone)]
@@ -357,7 +359,8 @@ impl Authority {
             out.extend(done(&self.limits, &subject.0, place, person, verdict, &reason));
             return;
         }
-        if let Some(known) = self.known.get(&subject).filter(|known| now < known.until) {
+        let holds = |known: &&Known| now < known.until && !is_for_one(&subject.1, known.verdict);
+        if let Some(known) = self.known.get(&subject).filter(holds) {
             let decision = Decision { verdict: known.verdict, reason: known.reason.clone(), until: known.until };
             self.decided(now, &subject.0, (place, person), decision, out);
             return;
@@ -368,7 +371,7 @@ impl Authority {
             return;
         }
         self.last_id += 1;
-        self.open.insert(self.last_id, Open { subject, people: vec![(place, person)], until: None });
+        self.open.insert(self.last_id, Open { subject, people: vec![(place, person)], until: None, shown: "".into() });
         if self.waiting.len() < WAITING {
             self.waiting.push_back(self.last_id);
         } else {
@@ -387,6 +390,7 @@ impl Authority {
                 continue;
             };
             open.until = Some(now + self.limits.time);
+            open.shown.clone_from(&person.nick);
             let (room, identity) = &open.subject;
             out.push(Output::Ask(Box::new(Question {
                 id,
@@ -421,7 +425,10 @@ impl Authority {
     }
 
     fn answered(&mut self, now: Instant, id: u64, answer: Answer, out: &mut Vec<Output>) {
-        let Some(Open { subject, people, .. }) = self.open.remove(&id) else { return };
+        let Some(Open { subject, people, shown, .. }) = self.open.remove(&id) else { return };
+        let for_one = is_for_one(&subject.1, answer.verdict);
+        let (people, others): (Vec<_>, Vec<_>) =
+            people.into_iter().partition(|(_, person)| !for_one || person.nick == shown);
         let lasts = answer.for_seconds.map_or(self.limits.cache, |seconds| Duration::from_secs(seconds.into()));
         let reason: Box<str> = answer.reason.unwrap_or_default().into();
         for somebody in people {
@@ -435,7 +442,10 @@ impl Authority {
             self.known.clear();
         }
         let known = Known { verdict: answer.verdict, reason, at: now, until: now + lasts };
-        self.known.insert(subject, known);
+        self.known.insert(subject.clone(), known);
+        for (place, person) in others {
+            self.came(now, subject.0.clone(), place, person, subject.1.clone(), out);
+        }
     }
 
     fn failed(&mut self, now: Instant, id: u64, why: &str, out: &mut Vec<Output>) {
@@ -443,6 +453,7 @@ impl Authority {
         let unsure = "nobody can be asked whether you may be here; try again in a moment";
         let last = self.known.get(&subject).filter(|known| now < known.at + LAST_ANSWER);
         let (verdict, reason) = match (self.limits.fallback, last) {
+            (Fallback::Last, Some(known)) if is_for_one(&subject.1, known.verdict) => (Verdict::Allow, "".into()),
             (Fallback::Last, Some(known)) => (known.verdict, known.reason.clone()),
             (Fallback::Last | Fallback::Closed, _) => (Verdict::Deny, unsure.into()),
             (Fallback::Open, _) => (Verdict::Allow, "".into()),
@@ -454,6 +465,11 @@ impl Authority {
         let (room, identity) = subject;
         out.push(Output::Missed { room, identity, why: why.into(), verdict });
     }
+}
+
+/// Whether an answer is for nobody but whom the question showed: anybody can take a name, and would be moderator by it.
+fn is_for_one(identity: &OccupantKey, verdict: Verdict) -> bool {
+    verdict == Verdict::Moderator && identity.rung.forgeable()
 }
 
 /// What a verdict brings; nothing where they may simply be there, inside.
@@ -486,6 +502,31 @@ mod tests {
 
     fn person(nick: &str) -> Person {
         Person { nick: nick.into(), role: Some("participant".into()), ..Person::default() }
+    }
+
+    #[test]
+    fn whoever_takes_a_moderators_name_is_asked_about_and_not_made_one() {
+        let limits = Limits { may_grant: true, ..Limits::default() };
+        let (mut authority, start) = (Authority::new("story", limits), Instant::now());
+        let joins = |nick: &str| Input::Came {
+            room: RoomKey::new("meet", "hall"),
+            place: Place::Inside,
+            person: person(nick),
+            identity: OccupantKey::new(Rung::Name, "Ann"),
+        };
+        assert_eq!(asked(&give(&mut authority, start, joins("ann"))), [1]);
+        assert_eq!(give(&mut authority, start, joins("eve")), []);
+        // The question shows Ann, who came first.
+        let out = give(&mut authority, start, says(1, Verdict::Moderator));
+        assert_eq!((deeds(&out), asked(&out)), (vec![("ann", Verdict::Moderator)], vec![2]));
+        assert_eq!(deeds(&give(&mut authority, start, says(2, Verdict::Deny))), [("eve", Verdict::Deny)]);
+        assert_eq!(deeds(&give(&mut authority, start, joins("eve2"))), [("eve2", Verdict::Deny)], "it is known");
+        let later = start + Duration::from_secs(61);
+        assert_eq!(asked(&give(&mut authority, later, joins("ann"))), [3]);
+        give(&mut authority, later, says(3, Verdict::Moderator));
+        assert_eq!(asked(&give(&mut authority, later, joins("eve3"))), [4]);
+        let out = give(&mut authority, later, Input::Failed { id: 4, why: "away".into() });
+        assert_eq!(deeds(&out), [], "they may be there, as Ann may, and no more");
     }
 
     fn joins(room: &str, nick: &str, name: &str) -> Input {
