@@ -164,9 +164,9 @@ mod tests {
             reason: None,
             for_seconds: None,
         };
-        let hold = Command::Hold { room: "tavern".to_owned(), reason: None };
+        let release = Command::Release { room: "tavern".to_owned(), reason: None };
         for (command, if_done, if_refused) in
-            [(&reserve, false, false), (&answer, false, true), (&hold, true, true), (&Command::Rooms, false, false)]
+            [(&reserve, false, false), (&answer, false, true), (&release, true, true), (&Command::Rooms, false, false)]
         {
             assert_eq!((is_audited(command, false), is_audited(command, true)), (if_done, if_refused), "{command:?}");
         }
