@@ -202,7 +202,7 @@ pub struct Pending {
     /// Components are spoken to by this connection, which hears nothing of what they do; an errand reports back.
     pub direct: bool,
     items: Vec<Item>,
-    settled: VecDeque<(Box<str>, Progress)>,
+    settled: VecDeque<(Box<str>, Action, Progress)>,
 }
 
 #[derive(Debug)]
@@ -302,11 +302,14 @@ impl Pending {
         self.items.iter().flat_map(|item| item.give_up_at.into_iter().chain(item.again_at)).min()
     }
 
-    /// Takes a request. One whose key is on its way or settled is not carried out again.
+    /// Takes a request. One whose key is on its way or settled is not carried out again, and refused if it is another
+    /// action than that was.
     pub fn request(&mut self, now: Instant, request: Request, facts: &Facts<'_>, out: &mut Vec<Output>) {
         let request = Box::new(request);
-        if let Some((_, progress)) = self.settled.iter().find(|(key, _)| *key == request.key) {
-            out.push(Output::Progress { request, progress: progress.clone(), over: true });
+        if let Some((_, action, progress)) = self.settled.iter().find(|(key, ..)| *key == request.key) {
+            let same = *action == request.action;
+            let progress = if same { progress.clone() } else { Progress::Refused(other_action(&request, action)) };
+            out.push(Output::Progress { request, progress, over: true });
             return;
         }
         if let Some(known) = self.items.iter().find(|item| item.request.key == request.key) {
@@ -648,9 +651,14 @@ impl Pending {
         if self.settled.len() == SETTLED {
             self.settled.pop_front();
         }
-        self.settled.push_back((request.key.clone(), progress.clone()));
+        self.settled.push_back((request.key.clone(), request.action.clone(), progress.clone()));
         out.push(Output::Progress { request, progress, over: true });
     }
+}
+
+fn other_action(request: &Request, known: &Action) -> Cause {
+    let text = format!("the key {} was given to another action ({}); give each its own", request.key, known.verb());
+    Cause::new(Word::ActionRefused, text)
 }
 
 fn on_the_way(request: &Request, progress: Progress) -> Output {

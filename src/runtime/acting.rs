@@ -27,6 +27,12 @@ const KEY_BYTES: usize = 128;
 /// So many of somebody's departures are told.
 const DEPARTURES: usize = 8;
 
+/// Who waits for what comes of an action.
+pub struct Asking {
+    action: Action,
+    replies: Vec<oneshot::Sender<Reply>>,
+}
+
 impl Supervisor {
     /// Hands an action to the room's session; the answer is given when it is over.
     pub(super) fn act(
@@ -59,16 +65,25 @@ impl Supervisor {
         requester: &Requester,
         reply: oneshot::Sender<Reply>,
     ) {
+        self.asking.retain(|_, asking| asking.replies.iter().any(|reply| !reply.is_closed()));
+        if let Some(asking) = self.asking.get(&(room.clone(), key.clone()))
+            && asking.action != action
+        {
+            let text = format!("the key {key} is on its way with another action; give each its own");
+            let _ = reply.send(refused("action-refused", text));
+            return;
+        }
         let request = Request {
             key: key.clone(),
             actor: requester.who.actor(),
-            action,
+            action: action.clone(),
             real_jid: None,
             reason: reason.unwrap_or_default().into(),
         };
         let asked = self.services.get(&room.service).is_some_and(|running| running.act(room, request));
         if asked {
-            self.asking.entry((room.clone(), key)).or_default().push(reply);
+            let asking = Asking { action, replies: Vec::new() };
+            self.asking.entry((room.clone(), key)).or_insert(asking).replies.push(reply);
         } else {
             let text = format!("{room} is not held now; `innkeeper why room {room}` says why");
             let _ = reply.send(refused("not-in-room", text));
@@ -230,8 +245,8 @@ impl Supervisor {
         {
             self.outcast_set(room, jid, *to);
         }
-        let Some(replies) = self.asking.remove(&(room.clone(), request.key.clone())) else { return };
-        for reply in replies {
+        let Some(asking) = self.asking.remove(&(room.clone(), request.key.clone())) else { return };
+        for reply in asking.replies {
             let answer = match progress.cause() {
                 Some(cause) => refused(&cause.word.as_str(), cause.text.to_string()),
                 None => Reply::Acted {

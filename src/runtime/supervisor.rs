@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
+use super::acting::Asking;
 use super::banning::{Kept, Stored};
 use super::board::{Clock, Entry};
 use super::bus::Bus;
@@ -26,7 +27,7 @@ use super::session::{Connectors, News};
 use super::writes::Writes;
 use crate::booking::shown;
 use crate::cause::{Cause, Word};
-use crate::command::{Reply, RoomState};
+use crate::command::RoomState;
 use crate::config::{self, Config, RoomKey};
 use crate::control::Asked;
 use crate::desired::{Intent, Wanted, desired};
@@ -141,7 +142,7 @@ pub struct Supervisor {
     /// What was stored comes back here.
     pub(super) told: mpsc::UnboundedSender<Stored>,
     /// Who waits for the outcome of an action, by its key.
-    pub(super) asking: HashMap<(RoomKey, Box<str>), Vec<oneshot::Sender<Reply>>>,
+    pub(super) asking: HashMap<(RoomKey, Box<str>), Asking>,
 }
 
 /// A room that somebody wants, or that is just being left.

@@ -113,6 +113,21 @@ fn a_kick_is_over_when_the_room_shows_it_and_not_when_it_is_answered() {
 }
 
 #[test]
+fn a_key_that_was_given_to_another_action_is_refused_and_nothing_is_sent() {
+    let mut scene = Scene::new();
+    let nobody = Action::Kick { nick: "nobody".into() };
+    scene.ask("1", nobody.clone());
+    let out = scene.ask("1", Action::Kick { nick: "bob".into() });
+    let [Output::Progress { progress: Progress::Refused(cause), over: true, .. }] = &out[..] else {
+        panic!("{out:?}");
+    };
+    assert!(cause.text.contains("another action"), "{cause:?}");
+    let again = scene.ask("1", nobody);
+    let [Output::Progress { progress: Progress::Refused(cause), .. }] = &again[..] else { panic!("{again:?}") };
+    assert!(cause.text.contains("nobody"), "{cause:?}");
+}
+
+#[test]
 fn a_key_is_carried_out_once_whenever_it_is_asked_for_again() {
     let mut scene = Scene::new();
     scene.ask("k", kick("ann"));
