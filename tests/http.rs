@@ -620,6 +620,9 @@ fn events_are_followed_filtered_and_taken_up_again() {
     assert_eq!(after, [seen[1].2.clone()]);
     assert!(list("?room=meet/tavern&kind=room.suspended", &all).iter().all(|event| event["room"] == "tavern"));
     assert!(list("", &token("games")).iter().all(|event| event["room"] == "game-1"));
+    let first = seen[0].0.parse::<u64>().unwrap() - 1;
+    let theirs = list(&format!("?after={first}&limit=1"), &token("games"));
+    assert_eq!(theirs.len(), 1, "events of others' rooms do not use up the page");
     daemon.ask("GET", "/v1/events?kind=room.eaten", Some(&all), None).refuses(400, "bad-request");
     let cli = |more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_innkeeper"));
@@ -634,8 +637,7 @@ fn events_are_followed_filtered_and_taken_up_again() {
     assert!(cli(&["game-1", "--kind", "room.suspended"]).contains("meet/game-1  room.suspended"));
     // A later process goes on from what an earlier one recorded.
     daemon.restart();
-    let before = seen[0].0.parse::<u64>().unwrap() - 1;
-    let mut old = Follower::start(&daemon, "?kind=room.suspended", Some(&before.to_string()));
+    let mut old = Follower::start(&daemon, "?kind=room.suspended", Some(&first.to_string()));
     assert_eq!(old.next().map(|(_, _, data)| data["room"].clone()), Some(json!("tavern")));
     assert_eq!(old.next().map(|(_, _, data)| data["room"].clone()), Some(json!("game-1")));
     daemon.ask("GET", "/v1/events/live", None, None).refuses(401, "no-token");

@@ -363,13 +363,18 @@ impl Supervisor {
     }
 
     fn events_reply(&self, query: EventsQuery, rights: &Rights, mut reply: oneshot::Sender<Reply>) {
-        let filter = match filter(&query) {
+        let mut filter = match filter(&query) {
             Ok(filter) => filter,
             Err(text) => {
                 let _ = reply.send(refused("bad-request", text));
                 return;
             }
         };
+        let limit = filter.limit.unwrap_or(usize::MAX);
+        if !rights.rooms.is_all() && filter.room.is_none() {
+            // Much of it may be about rooms of others.
+            filter.limit = None;
+        }
         let (database, rights) = (self.database.clone(), rights.clone());
         tokio::spawn(async move {
             let _turn = tokio::select! {
@@ -380,11 +385,16 @@ impl Supervisor {
             let answer = match database.events(filter).await {
                 Ok(mut records) => {
                     records.sort_by_key(|record| record.id);
-                    let next = records.last().map(|record| record.id.number()).or(query.after);
-                    let visible =
-                        records.iter().filter(|record| auth::event(&rights, &record.service, record.room.as_deref()));
+                    let mut next = records.last().map(|record| record.id.number()).or(query.after);
+                    records.retain(|record| auth::event(&rights, &record.service, record.room.as_deref()));
+                    if query.after.is_none() {
+                        records.drain(..records.len().saturating_sub(limit));
+                    } else if records.len() > limit {
+                        records.truncate(limit);
+                        next = records.last().map(|record| record.id.number());
+                    }
                     Reply::Events(EventsReply {
-                        events: visible.filter_map(|record| record.json().ok()).collect(),
+                        events: records.iter().filter_map(|record| record.json().ok()).collect(),
                         next,
                     })
                 }
