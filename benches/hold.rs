@@ -104,7 +104,6 @@ impl Bench {
         if with_innkeeper {
             self.row("RSS without rooms", &format!("{} KiB", rss_without_rooms(&prosody)));
         }
-        let mut ten = 0;
         for rooms in [10, 100, 1000] {
             let mut floors = Vec::new();
             let mut managed = Vec::new();
@@ -128,18 +127,11 @@ impl Bench {
             let seconds: Vec<f64> = ones.iter().map(|one| one.seconds).collect();
             let one = ones.pop().expect("measured above");
             let seconds = best(&seconds);
-            if rooms == 10 {
-                ten = one.rss;
-            }
             if rooms == 1000 {
                 // The same stanzas are those with acknowledgements; a keeper without resumption would be no keeper.
                 self.bar("1000 rooms on one session, of the floor with stream management", seconds / managed, 1.1, "×");
                 let ratio = format!("{:.3} ×", seconds / floor);
                 self.row("1000 rooms on one session, of the floor without", &ratio);
-                self.bar("1000 rooms on one session, total RSS", one.rss as f64 / 1024.0, 16.0, "MiB");
-                // from ten rooms on: the first brings the session and the login with it
-                let each = one.rss.saturating_sub(ten) as f64 / 990.0;
-                self.bar("1000 rooms on one session, RSS for each room", each, 3.0, "KiB");
             }
             self.row(&format!("{rooms} rooms on one session"), &one.say(seconds));
             let setup = Setup::websocket(&prosody).many(rooms).with(UNPACED);
