@@ -68,7 +68,8 @@ impl Checker<'_> {
         }
     }
 
-    fn list<T>(
+    /// A list of strings, each as `read` takes it.
+    pub(super) fn list<T>(
         &mut self,
         view: View<'_>,
         key: &str,

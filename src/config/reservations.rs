@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::Service;
-use super::check::{Checker, View, quoted};
+use super::check::{Checker, View};
 use super::http::{Listen, listen};
-use super::raw::{Section, Value};
+use super::raw::Section;
 
 /// A listener for Jitsi's reservation requests about the rooms of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,10 @@ impl Checker<'_> {
             }
             let base = self.input.base.clone();
             let listen = self.parsed(view, "listen", "\"ADDRESS:PORT\" or \"unix:PATH\"", |text| listen(text, &base));
-            let allow = self.networks(view);
+            let allow = self.list(view, "allow", "a network such as \"192.0.2.7/32\"", |text| {
+                Network::read(text).ok_or("no network")
+            });
+            let allow = allow.unwrap_or_default();
             if let (Some(Listen::Tcp(address)), Some(entry)) = (&listen, view.entry("listen"))
                 && !address.ip().is_loopback()
                 && allow.is_empty()
@@ -92,24 +95,6 @@ impl Checker<'_> {
             all.push(Reservations { service, listen, allow, reveal_password });
         }
         all
-    }
-
-    fn networks(&mut self, view: View<'_>) -> Vec<Network> {
-        let expected = "a list such as [\"192.0.2.7/32\"]";
-        let Some(entry) = view.entry("allow") else { return Vec::new() };
-        let Value::List(items) = &entry.value else {
-            self.wrong(view, "allow", &entry.at, entry.value.kind(), expected);
-            return Vec::new();
-        };
-        let mut networks = Vec::new();
-        for item in items {
-            let text = if let Value::String(text) = &item.value { text.as_str() } else { "" };
-            match Network::read(text) {
-                Some(network) => networks.push(network),
-                None => self.wrong(view, "allow", &item.at, format!("{} is no network", quoted(text)), expected),
-            }
-        }
-        networks
     }
 }
 
