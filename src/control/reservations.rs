@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::seldom::Seldom;
-use super::socket::{Socket, SocketError};
+use super::socket::{self, Socket, SocketError};
 use super::{Gate, TOO_MANY};
 use crate::command::{Command, Reply, Requester, Who};
 use crate::config::Reservations;
@@ -75,9 +75,7 @@ impl Desk {
             let (io, origin) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of file descriptors, most likely: the next try would fail at once too.
-                    warn!(%error, "connection for reservations not accepted");
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    socket::not_accepted("connection for reservations", &error).await;
                     continue;
                 }
             };

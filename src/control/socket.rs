@@ -3,8 +3,10 @@
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
+use tracing::warn;
 
 use super::unix::{BindError, SocketFile};
 use crate::config::Listen;
@@ -52,6 +54,13 @@ impl fmt::Display for Origin {
             Origin::User(uid) => write!(f, "user {uid}"),
         }
     }
+}
+
+/// After a connection could not be accepted: says so, and waits, for when the process is out of file descriptors, which is
+/// most likely, the next try would fail at once too.
+pub(super) async fn not_accepted(what: &str, error: &io::Error) {
+    warn!(%error, "{what} not accepted");
+    tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
 /// A socket, open.

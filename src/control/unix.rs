@@ -12,7 +12,6 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::fs::{Gid, Mode};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -21,8 +20,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::debug;
 
+use super::socket::not_accepted;
 use super::watch::{Told, Watch};
 use super::{Gate, PATIENCE, REQUEST_BYTES, read_socket};
 use crate::command::{Command, FollowQuery, Reply, Requester, Who, refused};
@@ -210,9 +210,7 @@ pub async fn serve(listener: Listener, gate: Arc<Gate>, bus: Arc<Bus>) {
         let stream = match accepted {
             Ok(stream) => stream,
             Err(error) => {
-                // Out of file descriptors, most likely: the next try would fail at once too.
-                warn!(%error, "control connection not accepted");
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                not_accepted("control connection", &error).await;
                 continue;
             }
         };

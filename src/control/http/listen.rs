@@ -15,13 +15,13 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use super::access::Peer;
 use super::patient::Patient;
 use super::{Shared, router};
 use crate::config::Http;
-use crate::control::socket::{Socket, SocketError};
+use crate::control::socket::{self, Socket, SocketError};
 use crate::control::tls::{self, TlsError};
 use crate::runtime::transport::Io;
 
@@ -91,9 +91,7 @@ impl Listener {
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of file descriptors, most likely: the next try would fail at once too.
-                    warn!(%error, "HTTP connection not accepted");
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    socket::not_accepted("HTTP connection", &error).await;
                     continue;
                 }
             };

@@ -7,13 +7,13 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use super::Shared;
 use super::talk::talk;
 use crate::config::{Dial, Line, Place};
 use crate::control::dial::Dialler;
-use crate::control::socket::{Socket, SocketError};
+use crate::control::socket::{self, Socket, SocketError};
 use crate::control::tls::{self, TlsError};
 use crate::runtime::transport::Io;
 
@@ -155,9 +155,7 @@ async fn listening(place: Place, socket: Socket, mut acceptor: Option<TlsAccepto
         let (io, origin) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, most likely: the next try would fail at once too.
-                warn!(%error, "line not accepted");
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                socket::not_accepted("line", &error).await;
                 continue;
             }
         };
