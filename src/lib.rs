@@ -36,6 +36,7 @@ pub mod config;
 pub mod control;
 pub mod desired;
 pub mod event;
+pub mod hex;
 pub mod jitsi;
 pub mod pattern;
 pub mod policy;

@@ -7,7 +7,7 @@
 //! Prosody's `mod_muc_rtbl` reads.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use super::exempt::AllowList;
 use super::identity::{Identity, OccupantKey, Rung, Strength, Trust};
 use super::person::Person;
 use super::{Now, Presence, text};
+use crate::hex::hex;
 use crate::pattern::Pattern;
 use crate::xmpp::jid;
 
@@ -133,12 +134,7 @@ impl Ban {
 /// Source: Prosody's `mod_muc_rtbl`.
 #[must_use]
 pub fn sha256(address: &str) -> String {
-    let digest = Sha256::digest(jid::bare(address).to_lowercase().as_bytes());
-    digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a String can not go wrong.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex(&Sha256::digest(jid::bare(address).to_lowercase().as_bytes()))
 }
 
 /// The entry of a block list, as a ban from all rooms of a service; none where its id is no SHA-256.

@@ -31,6 +31,8 @@ pub mod supervisor;
 pub mod transport;
 mod writes;
 
+use crate::hex::hex;
+
 /// A seed that nobody can guess. Without randomness from the kernel nothing here is safe, so its failure is fatal.
 pub(crate) fn random_u64() -> u64 {
     let mut bytes = [0; 8];
@@ -42,7 +44,7 @@ pub(crate) fn random_u64() -> u64 {
 fn random_hex(bytes: usize) -> String {
     let mut random_bytes = vec![0; bytes];
     random(&mut random_bytes);
-    random_bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&random_bytes)
 }
 
 fn random(bytes: &mut [u8]) {

@@ -11,6 +11,7 @@ use crate::command::{Reply, Requester, Reservation, refused};
 use crate::config::{Login, RoomKey};
 use crate::control::auth;
 use crate::desired::Intent;
+use crate::hex::hex;
 use crate::rights::{Rights, Scope};
 
 /// How long a room is open that always is: ten years.
@@ -38,7 +39,7 @@ impl Default for Reserving {
 impl Reserving {
     fn id(&self, room: &RoomKey, start: Timestamp) -> String {
         let tag = hmac::sign(&self.key, format!("{room} {}", start.as_millisecond()).as_bytes());
-        tag.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&tag.as_ref()[..16])
     }
 
     fn position(&self, service: &str, id: &str, rights: &Rights) -> Option<usize> {

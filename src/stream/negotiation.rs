@@ -11,6 +11,7 @@ use super::sasl::{self, Binding, Derive, Offer, Scram};
 use super::{Bound, Frame, LastLogin, Management, Plan, Security, stream_error};
 use crate::cause::{Cause, Word};
 use crate::config::Mechanism;
+use crate::hex::hex;
 use crate::xml::Element;
 use crate::xmpp::stanza::StanzaError;
 use crate::xmpp::{element, ns, stanza};
@@ -353,8 +354,7 @@ impl Negotiation {
                 if let Some(exchange) = &mut scram {
                     exchange.verify(&answer.text())?;
                 }
-                self.login =
-                    Some(LastLogin { mechanism, key_hash: self.security.key_hash.map(|hash| sasl::hex(&hash)) });
+                self.login = Some(LastLogin { mechanism, key_hash: self.security.key_hash.map(|hash| hex(&hash)) });
                 self.state = State::LoggedIn;
                 out.push(Output::Open);
                 Ok(())

@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq;
 
 use crate::cause::{Cause, Word};
 use crate::config::{Mechanism, Secret};
+use crate::hex::hex;
 use crate::stream::{Plan, Security};
 
 /// Most PBKDF2 iterations that a server may ask for. Servers use 4,096 to 600,000; a million takes about a second, and
@@ -233,12 +234,6 @@ fn no_common(offer: &Offer, plan: &Plan, security: &Security) -> Cause {
         "; PLAIN is used only where nothing better is offered"
     };
     Cause::new(Word::NoCommonMechanism, format!("the server offers {offered}; we may use {may}{hint}"))
-}
-
-/// Bytes as hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The initial response of PLAIN (RFC 4616 §2).

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
 use crate::config::Secret;
+use crate::hex::hex;
 
 /// What a secret begins with that is written as Standard Webhooks has it; the key is what stands behind it, in Base64.
 const PREFIX: &str = "whsec_";
@@ -28,7 +29,7 @@ pub fn prefix(id: &str, timestamp: i64) -> String {
 /// An HMAC-SHA256 over a body alone, in small hexadecimal digits: `X-Jitsi-Signature`.
 #[must_use]
 pub fn hexadecimal(secret: &Secret, body: &[u8]) -> String {
-    mac(secret, body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(mac(secret, body).as_ref())
 }
 
 /// Whether a secret that says it is Base64 is: otherwise it is taken as it is written.
