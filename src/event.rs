@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::action::{Actor, Verb};
 use crate::cause::Cause;
 use crate::command::RoomState;
+use crate::pattern::Pattern;
 use crate::xmpp::jid;
 
 /// Names an event for ever: larger is later. The idempotency key of webhooks and the cursor of readers.
@@ -603,6 +604,23 @@ impl Kind {
     #[must_use]
     pub fn read(name: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// The kinds that fit one of these patterns, which have commas between: `room.*, session.lost`.
+    ///
+    /// # Errors
+    /// The sentence for whoever wrote it: a pattern that fits no kind.
+    pub fn matching(patterns: &str) -> Result<Vec<Kind>, String> {
+        let mut kinds = Vec::new();
+        for name in patterns.split(',').map(str::trim) {
+            let pattern = Pattern::new(name);
+            let before = kinds.len();
+            kinds.extend(Kind::ALL.into_iter().filter(|kind| pattern.matches(kind.as_str())));
+            if kinds.len() == before {
+                return Err(format!("no event is of kind {name:?}"));
+            }
+        }
+        Ok(kinds)
     }
 
     /// What a change of a room's state amounts to; nothing while it is only on its way.

@@ -9,7 +9,6 @@ use tracing::warn;
 use super::{Gate, auth};
 use crate::command::{Command, FollowQuery, Reply, Requester, refused};
 use crate::event::{Event, EventId, Kind};
-use crate::pattern::Pattern;
 use crate::rights::{Rights, RoomPattern};
 use crate::runtime::bus::{Bus, Narrow};
 
@@ -128,15 +127,10 @@ impl Watch {
 }
 
 fn narrow(query: &FollowQuery) -> Result<Narrow, String> {
-    let kinds: Vec<Pattern> =
-        query.kind.iter().flat_map(|kinds| kinds.split(',')).map(|kind| Pattern::new(kind.trim())).collect();
-    if let Some(odd) = kinds.iter().find(|kind| !Kind::ALL.iter().any(|known| kind.matches(known.as_str()))) {
-        return Err(format!("no event is of kind {:?}", odd.as_str()));
-    }
     Ok(Narrow {
         room: query.room.as_deref().map(RoomPattern::new),
         service: query.service.as_deref().map(Into::into),
-        kinds,
+        kinds: query.kind.as_deref().map_or_else(|| Ok(Vec::new()), Kind::matching)?,
         who: query.who.as_deref().map(Into::into),
     })
 }

@@ -21,7 +21,6 @@ use crate::config::{Config, Http, PaceKind, RoomKey};
 use crate::control::auth;
 use crate::desired::{Address, AddressError, Intent, Override, Says, reconcile, resolve, sources};
 use crate::event::{EventId, Kind};
-use crate::pattern::Pattern;
 use crate::policy::rules::KINDS;
 use crate::rights::Rights;
 use crate::room::Occupant;
@@ -567,15 +566,7 @@ impl Supervisor {
 
 /// The question as the record takes it.
 fn filter(query: &EventsQuery) -> Result<Filter, String> {
-    let mut kinds = Vec::new();
-    for name in query.kind.iter().flat_map(|kinds| kinds.split(',')).map(str::trim) {
-        let pattern = Pattern::new(name);
-        let before = kinds.len();
-        kinds.extend(Kind::ALL.into_iter().filter(|kind| pattern.matches(kind.as_str())));
-        if kinds.len() == before {
-            return Err(format!("no event is of kind {name:?}"));
-        }
-    }
+    let kinds = query.kind.as_deref().map_or_else(|| Ok(Vec::new()), Kind::matching)?;
     if query.limit.is_some_and(|limit| !(1..=1000).contains(&limit)) {
         return Err("limit is a number from 1 to 1000".to_owned());
     }

@@ -10,8 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
-use crate::event::{Event, EventId, What};
-use crate::pattern::Pattern;
+use crate::event::{Event, EventId, Kind, What};
 use crate::rights::RoomPattern;
 use crate::store::{Database, DatabaseError, Filter};
 
@@ -124,8 +123,8 @@ pub struct Narrow {
     pub room: Option<RoomPattern>,
     /// Of this service.
     pub service: Option<Box<str>>,
-    /// Of a kind that fits one of these; all when empty.
-    pub kinds: Vec<Pattern>,
+    /// Of one of these kinds; all when empty.
+    pub kinds: Vec<Kind>,
     /// About whoever has this nick, display name, bare JID or occupant id.
     pub who: Option<Box<str>>,
 }
@@ -139,9 +138,8 @@ impl Narrow {
             .as_ref()
             .is_none_or(|pattern| event.room.as_deref().is_some_and(|room| pattern.matches(&event.service, room)));
         let service = self.service.as_ref().is_none_or(|service| *service == event.service);
-        let kind = event.what.kind().as_str();
         let who = self.who.as_ref().is_none_or(|who| event.what.person().is_some_and(|person| person.is_called(who)));
-        room && service && who && (self.kinds.is_empty() || self.kinds.iter().any(|pattern| pattern.matches(kind)))
+        room && service && who && (self.kinds.is_empty() || self.kinds.contains(&event.what.kind()))
     }
 }
 
@@ -232,7 +230,7 @@ mod tests {
         let narrow = |room: Option<&str>, service: Option<&str>, kinds: &[&str]| Narrow {
             room: room.map(RoomPattern::new),
             service: service.map(Into::into),
-            kinds: kinds.iter().map(|kind| Pattern::new(kind)).collect(),
+            kinds: kinds.iter().flat_map(|kinds| Kind::matching(kinds).expect("known")).collect(),
             who: None,
         };
         assert!(narrow(None, None, &[]).takes(&event));
