@@ -1,7 +1,6 @@
 //! The handle on both databases.
 #![allow(clippy::disallowed_methods)]
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -11,6 +10,7 @@ use rusqlite::{Connection, Transaction};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use super::events::{self, EventWriter, Imported, Losses};
+use super::state::FolderLock;
 use super::writer::{self, Work, Write};
 use super::{Retention, Store, policy, schema};
 use crate::event::{Event, EventId};
@@ -117,7 +117,7 @@ struct Inner {
     last_event: EventId,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The folder is ours while the files are open.
-    _lock: Arc<File>,
+    _lock: Arc<FolderLock>,
 }
 
 impl std::fmt::Debug for dyn Work {

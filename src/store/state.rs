@@ -98,8 +98,22 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
-    /// Holds the lock; the kernel takes it back when the process ends, however it ends.
-    lock: Arc<File>,
+    /// That the folder is ours.
+    lock: Arc<FolderLock>,
+}
+
+/// The lock on the folder, held until this is dropped; the kernel takes it back when the process ends, however it ends.
+///
+/// Closing the file is not enough to give it back: a process that is being started has its own copy of every open file
+/// until it runs its program, and the lock stays for as long as one copy is open.
+#[derive(Debug)]
+pub(super) struct FolderLock(File);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // If it can not be given back now, closing the file does it.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 impl Store {
@@ -138,7 +152,7 @@ impl Store {
         };
         write_pid(&mut lock).map_err(fail(&path, "not writable"))?;
 
-        let store = Store { folder: folder.to_owned(), lock: Arc::new(lock) };
+        let store = Store { folder: folder.to_owned(), lock: Arc::new(FolderLock(lock)) };
         let mut warnings = Vec::new();
         // Left behind by a crash in the middle of writing; the state beside it is whole.
         let _ = fs::remove_file(folder.join(TEMPORARY));
@@ -185,7 +199,7 @@ impl Store {
     }
 
     /// The lock on the folder, for whoever works in it longer than this lives.
-    pub(super) fn lock(&self) -> Arc<File> {
+    pub(super) fn lock(&self) -> Arc<FolderLock> {
         self.lock.clone()
     }
 
@@ -353,6 +367,16 @@ mod tests {
         let _first = Store::open(folder.path()).unwrap();
         let error = Store::open(folder.path()).unwrap_err().to_string();
         assert!(error.contains(&format!("(process {})", std::process::id())), "{error}");
+    }
+
+    #[test]
+    fn the_folder_is_given_back_although_a_process_being_started_still_has_the_file_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, ..) = Store::open(folder.path()).unwrap();
+        // What a fork leaves in the child until it runs its program: a copy with the same lock.
+        let _copy = store.lock.0.try_clone().unwrap();
+        drop(store);
+        assert!(Store::open(folder.path()).is_ok());
     }
 
     #[test]
