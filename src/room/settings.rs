@@ -475,7 +475,10 @@ impl Keeper {
             if !matches!(slot.state, State::Fine { .. } | State::Unsupported) {
                 slot.state = State::Fine { since: now };
             }
-            slot.applied = true;
+            if !slot.applied {
+                // Setting up a new room is no drift.
+                (slot.applied, slot.times) = (true, 0);
+            }
             return;
         }
         let drifted = match slot.state {

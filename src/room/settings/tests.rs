@@ -69,7 +69,8 @@ fn a_subject_that_somebody_changes_is_set_again_at_once() {
 #[test]
 fn two_who_fight_are_slowed_down_and_calm_lets_them_begin_again() {
     let mut scene = Scene::new(subject("s"));
-    scene.with(Input::Moderator { new: true });
+    scene.with(Input::Subject { text: "", by: None });
+    assert_eq!(does(&scene.with(Input::Moderator { new: true })).len(), 1, "setting it up is no drift");
     scene.hears("s", "keeper");
     let mut at_once = 0;
     for _ in 0..6 {
