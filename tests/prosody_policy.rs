@@ -198,8 +198,9 @@ fn flood(options: Options) {
             ));
         }
     }
+    // The server has 42,000 copies to write, on whatever processor time it gets.
     for (nick, client) in &mut guests {
-        assert!(put_out(client, &room, nick, seconds(20)).contains(&307));
+        assert!(put_out(client, &room, nick, seconds(90)).contains(&307));
     }
     let after = rss();
     assert!(after < before + 8 * 1024 * 1024, "{before} -> {after}");
