@@ -867,6 +867,13 @@ fn an_authority_decides_about_certain_rooms_and_is_asked_by_a_line_or_a_callback
         (story.limits.fallback, story.limits.cache, story.limits.may_grant),
         (Fallback::Open, Duration::ZERO, true)
     );
+    let token = "[http]\n[[http.token]]\nname = \"games\"\nfile = \"game.secret\"\nscopes = [\"rooms\"]\n";
+    let config = accepted(&(of("line = \"game\"\ntoken = \"games\"") + token));
+    let bearer = &config.http.as_ref().expect("configured").tokens[0];
+    for (who, rights) in [("the line", &config.lines[0].rights), ("the bearer of its token", &bearer.rights)] {
+        let may = |name: &str| rights.rooms.matches("meet", name);
+        assert!(may("game-hall") && !may("tavern"), "{who} acts in the authority's rooms only");
+    }
     for (text, expected) in [
         (of(""), "authority.url: neither url nor line"),
         (of("line = \"gmae\""), "\"gmae\" is unknown; expected \"game\""),

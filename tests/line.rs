@@ -386,7 +386,31 @@ fn an_authoritys_list_of_rooms_is_taken_once_in_order_and_for_its_own_rooms_alon
     let mut game = daemon.enter("game");
     let old = json!({ "command": "desire", "authority": "game", "revision": 8, "rooms": ["game-crypt"] });
     assert_eq!(game.ask(&old.to_string())["error"], "old-revision");
-    assert_eq!(wanted(&mut game), ["film-set", "tavern"]);
+    assert_eq!(wanted(&mut game), ["film-set"], "an authority sees its own rooms");
+}
+
+#[test]
+fn who_speaks_for_an_authority_does_nothing_in_rooms_that_are_not_its_own() {
+    let authority = "[[authority]]\nname = \"story\"\nservice = \"meet\"\nrooms = \"game-*\"\nline = \"game\"\n";
+    let daemon = Daemon::start(&[("other", LISTEN, ALL, "*"), ("game", &format!("{LISTEN}\n{authority}"), ALL, "*")]);
+    let (mut game, mut other) = (daemon.enter("game"), daemon.enter("other"));
+    for room in ["tavern", "game-hall"] {
+        assert_eq!(other.ask(&format!("hold {room}"))["reply"], "done");
+    }
+    let deeds = ["kick ROOM ann", "end ROOM", "grant ROOM ann@meet.jitsi", "release ROOM", "hold ROOM", "ban ROOM ann"];
+    for deed in deeds {
+        let refused = game.ask(&deed.replace("ROOM", "tavern"));
+        assert_eq!(refused["error"], "forbidden", "{deed}: {refused}");
+        let text = refused["text"].as_str().unwrap_or_default();
+        assert!(text.ends_with("its rooms are meet/game-*, since it speaks for an authority over these"), "{text}");
+        let own = game.ask(&deed.replace("ROOM", "game-hall"));
+        assert_ne!(own["error"], "forbidden", "{deed}: {own}");
+    }
+    let refused = game.ask("bans");
+    assert_eq!(refused["error"], "forbidden", "what is about all rooms is not its own either: {refused}");
+    assert_eq!(other.ask("room tavern")["name"], "tavern", "it is wanted as before");
+    let told = daemon.log().matches("command refused").count();
+    assert_eq!(told, deeds.len(), "each refusal is told");
 }
 
 #[test]

@@ -12,9 +12,10 @@ use super::check::{Checker, View, quoted};
 use super::line::Line;
 use super::login::Sources;
 use super::raw::Section;
-use super::{Defaults, Http, Room, RoomKey, Secret, Service};
+use super::{Defaults, Http, HttpToken, Room, RoomKey, Secret, Service};
 use crate::authority::{Fallback, Limits};
 use crate::pattern::Pattern;
+use crate::rights::RoomPattern;
 use crate::room::Moderated;
 
 const SECRET: Sources = Sources {
@@ -37,7 +38,8 @@ pub struct Authority {
     pub gate: Gate,
     /// How it is asked.
     pub asked: Asked,
-    /// The bearer of this token of `[http]` speaks for it, beside the line that is asked.
+    /// The bearer of this token of `[http]` speaks for it, beside the line that is asked. Neither may speak about others
+    /// than its rooms.
     pub token: Option<String>,
     /// What is done about time, failures and the verdict `moderator`.
     pub limits: Limits,
@@ -76,6 +78,24 @@ impl Authority {
     #[must_use]
     pub fn rules(&self, service: &str, room: &str) -> bool {
         self.service == service && self.rooms.matches(room)
+    }
+}
+
+/// Whoever speaks for authorities speaks about their rooms and no others, whatever the line or the token names.
+pub(super) fn confine(authorities: &[Authority], lines: &mut [Line], http: Option<&mut Http>) {
+    let rooms_of = |speaks: &dyn Fn(&Authority) -> bool| -> Vec<RoomPattern> {
+        let theirs = authorities.iter().filter(|authority| speaks(authority));
+        theirs
+            .map(|authority| RoomPattern::new(&format!("{}/{}", authority.service, authority.rooms.as_str())))
+            .collect()
+    };
+    for Line { name, rights, .. } in lines {
+        let rooms = rooms_of(&|authority| matches!(&authority.asked, Asked::Line(line) if line == name));
+        rights.rooms = rights.rooms.clone().confined(rooms);
+    }
+    for HttpToken { name, rights, .. } in http.map_or(&mut [][..], |http| &mut http.tokens) {
+        let rooms = rooms_of(&|authority| authority.token.as_ref() == Some(name));
+        rights.rooms = rights.rooms.clone().confined(rooms);
     }
 }
 

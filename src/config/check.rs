@@ -88,11 +88,12 @@ impl Checker<'_> {
             self.warnings.push("no service is configured, so there is nothing to hold".to_owned());
         }
         let rtbl = self.rtbl(raw.list("rtbl"), &known);
-        let http = self.http(raw);
-        let lines = self.lines(raw.list("line"));
+        let mut http = self.http(raw);
+        let mut lines = self.lines(raw.list("line"));
         let reservations = self.reservations(raw.list("reservations"), &services);
         let avchats = self.avchats(raw.list("avchat"), &services);
         let authorities = self.authorities(raw.list("authority"), &services, &lines, http.as_ref(), &defaults, &rooms);
+        super::authority::confine(&authorities, &mut lines, http.as_mut());
         let webhooks = self.webhooks(raw.list("webhook"));
         let warnings = std::mem::take(&mut self.warnings);
         let mut config = Config {

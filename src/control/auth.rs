@@ -99,7 +99,8 @@ pub fn may(requester: &Requester, command: &Command) -> Result<(), String> {
         return Err(who.lacks(scope));
     }
     if concerns_all(command) && !rights.rooms.is_all() {
-        return Err(format!("{who} may ask only about rooms {}, and this is about all", rights.rooms));
+        let rooms = rights.rooms.explained();
+        return Err(format!("{who} may ask about some rooms, and this is about all; its rooms are {rooms}"));
     }
     Ok(())
 }

@@ -196,7 +196,8 @@ impl Supervisor {
             return resolved.map_err(|error| Box::new(refused(error.word(), error.to_string())));
         }
         let not_theirs = || {
-            let text = format!("{text:?} is no room that {who} may ask about; its rooms are {}", rights.rooms);
+            let text =
+                format!("{text:?} is no room that {who} may ask about; its rooms are {}", rights.rooms.explained());
             Box::new(refused("forbidden", text))
         };
         match resolved {

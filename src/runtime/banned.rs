@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::banning::{Stored, Then, later, strongest};
 use super::board::rfc3339;
@@ -32,6 +32,10 @@ impl Supervisor {
         let key = match self.resolve(&room, false, requester) {
             Ok(address) => address.key,
             Err(refusal) => {
+                if let Reply::Refused { error, text } = &*refusal {
+                    warn!(who = %requester.who, %asked, %error, why = %text, "command refused");
+                }
+                self.audit_command(&asked, &requester.who, &refusal);
                 let _ = reply.send(*refusal);
                 return;
             }
