@@ -167,7 +167,7 @@ fn a_toy_game_server_opens_rooms_lets_players_in_throws_one_out_and_shows_who_is
 // ── the conversation in docs/line-protocol.md
 
 /// Keys whose values are others each time.
-const VARYING: &[&str] = &["id", "key", "life", "occupant_id", "time", "version"];
+const VARYING: &[&str] = &["id", "key", "life", "occupant_id", "since", "time", "version"];
 
 /// What is the same each time: without [`VARYING`] keys and a guest's resource.
 fn lasting(value: &mut Value) {

@@ -12,6 +12,7 @@ use crate::xmpp::jitsi::mute::Medium;
 /// Shown to whoever says `help`.
 pub(super) const HELP: &[&str] = &[
     "hold ROOM [WHY] | release ROOM [WHY] | suspend ROOM [2h] [WHY]",
+    "hold ROOM [WHY] [--from TIME] [--until TIME] [--early 10m] [--title TEXT]: a booking; 2026-03-01T18:00:00Z is a time",
     "rooms | room ROOM | why ROOM | status",
     "kick ROOM NICK [WHY] | ban ROOM NICK [WHY] | unban WHO | bans | mute ROOM NICK [audio|video|desktop]",
     "say ROOM TEXT | tell ROOM NICK TEXT | subject ROOM TEXT | lock ROOM PASSWORD | unlock ROOM",
@@ -124,6 +125,13 @@ impl Words<'_> {
         self.next().ok_or_else(|| format!("{what} is missing; say help"))
     }
 
+    /// The next word as it stands there, quotes and all.
+    fn raw(&mut self) -> Option<String> {
+        let rest = self.0.trim_start();
+        self.next()?;
+        Some(rest[..rest.len() - self.0.len()].to_owned())
+    }
+
     /// All that is left.
     fn rest(&self) -> Option<String> {
         let rest = self.0.trim();
@@ -197,7 +205,7 @@ fn command(verb: &str, words: &mut Words<'_>) -> Result<Command, String> {
     let room = words.need("the room")?;
     let mut nick = || words.need("the nick").map(String::into_boxed_str);
     let action = match verb {
-        "hold" => return Ok(Command::Hold { room, reason: words.rest(), times: Times::default() }),
+        "hold" => return hold(room, words),
         "release" => return Ok(Command::Release { room, reason: words.rest() }),
         "suspend" => {
             let rest = words.rest().unwrap_or_default();
@@ -247,6 +255,36 @@ fn command(verb: &str, words: &mut Words<'_>) -> Result<Command, String> {
         _ => None,
     };
     Ok(Command::Act { room, action, reason, key: None })
+}
+
+/// Why a room is held, and for which time: the options of `innkeeper hold`, before, between or after the other words.
+fn hold(room: String, words: &mut Words<'_>) -> Result<Command, String> {
+    let (mut times, mut why) = (Times::default(), Vec::new());
+    while let Some(word) = words.raw() {
+        if !word.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic())) {
+            why.push(word);
+            continue;
+        }
+        let value = words.need(&format!("what follows {word}"))?;
+        let time = || {
+            let expected = "a time with its zone is expected, such as 2026-03-01T18:00:00Z";
+            value.parse().map(Some).map_err(|_| format!("{word}: {expected}"))
+        };
+        match word.as_str() {
+            "--from" => times.from = time()?,
+            "--until" => times.until = time()?,
+            "--early" => {
+                let early = humantime::parse_duration(&value);
+                let early = early.map_err(|_| format!("{word}: a duration such as 10m is expected"))?;
+                times.early_seconds = Some(early.as_secs());
+            }
+            "--title" => times.title = Some(value),
+            "--reason" => why.push(value),
+            _ => return Err(format!("{:?} is no option of hold; say help", crate::xmpp::muc::clip(&word))),
+        }
+    }
+    let reason = (!why.is_empty()).then(|| why.join(" "));
+    Ok(Command::Hold { room, reason, times })
 }
 
 #[cfg(test)]
@@ -305,6 +343,42 @@ mod tests {
         let hold = Command::Hold { room: "hall".into(), reason: None, times };
         assert_eq!(command(line), hold);
         assert_eq!(command(&hold.record()), hold, "as the record keeps it");
+    }
+
+    #[test]
+    fn a_room_is_booked_in_words_with_the_options_of_the_command_line() {
+        let times = r#""from":"2026-12-01T18:00:00Z","until":"2026-12-01T20:00:00Z","early_seconds":300"#;
+        for (words, object) in [
+            (
+                "hold tavern --until 2026-12-01T10:00:00+01:00 --title \"Council of Elrond\"",
+                r#"{"command":"hold","room":"tavern","until":"2026-12-01T09:00:00Z","title":"Council of Elrond"}"#
+                    .into(),
+            ),
+            (
+                "hold tavern --from 2026-12-01T18:00:00Z --until 2026-12-01T20:00:00Z --early 5m",
+                format!(r#"{{"command":"hold","room":"tavern",{times}}}"#),
+            ),
+            (
+                "hold tavern the \"big\" -- party --from 2026-12-01T18:00:00Z --until 2026-12-01T20:00:00Z --early 5m at Ann's",
+                format!(r#"{{"command":"hold","room":"tavern",{times},"reason":"the \"big\" -- party at Ann's"}}"#),
+            ),
+            (
+                "hold tavern --reason \"no end\" --from 2026-12-01T18:00:00Z",
+                r#"{"command":"hold","room":"tavern","from":"2026-12-01T18:00:00Z","reason":"no end"}"#.into(),
+            ),
+        ] {
+            assert_eq!(command(words), command(&object), "{words}");
+        }
+        for (line, part) in [
+            ("hold tavern --until", "what follows --until is missing"),
+            ("hold tavern --until 2026-12-01T10:00", "--until: a time with its zone is expected"),
+            ("hold tavern --until tomorrow", "such as 2026-03-01T18:00:00Z"),
+            ("hold tavern --early soon --from 2026-12-01T18:00:00Z", "--early: a duration such as 10m"),
+            ("hold tavern --late 5m", "\"--late\" is no option of hold"),
+        ] {
+            let unclear = read(line).expect_err(line);
+            assert!(unclear.text.contains(part), "{line}: {}", unclear.text);
+        }
     }
 
     #[test]
