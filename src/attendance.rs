@@ -2,28 +2,73 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::event::{Departure, Event, Person, What};
 
 /// Somebody's time in a room, under whatever nicks they had.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Attended {
     /// The room's life.
+    #[schema(value_type = String)]
     pub life: Box<str>,
-    /// Who, as they were last.
+    /// Who, as they were last, and as events tell of them.
+    #[schema(value_type = Object)]
     pub person: Person,
     /// When they came, or the first that is known of them.
+    #[schema(value_type = String, format = DateTime)]
     pub came: Timestamp,
     /// Whether they were inside before that.
     pub came_earlier: bool,
     /// When they went, or the first that is known of their absence; left out while they are inside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub went: Option<Timestamp>,
     /// How they went.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub how: Option<Departure>,
     /// For how long, seconds; until now while they are inside.
     pub seconds: i64,
+}
+
+/// As comma-separated values, with a line of names.
+///
+/// Source: RFC 4180 §2 "Definition of the CSV Format".
+#[must_use]
+pub fn csv(attended: &[Attended]) -> String {
+    let mut text = "life,nick,display_name,account,came,came_earlier,went,seconds,how\r\n".to_owned();
+    for one in attended {
+        let person = &one.person;
+        let fields = [
+            one.life.to_string(),
+            person.nick.to_string(),
+            person.display_name.as_deref().unwrap_or_default().to_owned(),
+            person.account().unwrap_or_default().to_owned(),
+            one.came.to_string(),
+            one.came_earlier.to_string(),
+            one.went.map(|went| went.to_string()).unwrap_or_default(),
+            one.seconds.to_string(),
+            how(one),
+        ];
+        text += &fields.map(|field| value(&field)).join(",");
+        text += "\r\n";
+    }
+    text
+}
+
+/// One field. What a spreadsheet would take for a formula is made a text: names are chosen by strangers.
+fn value(field: &str) -> String {
+    let formula = field.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let field = if formula { format!("'{field}") } else { field.to_owned() };
+    if field.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }
+}
+
+/// How they went, by the word of events; nothing while they are inside.
+#[must_use]
+pub fn how(one: &Attended) -> String {
+    let word = one.how.and_then(|how| serde_json::to_value(how).ok());
+    word.as_ref().and_then(|word| word.as_str()).unwrap_or_default().to_owned()
 }
 
 /// Everybody's time in one room, from its events in their order.
@@ -155,5 +200,17 @@ mod tests {
         let expected =
             ["a ann <2 7 Some(Unseen)", "a eve <5 0 Some(Left)", "b bob 9 3 Some(Unseen)", "b bob 12 88 None"];
         assert_eq!(attended(events), expected);
+    }
+
+    #[test]
+    fn a_name_is_one_field_whatever_is_in_it() {
+        let person = Person { nick: "a\"b,c".into(), display_name: Some("=1+1".into()), ..Person::default() };
+        let came = Timestamp::from_second(60).expect("near 1970");
+        let went = Some(Timestamp::from_second(90).expect("near 1970"));
+        let (life, how) = ("x".into(), Some(Departure::NotMember));
+        let one = Attended { life, person, came, came_earlier: false, went, how, seconds: 30 };
+        let text = csv(&[one]);
+        let row = "x,\"a\"\"b,c\",'=1+1,,1970-01-01T00:01:00Z,false,1970-01-01T00:01:30Z,30,not-member\r\n";
+        assert_eq!(text.split_once("\r\n").map(|(_, rows)| rows), Some(row));
     }
 }

@@ -451,6 +451,7 @@ fn a_token_of_some_rooms_neither_sees_nor_touches_others() {
     for (method, end, body) in [
         ("GET", "", None),
         ("GET", "/occupants", None),
+        ("GET", "/attendance", None),
         ("GET", "/why", None),
         ("PUT", "", None),
         ("DELETE", "", None),
@@ -471,6 +472,70 @@ fn a_token_of_some_rooms_neither_sees_nor_touches_others() {
     assert_eq!(daemon.rooms(), json!([["game-2", false], ["tavern", false]]));
     let room = daemon.ask("GET", "/v1/rooms/game-2", Some(&all), None).json();
     assert_eq!((&room["sources"][0]["source"], &room["sources"][0]["who"]), (&json!("http"), &json!("token games")));
+}
+
+#[test]
+fn who_was_inside_is_told_as_json_or_csv_to_whoever_may_see_the_room() {
+    let daemon = Daemon::start("");
+    let (all, games) = (token("all"), token("games"));
+    assert_eq!(daemon.ask("PUT", "/v1/rooms/game-1", Some(&all), None).status, 200);
+    let event = |id: u64, room: &str, minute: u64, kind: &str, more: Value| {
+        let mut event = json!({
+            "id": id, "time": format!("2026-03-01T10:{minute:02}:00Z"), "service": "meet", "room": room, "life": "a",
+            "kind": kind, "person": { "nick": "ann", "display_name": "Ann, or so" },
+        });
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        format!("{event}\n")
+    };
+    let lines: String = ["game-1", "game-gone", "tavern"]
+        .iter()
+        .zip([10, 20, 30])
+        .map(|(room, id)| {
+            event(id, room, 0, "occupant.joined", json!({}))
+                + &event(id + 1, room, 7, "occupant.left", json!({ "how": "kicked" }))
+        })
+        .collect();
+    fs::write(daemon.path("events.jsonl"), lines).unwrap();
+    let mut import = Command::new(env!("CARGO_BIN_EXE_innkeeper"));
+    import.args(["events", "import"]).arg(daemon.path("events.jsonl"));
+    let imported = import.env("INNKEEPER_SOCKET", daemon.path("control.sock")).output().unwrap();
+    assert!(imported.status.success(), "{imported:?}");
+
+    let path = |room: &str, more: &str| format!("/v1/rooms/{room}/attendance{more}");
+    let since = "?since=2026-01-01T00:00:00Z";
+    // Also of a room that is wanted no more, as long as it is among the token's.
+    for (room, who) in [("game-1", &games), ("meet%2Fgame-gone", &games), ("meet%2Ftavern", &all)] {
+        let told = daemon.ask("GET", &path(room, since), Some(who), None);
+        assert_eq!(told.status, 200, "{room}: {told:?}");
+        let told = told.json();
+        assert_eq!(told["room"], room.replace("%2F", "/").replace("game-1", "meet/game-1"));
+        let one = &told["attended"][0];
+        assert_eq!(
+            (&one["person"]["nick"], &one["seconds"], &one["how"]),
+            (&json!("ann"), &json!(420), &json!("kicked"))
+        );
+    }
+    assert_eq!(daemon.ask("GET", &path("game-1", ""), Some(&games), None).json()["attended"], json!([]), "a day");
+    let life = daemon.ask("GET", &path("game-1", "?life=a"), Some(&games), None).json();
+    assert_eq!(life["attended"].as_array().map(Vec::len), Some(1), "{life}");
+
+    let accepts =
+        format!("GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: text/csv\r\n", path("game-1", since));
+    let accepts = format!("{accepts}Authorization: Bearer {games}\r\n\r\n");
+    let asked = daemon.ask("GET", &path("game-1", &format!("{since}&format=csv")), Some(&games), None);
+    for csv in [daemon.raw(accepts.as_bytes()), asked] {
+        assert!(csv.head.to_lowercase().contains("content-type: text/csv"), "{csv:?}");
+        let row = "a,ann,\"Ann, or so\",,2026-03-01T10:00:00Z,false,2026-03-01T10:07:00Z,420,kicked\r\n";
+        assert!(csv.body.ends_with(row), "{csv:?}");
+    }
+    for (path, status, cause) in [
+        (path("meet%2Ftavern", since), 403, "forbidden"),
+        (path("game-2", since), 404, "unknown-room"),
+        (path("game-1", "?format=xml"), 400, "bad-request"),
+        (path("game-1", "?since=yesterday"), 400, "bad-request"),
+    ] {
+        daemon.ask("GET", &path, Some(&games), None).refuses(status, cause);
+    }
 }
 
 #[test]
@@ -807,6 +872,8 @@ fn a_room_is_booked_for_a_time_and_gone_after_it() {
     process::until("the booking ends", Duration::from_secs(40), || daemon.log().contains(over).then_some(()));
     look(&daemon, "yard").refuses(410, "ended");
     mint(&daemon, "yard").refuses(410, "ended");
+    let attended = daemon.ask("GET", "/v1/rooms/yard/attendance", Some(&all), None);
+    assert_eq!((attended.status, &attended.json()["room"]), (200, &json!("game/yard")), "who was there is told on");
     daemon.restart();
     look(&daemon, "yard").refuses(410, "ended");
     assert_eq!(book(&daemon, "yard", json!({ "until": in_seconds(3600) })).status, 200);

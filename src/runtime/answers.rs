@@ -188,9 +188,7 @@ impl Supervisor {
 
     /// The room that is meant, if the requester may ask about it. Who has only some rooms is not told of others.
     pub(super) fn resolve(&self, text: &str, new: bool, requester: &Requester) -> Result<Address, Box<Reply>> {
-        let found: BTreeMap<String, String> =
-            self.services.iter().filter_map(|(name, running)| Some((name.to_string(), running.muc.clone()?))).collect();
-        let resolved = resolve(&self.config, &self.state.overrides, &found, text, new);
+        let resolved = self.look_up(text, new);
         let Requester { who, rights, .. } = requester;
         if rights.rooms.is_all() {
             return resolved.map_err(|error| Box::new(refused(error.word(), error.to_string())));
@@ -212,6 +210,26 @@ impl Supervisor {
             // The answer is the same whether there is such a room or not, and a hint could name one.
             _ => Err(not_theirs()),
         }
+    }
+
+    fn look_up(&self, text: &str, new: bool) -> Result<Address, AddressError> {
+        let found: BTreeMap<String, String> =
+            self.services.iter().filter_map(|(name, running)| Some((name.to_string(), running.muc.clone()?))).collect();
+        resolve(&self.config, &self.state.overrides, &found, text, new)
+    }
+
+    /// The room that is meant, if the requester may ask about it; also one whose booking has ended, and as `SERVICE/NAME`
+    /// one of long ago.
+    pub(super) fn resolve_past(&self, text: &str, requester: &Requester) -> Result<RoomKey, Box<Reply>> {
+        let may = |key: &RoomKey| auth::room(&requester.rights, key);
+        match self.look_up(text, false) {
+            Err(AddressError::Ended { room, .. }) if may(&room) => return Ok(room),
+            _ => {}
+        }
+        self.resolve(text, false, requester).map(|address| address.key).or_else(|refusal| {
+            let named = text.split_once('/').map(|(service, name)| RoomKey::new(service, &name.to_lowercase()));
+            named.filter(may).ok_or(refusal)
+        })
     }
 
     /// Whether a room of that name, if there were one, would be among those that somebody may ask about.

@@ -7,7 +7,6 @@ use tracing::warn;
 use super::board::rfc3339;
 use super::supervisor::Supervisor;
 use crate::command::{AttendanceQuery, Command, Reply, Requester, refused};
-use crate::config::RoomKey;
 use crate::event::Event;
 use crate::store::{DatabaseError, Imported};
 
@@ -17,16 +16,13 @@ const STAYS: usize = 10_000;
 impl Supervisor {
     /// Who was in a room, when and for how long.
     pub(super) fn attendance(&self, query: AttendanceQuery, requester: &Requester, mut reply: oneshot::Sender<Reply>) {
-        let room = match self.resolve(&query.room, false, requester) {
-            Ok(address) => address.key,
-            // Whoever may ask about all rooms may ask about those of long ago, too.
-            Err(refusal) => match query.room.split_once('/') {
-                Some((service, name)) if requester.rights.rooms.is_all() => RoomKey::new(service, &name.to_lowercase()),
-                _ => {
-                    let _ = reply.send(*refusal);
-                    return;
-                }
-            },
+        let room = match self.resolve_past(&query.room, requester) {
+            Ok(room) => room,
+            Err(refusal) => {
+                // Whoever asked may be gone; then nobody misses the answer.
+                let _ = reply.send(*refusal);
+                return;
+            }
         };
         let now = Timestamp::now();
         let day = || now.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);

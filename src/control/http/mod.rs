@@ -25,6 +25,7 @@ use crate::runtime::bus::Bus;
 
 mod access;
 mod actions;
+mod attendance;
 mod authorities;
 mod bans;
 mod events;
@@ -89,6 +90,7 @@ struct Resource {
 /// All of them, by name.
 const RESOURCES: &[Resource] = &[
     Resource { routes: actions::routes, describe: actions::describe },
+    Resource { routes: attendance::routes, describe: attendance::describe },
     Resource { routes: authorities::routes, describe: authorities::describe },
     Resource { routes: bans::routes, describe: bans::describe },
     Resource { routes: events::routes, describe: events::describe },
