@@ -66,6 +66,10 @@ pub(super) struct Moderation {
     /// Actions of the locked settings, by key.
     ours: Vec<(Box<str>, Setting)>,
     moderator: bool,
+    /// What components said before it was known which life of the room it was about.
+    heard: Vec<Push>,
+    /// The room put us out: what components say while we are not in it we do not hear.
+    put_out: bool,
     pub(super) lobby: Attendance,
     /// The life of the room in which somebody was last told to wait in its lobby.
     pub(super) knocked_in: Option<Box<str>>,
@@ -165,6 +169,12 @@ impl Moderation {
     pub(super) fn deadline(&self) -> Option<std::time::Instant> {
         self.pending.deadline().into_iter().chain(self.keeper.deadline()).chain(self.lobby.deadline()).min()
     }
+
+    /// Keeps what a component said until the settings are looked at; of each kind the last.
+    fn note(&mut self, push: &Push) {
+        self.heard.retain(|known| !known.replaced_by(push));
+        self.heard.push(push.clone());
+    }
 }
 
 impl Room {
@@ -259,7 +269,11 @@ impl Room {
         let not_inside = self.not_inside();
         let (Some(moderation), state) = (self.moderation.as_deref_mut(), &self.state) else { return };
         let State::Inside(inside) = state else {
-            moderation.outside(happening, &not_inside, moderated, cx);
+            match happening {
+                // Jitsi tells the metadata before it shows us our own presence, and no second time.
+                Happening::Push(push) if matches!(state, State::Joining(_)) => moderation.note(push),
+                happening => moderation.outside(happening, &not_inside, moderated, cx),
+            }
             return;
         };
         let trust = settings.plans.as_deref().map(|plans| &plans.trust);
@@ -277,6 +291,11 @@ impl Moderation {
         match happening {
             Happening::Outside { destroyed, cause } => {
                 self.moderator = false;
+                self.heard.clear();
+                self.put_out |= matches!(
+                    cause.word,
+                    Word::Kicked | Word::Banned | Word::MembershipLost | Word::RemovedForError | Word::NotInRoom
+                );
                 self.pending.outside(destroyed, cause, &mut out);
                 self.ours.clear();
                 self.undo.clear();
@@ -400,16 +419,11 @@ impl Desk<'_, '_> {
                 self.attend();
                 self.early();
             }
-            Happening::Push(Push::AvModeration { medium, on, .. }) => {
-                // The settings know what is before they hear that an action of theirs is over.
-                self.keep(settings::Input::AvModeration(*medium, *on));
-                self.pending(|pending, _, out| pending.av_moderation(*medium, *on, out));
-            }
-            Happening::Push(Push::Metadata(metadata)) => {
-                let on = |medium: &str| metadata.start_muted.get(medium).copied().unwrap_or_default();
-                let (audio, video) = (on("audio"), on("video"));
-                self.keep(settings::Input::StartMuted(audio, video));
-                self.pending(|pending, _, out| pending.start_muted(audio, video, out));
+            Happening::Push(push) => {
+                if !self.moderation.moderator {
+                    self.moderation.note(push);
+                }
+                self.pushed(push);
             }
             Happening::Components => {
                 self.judged();
@@ -432,6 +446,22 @@ impl Desk<'_, '_> {
         }
     }
 
+    /// The settings know what is before they hear that an action of theirs is over.
+    fn pushed(&mut self, push: &Push) {
+        match push {
+            Push::AvModeration { medium, on, .. } => {
+                self.keep(settings::Input::AvModeration(*medium, *on));
+                self.pending(|pending, _, out| pending.av_moderation(*medium, *on, out));
+            }
+            Push::Metadata(metadata) => {
+                let on = |medium: &str| metadata.start_muted.get(medium).copied().unwrap_or_default();
+                let (audio, video) = (on("audio"), on("video"));
+                self.keep(settings::Input::StartMuted(audio, video));
+                self.pending(|pending, _, out| pending.start_muted(audio, video, out));
+            }
+        }
+    }
+
     /// What we are may have changed. The settings of a room are looked at once it has said which life it is in.
     fn judged(&mut self) {
         let moderator = self.inside.moderator;
@@ -450,6 +480,12 @@ impl Desk<'_, '_> {
         self.moderation.moderator = true;
         if self.guards_password {
             self.cx.effects.push(Effect::LockForm);
+        }
+        if std::mem::take(&mut self.moderation.put_out) || new {
+            self.keep(settings::Input::Unheard);
+        }
+        for push in std::mem::take(&mut self.moderation.heard) {
+            self.pushed(&push);
         }
         self.keep(settings::Input::Moderator { new });
     }

@@ -154,6 +154,8 @@ pub enum Input<'a> {
         /// Whether the room may have lost everything.
         new: bool,
     },
+    /// What components said of the room counts no more: it may have changed without our hearing of it.
+    Unheard,
     /// The room said that its configuration changed, or a form is wanted for another reason.
     Changed,
     /// The form came.
@@ -321,13 +323,15 @@ impl Keeper {
             Input::Moderator { new } => {
                 if new {
                     self.slots.clear();
-                    self.av_moderation.clear();
-                    self.start_muted = None;
                 }
                 if new || !self.moderator {
                     self.moderator = true;
                     self.check_all(now, locked, out);
                 }
+            }
+            Input::Unheard => {
+                self.av_moderation.clear();
+                self.start_muted = None;
             }
             Input::Changed => self.ask_form(locked, out),
             Input::Form(form) => {

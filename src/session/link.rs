@@ -46,6 +46,7 @@ impl Session {
         } else {
             self.acks.start(bound.management.as_ref());
             self.components = None;
+            self.unsorted = Vec::new();
             if let Some(focus) = &mut self.focus {
                 focus.reset();
             }

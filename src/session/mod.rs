@@ -23,6 +23,7 @@ use crate::xml::{Bad, Element};
 use crate::xmpp::caps::Capabilities;
 use crate::xmpp::jitsi::components::Components;
 use crate::xmpp::jitsi::conference;
+use crate::xmpp::jitsi::json_message::Push;
 use crate::xmpp::moderate::Listed;
 use crate::xmpp::muc::{self, Affiliation, RoomPresence};
 use crate::xmpp::stanza::{self, Kind, StanzaError};
@@ -328,6 +329,8 @@ pub struct Session {
     /// The deployment's components; asked for once a stream, and only where a room needs to know.
     components: Option<Components>,
     components_asked: bool,
+    /// What services said of our rooms before it was known which of them are components.
+    unsorted: Vec<(Box<str>, Push)>,
     /// What answers to strangers may cost.
     answers: Bucket,
     /// When it was last said that they ask too much.
@@ -458,6 +461,7 @@ impl Session {
             discovery: discover::Discovery::default(),
             components: None,
             components_asked: false,
+            unsorted: Vec::new(),
             answers: Bucket::new(ANSWERS_RATE, ANSWERS_BURST, now),
             flooded: None,
             clock: Now { at: now, clock: Timestamp::UNIX_EPOCH },

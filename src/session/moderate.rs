@@ -16,6 +16,9 @@ use crate::xmpp::moderate::{self, AffiliationItem};
 use crate::xmpp::room_form::{self, RoomForm};
 use crate::xmpp::room_info::RoomInfo;
 
+/// Most that is kept of what may be components' words.
+const UNSORTED: usize = 256;
+
 /// Who somebody in a room is.
 #[derive(Debug)]
 pub enum Found {
@@ -269,6 +272,11 @@ impl Session {
     pub(super) fn learn_components(&mut self, now: Instant, answer: Option<&Element>, out: &mut Outbox) {
         let result = answer.filter(|iq| iq.attr("type") == Some("result"));
         self.components = Some(result.map(Components::read).unwrap_or_default());
+        for (from, push) in std::mem::take(&mut self.unsorted) {
+            if self.is_component(&from) {
+                self.pushed(now, &push, out);
+            }
+        }
         for id in self.ids() {
             self.room_input(now, id, room::Input::Components, out);
         }
@@ -289,13 +297,14 @@ impl Session {
         }
         if self.is_component(from) {
             if let Some(push) = json_message::read(message) {
-                let room = match &push {
-                    json_message::Push::AvModeration { room, .. } => room,
-                    json_message::Push::Metadata(metadata) => &metadata.room,
-                };
-                if let Some(&id) = self.by_jid.get(jid::bare(room)) {
-                    self.room_input(now, id, room::Input::Push(&push), out);
-                }
+                self.pushed(now, &push, out);
+            }
+            return;
+        }
+        // Only a service of the server's own has an address like this one.
+        if self.components.is_none() && self.profile.focus.is_some() && !from.contains(['@', '/']) {
+            if let Some(push) = json_message::read(message) {
+                self.sort_later(from, push);
             }
             return;
         }
@@ -310,6 +319,24 @@ impl Session {
         }
         let said = Said::read(message, jid::bare(from));
         self.room_input(now, id, room::Input::Message { nick: jid::resource(from), said: &said }, out);
+    }
+
+    fn pushed(&mut self, now: Instant, push: &Push, out: &mut Outbox) {
+        if let Some(&id) = self.by_jid.get(jid::bare(push.room())) {
+            self.room_input(now, id, room::Input::Push(push), out);
+        }
+    }
+
+    /// Keeps what a service says of our rooms until it is known whether it is one of Jitsi's components: they speak as
+    /// soon as a room is entered.
+    fn sort_later(&mut self, from: &str, push: Push) {
+        if !self.by_jid.contains_key(jid::bare(push.room())) {
+            return;
+        }
+        self.unsorted.retain(|(known, before)| **known != *from || !before.replaced_by(&push));
+        if push.says_something() && self.unsorted.len() < UNSORTED {
+            self.unsorted.push((from.into(), push));
+        }
     }
 
     /// Whether that is exactly the address of a component that the main domain named.

@@ -35,6 +35,37 @@ pub enum Push {
     },
 }
 
+impl Push {
+    /// The room that it is about.
+    #[must_use]
+    pub fn room(&self) -> &str {
+        match self {
+            Push::AvModeration { room, .. } => room,
+            Push::Metadata(metadata) => &metadata.room,
+        }
+    }
+
+    /// Whether it says anything beyond what holds of a room where nobody said anything.
+    #[must_use]
+    pub fn says_something(&self) -> bool {
+        match self {
+            Push::AvModeration { on, .. } => *on,
+            Push::Metadata(metadata) => metadata.start_muted.values().any(|on| *on),
+        }
+    }
+
+    /// Whether a later one says the same thing anew.
+    #[must_use]
+    pub fn replaced_by(&self, later: &Push) -> bool {
+        let same = match (self, later) {
+            (Push::Metadata(_), Push::Metadata(_)) => true,
+            (Push::AvModeration { medium, .. }, Push::AvModeration { medium: other, .. }) => medium == other,
+            _ => false,
+        };
+        same && self.room() == later.room()
+    }
+}
+
 /// The metadata that we know a use for. TURN credentials are among the rest and are not kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metadata {

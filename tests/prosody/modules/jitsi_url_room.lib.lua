@@ -43,9 +43,9 @@ function lib.each_session(room, each)
 end
 
 -- Hooks something of the group chat component, whichever of the two is loaded first.
-function lib.on_muc(event, handler)
+function lib.on_muc(event, handler, priority)
 	local function add(host)
-		if host == muc_host then module:context(host):hook(event, handler); end
+		if host == muc_host then module:context(host):hook(event, handler, priority); end
 	end
 	if prosody.hosts[muc_host] then add(muc_host); else module:hook_global("host-activated", add); end
 end

@@ -3,6 +3,7 @@
 -- `<av_moderation/>`, without a namespace of its own, from a moderator of the room in the connection's URL acts on that
 -- room: it turns moderation of audio, video or desktop on and off, approves somebody and withdraws it. Without a room in
 -- the URL, or without that child: `service-unavailable`. From nobody's moderator, or for an unknown medium: silence.
+-- Whoever comes in hears what is on right behind their own presence; a second session of theirs does not.
 
 local array = require "util.array";
 local jid = require "util.jid";
@@ -98,12 +99,12 @@ module:hook("message/host", function (event)
 	return true;
 end);
 
-url.on_muc("muc-occupant-session-new", function (event)
-	local room = event.room;
+url.on_muc("muc-occupant-joined", function (event)
+	local room, real = event.room, event.occupant.jid;
 	for medium in pairs(room._av_moderation or {}) do
-		tell(event.jid, { enabled = true; room = room.jid; mediaType = medium });
+		tell(real, { enabled = true; room = room.jid; mediaType = medium });
 		if is_moderator(event.occupant) then
-			tell(event.jid, { room = room.jid; whitelists = whitelists(room); mediaType = medium });
+			tell(real, { room = room.jid; whitelists = whitelists(room); mediaType = medium });
 		end
 	end
 end);

@@ -2,8 +2,10 @@
 --
 -- A moderator's `<room_metadata/>` sets a key of the room that it names; the connection's URL must name some room, else
 -- `service-unavailable`. Refused without a word: no moderator, no data, a key of the server's. Every change goes to
--- all, and who joins gets everything, with the TURN service and its password.
+-- all, and who joins gets everything, with the TURN service and its password: before their own presence, and not again
+-- before they have left.
 
+local jid = require "util.jid";
 local json = require "util.json";
 
 local url = module:require "jitsi_url_room";
@@ -48,4 +50,14 @@ module:hook("message/host", function (event)
 end);
 
 url.on_muc("jitsi-metadata-changed", push_all);
-url.on_muc("muc-occupant-session-new", function (event) push(event.room, event.jid, true); end);
+url.on_muc("muc-occupant-pre-join", function (event)
+	local room, real = event.room, event.stanza.attr.from;
+	room._jitsi_metadata_told = room._jitsi_metadata_told or {};
+	if room._jitsi_metadata_told[jid.bare(real)] then return; end
+	room._jitsi_metadata_told[jid.bare(real)] = true;
+	push(room, real, true);
+end, -100); -- behind whatever may refuse the join
+url.on_muc("muc-occupant-left", function (event)
+	local told = event.room._jitsi_metadata_told;
+	if told then told[event.occupant.bare_jid] = nil; end
+end);
