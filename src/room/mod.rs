@@ -198,6 +198,8 @@ pub enum Effect {
     LockForm,
     /// Ask the room what it is; [`Input::Info`] is the answer.
     AskInfo,
+    /// Something odd that was coped with, for the log.
+    Odd(Box<str>),
     /// An action that was done is taken back by another one.
     Undo {
         /// The key of the one.

@@ -765,6 +765,7 @@ impl Desk<'_, '_> {
                     self.cx.effects.push(Effect::Step { number, step, reason });
                 }
                 pending::Output::Progress { request, progress, over } => self.progress(request, progress, over),
+                pending::Output::Partly(text) => self.cx.effects.push(Effect::Odd(text)),
             }
         }
     }

@@ -193,6 +193,8 @@ pub enum Output {
         /// Whether nothing more will come of it.
         over: bool,
     },
+    /// Something that was asked for many was refused for one, for this reason.
+    Partly(Box<str>),
 }
 
 /// The actions of one room.
@@ -214,9 +216,18 @@ struct Item {
     left: VecDeque<Step>,
     /// Answers of the last kind of step that are still to come.
     unanswered: usize,
+    /// A step of that kind was obeyed.
+    obeyed: bool,
     give_up_at: Option<Instant>,
     /// When the next step is said, where it has to wait.
     again_at: Option<Instant>,
+}
+
+impl Item {
+    /// Whether each step is about another one of those inside.
+    fn is_about_everybody(&self) -> bool {
+        matches!(self.request.action, Action::Mute { nick: None, .. })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -353,6 +364,7 @@ impl Pending {
             stage: Stage::Queued,
             left,
             unanswered: 0,
+            obeyed: false,
             give_up_at: None,
             again_at: None,
         });
@@ -419,7 +431,7 @@ impl Pending {
             burst.extend(item.left.pop_front());
         }
         let deciding = item.left.is_empty();
-        item.unanswered = burst.len();
+        (item.unanswered, item.obeyed) = (burst.len(), false);
         let message = !answers(&burst[0], self.direct);
         for step in burst {
             out.push(Output::Send { number: item.number, step, reason: item.request.reason.clone() });
@@ -479,6 +491,11 @@ impl Pending {
                 item.again_at = Some(now + AGAIN);
                 return;
             }
+            // A recorder cannot be muted, and who has no part in the media session need not be.
+            Answer::Refused(error) if item.is_about_everybody() && (item.obeyed || item.unanswered > 1) => {
+                let text = format!("{}: not everybody is muted: {}", facts.room, error.describe());
+                out.push(Output::Partly(text.into()));
+            }
             Answer::Refused(error) => {
                 let cause = refusal(&item.request.action, error, facts.room);
                 self.finish(at, Progress::Refused(cause), out);
@@ -490,7 +507,7 @@ impl Pending {
                 self.finish(at, Progress::TimedOut(Cause::new(Word::ActionTimedOut, text)), out);
                 return;
             }
-            Answer::Done | Answer::Form(_) => {}
+            Answer::Done | Answer::Form(_) => item.obeyed = true,
         }
         item.unanswered = item.unanswered.saturating_sub(1);
         if item.unanswered > 0 {

@@ -823,6 +823,7 @@ impl Session {
                 out.send.push(muc::form_request(room, &question));
             }
             Effect::AskInfo => self.ask_info(now, id, out),
+            Effect::Odd(text) => out.reports.push(Report::Odd(text.into())),
             Effect::Progress { request, progress, over } => {
                 out.reports.push(Report::Progress { room: settings.key.clone(), request, progress, over });
             }

@@ -209,6 +209,23 @@ fn mute_all_asks_for_each_but_ourselves_and_the_focus_and_waits_for_all_answers(
 }
 
 #[test]
+fn a_recorder_that_cannot_be_muted_does_not_make_muting_everybody_else_a_failure() {
+    let refused = error("not-allowed");
+    for answers in [[Answer::Refused(&refused), Answer::Done], [Answer::Done, Answer::Refused(&refused)]] {
+        let mut scene = Scene::new();
+        scene.ask("m", Action::Mute { nick: None, medium: Medium::Audio });
+        let mut out = scene.answer(0, answers[0]);
+        out.extend(scene.answer(0, answers[1]));
+        assert_eq!(words(&out), ["answered"], "{answers:?}");
+        assert!(out.iter().any(|one| matches!(one, Output::Partly(text) if text.contains("not-allowed"))), "{out:?}");
+    }
+    let mut scene = Scene::new();
+    scene.ask("m", Action::Mute { nick: None, medium: Medium::Audio });
+    assert_eq!(words(&scene.answer(0, Answer::Refused(&refused))), [""; 0]);
+    assert_eq!(words(&scene.answer(0, Answer::Refused(&refused))), ["refused"], "nobody is muted");
+}
+
+#[test]
 fn a_mute_that_the_focus_refuses_is_explained() {
     let mut scene = Scene::new();
     scene.ask("m", Action::Mute { nick: Some("ann".into()), medium: Medium::Audio });
