@@ -491,6 +491,7 @@ impl Pending {
                 item.again_at = Some(now + AGAIN);
                 return;
             }
+            Answer::Refused(error) if asked_to_unmute(&item.request.action, error, facts) => {}
             // A recorder cannot be muted, and who has no part in the media session need not be.
             Answer::Refused(error) if item.is_about_everybody() && (item.obeyed || item.unanswered > 1) => {
                 let text = format!("{}: not everybody is muted: {}", facts.room, error.describe());
@@ -901,6 +902,17 @@ fn too_early(request: &Request, error: &StanzaError, now: Instant, facts: &Facts
     };
     let newcomer = facts.occupants.by_nick(nick).is_some_and(|one| now < one.since + NEWCOMER);
     newcomer && error.condition == "internal-server-error"
+}
+
+/// Whether that is how the component answers after it asked somebody to switch a medium on that is not moderated: it tells
+/// them and then says that it did nothing.
+///
+/// Source: jitsi-meet's `mod_av_moderation_component`, `on_message`.
+fn asked_to_unmute(action: &Action, error: &StanzaError, facts: &Facts<'_>) -> bool {
+    let Action::Approve { medium, on: true, .. } = action else { return false };
+    // An errand tells in words what it was answered.
+    let said = |text: &str| text.contains("service-unavailable");
+    !facts.shown.av_moderation(*medium) && (said(&error.condition) || error.text.as_deref().is_some_and(said))
 }
 
 /// What a refusal means for whoever asked.

@@ -369,3 +369,26 @@ fn what_the_room_has_already_is_done_at_once() {
     let out = scene.answer(number.expect("it is asked for"), Answer::Done);
     assert!(matches!(out.last(), Some(Output::Progress { progress: Progress::Seen, over: true, .. })), "{out:?}");
 }
+
+#[test]
+fn a_component_that_asked_somebody_to_unmute_and_says_that_it_did_nothing_has_asked_them() {
+    let ask = Action::Approve { nick: "ann".into(), medium: Medium::Audio, on: true };
+    let unavailable = StanzaError { condition: "service-unavailable".to_owned(), ..StanzaError::default() };
+    // As an errand tells it.
+    let text = Some("the component refused it for r@muc.example: service-unavailable".to_owned());
+    let told = StanzaError { condition: "action-refused".to_owned(), text, ..StanzaError::default() };
+    for error in [&unavailable, &told] {
+        let mut scene = Scene::new();
+        scene.ask("k", ask.clone());
+        assert_eq!(words(&scene.answer(0, Answer::Refused(error))), ["answered"], "{error:?}");
+    }
+    let other = StanzaError { condition: "action-refused".to_owned(), ..StanzaError::default() };
+    let mut scene = Scene::new();
+    scene.ask("k", ask.clone());
+    assert_eq!(cause(&scene.answer(0, Answer::Refused(&other))), Word::ActionRefused);
+    let mut scene = Scene::new();
+    let on = settings::Input::AvModeration(Medium::Audio, true);
+    scene.shown.handle(scene.now, on, &settings::Locked::default(), &mut Vec::new());
+    scene.ask("k", ask);
+    assert_eq!(cause(&scene.answer(0, Answer::Refused(&unavailable))), Word::ActionRefused);
+}
