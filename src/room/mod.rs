@@ -394,6 +394,8 @@ pub struct Room {
     behind: Option<Box<(Box<str>, Occupants)>>,
     /// Why and until when to stay out once the room has ended.
     closing: Option<Box<(Cause, Option<Timestamp>)>>,
+    /// What is recorded; nothing in most rooms.
+    recordings: Option<Box<watch::Recordings>>,
 }
 
 #[derive(Debug)]
@@ -461,8 +463,6 @@ struct Inside {
     unheard: Unheard,
     /// Who went before that.
     untold: Vec<What>,
-    /// Recordings that are on, by their ids.
-    recordings: Vec<Box<str>>,
     /// Whether everybody was held against the bans since we could throw out.
     checked: bool,
 }
@@ -508,6 +508,7 @@ impl Room {
             watch: None,
             behind: None,
             closing: None,
+            recordings: None,
         }
     }
 
@@ -823,6 +824,9 @@ impl Room {
                 None => return,
             },
         };
+        if nick == "focus" && self.settings.focus {
+            self.show_recordings(read);
+        }
         match &mut self.state {
             State::Joining(joining) => {
                 let own = read.has(Status::SELF) || nick == &*joining.nick;
@@ -910,7 +914,6 @@ impl Room {
             life: None,
             unheard: Unheard::default(),
             untold: Vec::new(),
-            recordings: Vec::new(),
             checked: false,
         });
         inside.judge(&self.settings, cx);

@@ -1,7 +1,7 @@
 #![expect(clippy::disallowed_methods)]
 
 use super::*;
-use crate::xmpp::muc::Affiliation;
+use crate::xmpp::muc::{Affiliation, Recording as Shown};
 
 const NICK: &str = "00000000_innkeeper";
 
@@ -1423,4 +1423,45 @@ fn who_is_banned_is_sent_away_from_the_lobby_and_no_authority_lets_them_in() {
     // A ban that is made while somebody waits.
     bench.bans = Bans::new([banned("account:eve@meet.jitsi")], policy::AllowList::default());
     assert_eq!(steps(&bench.put(Input::Bans)), [&away("e")]);
+}
+
+#[test]
+fn a_recording_is_told_once_in_a_life_although_we_come_in_twice_and_its_end_is_heard_whenever_it_was() {
+    let mut bench = ruled("[words]\nwords = [\"spam\"]\naction = \"kick\"", policy::Mode::Enforce);
+    let shows = |status: &str| RoomPresence {
+        recordings: vec![Shown { status: status.to_owned(), session: Some("rec-1".to_owned()), ..Shown::default() }],
+        ..focus_presence()
+    };
+    let told = |bench: &mut Bench| -> Vec<&'static str> {
+        let kind = |effect: &Effect| match effect {
+            Effect::Happened { what, .. } => match **what {
+                What::RecordingStarted(_) => Some("started"),
+                What::RecordingStopped(_) => Some("stopped"),
+                _ => None,
+            },
+            _ => None,
+        };
+        std::mem::take(&mut bench.told).iter().filter_map(kind).collect()
+    };
+    // It is on when we come in: the focus shows that before we are inside.
+    let come_in = |bench: &mut Bench, status: &str| {
+        bench.ask();
+        bench.put(Input::Conference(&ready()));
+        bench.say("focus", &shows(status));
+        let own = bench.joining_nick();
+        bench.say(&own, &own_presence(Role::Moderator));
+        bench.put(Input::Info(&RoomInfo { meeting_id: Some("life-1".into()), ..RoomInfo::default() }));
+    };
+    bench.thrown_out(&[110]);
+    told(&mut bench);
+    bench.elapse();
+    come_in(&mut bench, "on");
+    assert_eq!(told(&mut bench), ["started"]);
+    bench.say("focus", &shows("on"));
+    bench.thrown_out(&[110]);
+    bench.elapse();
+    come_in(&mut bench, "off");
+    assert_eq!(told(&mut bench), ["stopped"], "and not started a second time");
+    bench.say("focus", &shows("off"));
+    assert_eq!(told(&mut bench), [""; 0]);
 }

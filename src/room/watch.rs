@@ -24,7 +24,7 @@ use crate::policy::{
 use crate::xmpp::jid;
 use crate::xmpp::jitsi::mute::Medium;
 use crate::xmpp::message::Said;
-use crate::xmpp::muc::{Affiliation, Role, RoomPresence};
+use crate::xmpp::muc::{self, Affiliation, Role, RoomPresence};
 
 /// How long what rules remember may be newer than what is kept of it.
 const REMEMBERED_WITHIN: Duration = Duration::from_secs(1);
@@ -53,6 +53,15 @@ pub(super) struct Watch {
     remembered_at: Option<Instant>,
     /// The password that we set on somebody's word.
     pub(super) lock: Lock,
+}
+
+/// What is recorded of a room, as its focus shows it.
+#[derive(Debug, Default)]
+pub(super) struct Recordings {
+    /// What the focus shows now.
+    shown: Vec<muc::Recording>,
+    /// Those that were said to be on, by the life of the room and their ids.
+    on: Vec<(Box<str>, Box<str>)>,
 }
 
 /// What is known of the room's password.
@@ -262,7 +271,7 @@ impl Room {
             Sight::Here(change) => {
                 self.watch_here(nick, change, cx);
                 if nick == "focus" && self.settings.focus {
-                    self.watch_recordings(read, cx);
+                    self.watch_recordings(cx);
                 }
             }
             Sight::Away(Some(gone)) => self.watch_gone(nick, read, &gone, cx),
@@ -362,13 +371,22 @@ impl Room {
         self.judge(policy::Input::Left { nick, how }, cx);
     }
 
-    /// Source: lib-jitsi-meet's `RecordingManager`; only the focus's word counts.
-    fn watch_recordings(&mut self, read: &RoomPresence, cx: &mut Context<'_>) {
-        let State::Inside(inside) = &mut self.state else { return };
+    /// The focus shows what is recorded, perhaps before we are inside.
+    pub(super) fn show_recordings(&mut self, read: &RoomPresence) {
+        if self.recordings.is_some() || !read.recordings.is_empty() {
+            self.recordings.get_or_insert_default().shown.clone_from(&read.recordings);
+        }
+    }
+
+    /// Source: lib-jitsi-meet's `RecordingManager`, Jicofo's `JibriRecorder`, which shows of several sessions the one that
+    /// changed last; only the focus's word counts.
+    fn watch_recordings(&mut self, cx: &mut Context<'_>) {
+        let (State::Inside(inside), Some(recordings)) = (&self.state, &mut self.recordings) else { return };
         let Some(life) = inside.life.clone().filter(|_| focus_in(&inside.occupants, cx.focus)) else { return };
-        for said in &read.recordings {
+        recordings.on.retain(|(of, _)| *of == life);
+        for said in &recordings.shown {
             let id: Box<str> = said.session.as_deref().unwrap_or_default().into();
-            let known = inside.recordings.iter().position(|known| *known == id);
+            let known = recordings.on.iter().position(|(_, known)| *known == id);
             let recording = event::Recording {
                 session: said.session.as_deref().map(Into::into),
                 mode: said.mode.as_deref().map(Into::into),
@@ -377,11 +395,11 @@ impl Room {
             };
             match (said.status.as_str(), known) {
                 ("on", None) => {
-                    inside.recordings.push(id);
+                    recordings.on.push((life.clone(), id));
                     tell(cx, &life, What::RecordingStarted(recording));
                 }
                 ("off", Some(at)) => {
-                    inside.recordings.remove(at);
+                    recordings.on.remove(at);
                     tell(cx, &life, What::RecordingStopped(recording));
                 }
                 _ => {}
@@ -558,6 +576,7 @@ impl Room {
             let machine = inside.machine(nick, one, self.settings.focus, cx.focus, trust);
             tell(cx, &life, What::OccupantJoined { person: person(nick, one, machine), already_inside: true });
         }
+        self.watch_recordings(cx);
     }
 
     // ── bans
