@@ -107,7 +107,7 @@ fn dgd_gets_tokens_that_let_a_player_into_one_room_until_their_end() {
     );
     assert_eq!(ann["exp"].as_u64().zip(ann["iat"].as_u64()).map(|(exp, iat)| exp - iat), Some(4), "validFor is real");
     let skoot: Value = serde_json::from_str(answer["skoot"].as_str().expect("a string")).expect("ready JSON");
-    assert_eq!(skoot, json!({ "room": "jitsi_chat_default", "token": token }));
+    assert_eq!(skoot, json!({ "name": "Ann Lee", "room": "jitsi_chat_default", "jwt": token }));
 
     daemon.wait_all_held(seconds(20));
     let query = |token: &str| format!("?token={token}&room=jitsi_chat_default");

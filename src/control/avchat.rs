@@ -188,6 +188,7 @@ async fn answer(message: &[u8], game: &AvChat, gate: &Gate) -> Result<Vec<u8>, R
     })?;
     let refuse = |text: &str| Refusal { text: text.to_owned(), time, seq: request.seq.clone() };
     let command = command(&request, game, time).map_err(|text| refuse(&text))?;
+    let name = request.display_name.as_deref().unwrap_or_default().trim();
     let mut scopes = vec![Scope::Moderate];
     if game.may_grant {
         scopes.push(Scope::Admin);
@@ -202,7 +203,8 @@ async fn answer(message: &[u8], game: &AvChat, gate: &Gate) -> Result<Vec<u8>, R
         Reply::Minted(minted) => {
             let token = minted.token.expose();
             let room = minted.room.split_once('/').map_or(&*minted.room, |(_, room)| room);
-            let skoot = json!({ "room": room, "token": token }).to_string();
+            // The names that SkotOS's user.c gives them.
+            let skoot = json!({ "name": name, "room": room, "jwt": token }).to_string();
             Ok(write(&Answer { success: true, message: "OK", token, time, seq: &request.seq, skoot: &skoot }))
         }
         Reply::Refused { text, .. } => Err(refuse(&text)),
