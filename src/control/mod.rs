@@ -19,6 +19,7 @@ pub mod avchat;
 mod client;
 mod dial;
 mod gate;
+mod guesses;
 pub mod http;
 pub mod line;
 pub mod reservations;

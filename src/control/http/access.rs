@@ -1,9 +1,8 @@
 //! Who a request comes from, and whether they guess tokens.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -17,57 +16,14 @@ use crate::command::{Requester, Who};
 use crate::config::HttpToken;
 use crate::rights::Rights;
 
-/// How many wrong tokens one peer may show in [`WINDOW`].
-const WRONG_TOKENS: u32 = 20;
-/// Wrong tokens are counted over this time, and so long a peer that showed too many is not listened to.
-const WINDOW: Duration = Duration::from_secs(60);
-/// How many peers are remembered; the machine's memory must not depend on their number.
-const PEERS: usize = 1024;
+/// How many wrong tokens one peer may show in a minute.
+pub(super) const WRONG_TOKENS: u32 = 20;
 /// How many requests without a token are answered in a second, over all peers.
 const OPEN_PER_SECOND: u32 = 20;
 
 /// Where a request came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Peer(pub(super) Option<IpAddr>);
-
-/// Counts what comes.
-#[derive(Debug, Default)]
-pub(super) struct Guard {
-    wrong: Mutex<HashMap<Option<IpAddr>, Wrong>>,
-}
-
-/// The wrong tokens of a peer since.
-#[derive(Debug, Clone, Copy)]
-struct Wrong {
-    count: u32,
-    since: Instant,
-}
-
-impl Guard {
-    /// How many wrong tokens the peer showed lately.
-    fn wrong(&self, now: Instant, peer: Peer) -> u32 {
-        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        wrong.get(&peer.0).filter(|wrong| now < wrong.since + WINDOW).map_or(0, |wrong| wrong.count)
-    }
-
-    /// Counts a wrong token; answers how many there were lately.
-    fn count(&self, now: Instant, peer: Peer) -> u32 {
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        if wrong.len() >= PEERS {
-            wrong.retain(|_, wrong| now < wrong.since + WINDOW);
-        }
-        if wrong.len() >= PEERS {
-            wrong.clear();
-        }
-        let fresh = Wrong { count: 0, since: now };
-        let counted = wrong.entry(peer.0).or_insert(fresh);
-        if now >= counted.since + WINDOW {
-            *counted = fresh;
-        }
-        counted.count = counted.count.saturating_add(1);
-        counted.count
-    }
-}
 
 /// Finds the token that was shown. Every token is compared in full, so that time tells nothing.
 fn find<'t>(tokens: &'t [HttpToken], shown: &[u8]) -> Option<&'t HttpToken> {
@@ -99,14 +55,14 @@ impl FromRequestParts<Arc<Shared>> for Asker {
         // An address that many share, such as a proxy's, must not shut out those who have a token.
         let shared_address = peer.0.is_none_or(|address| address.is_loopback());
         let too_many = || Problem::too_many("too many wrong tokens; try again in a minute", 60);
-        if !shared_address && shared.guard.wrong(now, peer) >= WRONG_TOKENS {
+        if !shared_address && shared.guesses.are_many(now, &peer) {
             return Err(too_many());
         }
         let settings = shared.settings.borrow().clone();
         let bearer = shown.as_bytes().split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
         let Some(token) = bearer.and_then(|(_, token)| find(&settings.tokens, token.trim_ascii())) else {
             let address = peer.0.map(|address| address.to_string());
-            match shared.guard.count(now, peer) {
+            match shared.guesses.count(now, peer) {
                 count if count < WRONG_TOKENS => warn!(address, "a request with a wrong token was refused"),
                 WRONG_TOKENS => warn!(address, "many wrong tokens; no more is said of them for a minute"),
                 _ => return Err(too_many()),
@@ -132,23 +88,4 @@ impl FromRequestParts<Arc<Shared>> for Anybody {
 
 fn nobody() -> Requester {
     Requester { who: Who::Nobody, rights: Rights::none(), per_second: OPEN_PER_SECOND }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wrong_tokens_are_forgotten_after_a_minute_and_peers_are_bounded() {
-        let (guard, start) = (Guard::default(), Instant::now());
-        let peer = Peer(Some(IpAddr::from([192, 0, 2, 1])));
-        assert_eq!((guard.count(start, peer), guard.count(start, peer)), (1, 2));
-        assert_eq!(guard.wrong(start, peer), 2);
-        assert_eq!(guard.wrong(start + WINDOW, peer), 0);
-        assert_eq!(guard.count(start + WINDOW, peer), 1);
-        for n in 0..5000_u32 {
-            guard.count(start, Peer(Some(IpAddr::from(n.to_be_bytes()))));
-        }
-        assert!(guard.wrong.lock().expect("not poisoned").len() <= PEERS);
-    }
 }

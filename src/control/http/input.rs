@@ -1,8 +1,10 @@
 //! What a request says, read with bounds: the room in its path, the questions in its query, the JSON in its body.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use http::request::Parts;
 use http::{StatusCode, header};
@@ -54,7 +56,11 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Shared>> for Params<T> {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
         let query = Query::<T>::from_request_parts(parts, shared).await;
-        query.map(|Query(params)| Params(params)).map_err(|error| Problem::bad_request(error.body_text()))
+        // Beneath what the framework says lies what is wrong with which parameter.
+        let why = |error: QueryRejection| error.source().map_or_else(|| error.body_text(), ToString::to_string);
+        query
+            .map(|Query(params)| Params(params))
+            .map_err(|error| Problem::bad_request(format!("the query: {}", why(error))))
     }
 }
 

@@ -16,8 +16,9 @@ use tokio::sync::{Semaphore, watch};
 pub use listen::{ListenError, Listener};
 pub use openapi::document;
 
-use self::access::Guard;
+use self::access::{Peer, WRONG_TOKENS};
 use self::problem::Problem;
+use super::guesses::Guesses;
 use super::{Gate, REQUEST_BYTES};
 use crate::command::{Command, Reply, Requester};
 use crate::config;
@@ -52,7 +53,7 @@ pub struct Shared {
     gate: Arc<Gate>,
     bus: Arc<Bus>,
     settings: Settings,
-    guard: Guard,
+    guesses: Guesses<Peer>,
     /// Places for those who listen to events: half of all connections, so that questions still come through.
     live: Arc<Semaphore>,
 }
@@ -62,7 +63,7 @@ impl Shared {
     #[must_use]
     pub fn new(gate: Arc<Gate>, bus: Arc<Bus>, settings: Settings) -> Arc<Self> {
         let live = Arc::new(Semaphore::new(settings.borrow().connections.div_ceil(2)));
-        Arc::new(Shared { gate, bus, settings, guard: Guard::default(), live })
+        Arc::new(Shared { gate, bus, settings, guesses: Guesses::new(WRONG_TOKENS), live })
     }
 
     /// Counts what is answered here, without the supervisor.

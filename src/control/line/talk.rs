@@ -74,7 +74,7 @@ async fn greet(
     shared: &Shared,
     lines: &mut Lines,
 ) -> io::Result<Option<Line>> {
-    let blocked = |now: Instant| shared.is_blocked(now.into_std(), address);
+    let blocked = |now: Instant| shared.guesses.are_many(now.into_std(), address);
     if blocked(Instant::now()) {
         return Ok(None);
     }
@@ -97,7 +97,7 @@ async fn greet(
         }
     }
     let Some(line) = found else {
-        shared.count_wrong(Instant::now().into_std(), address);
+        shared.guesses.count(Instant::now().into_std(), address.into());
         warn!(address, blocked = blocked(Instant::now()), "a wrong secret on the line protocol");
         mouth.answer(seq, &refused("wrong-secret", "no line of the configuration has this secret")).await?;
         return Ok(None);
