@@ -968,7 +968,7 @@ pub struct Plan {
     pub applied: bool,
     /// Rooms (`service/name`) newly held.
     pub hold: Vec<String>,
-    /// Rooms that stay and whose settings change, each with what changes.
+    /// Rooms that stay, services and programs whose settings change, each with what changes.
     pub change: Vec<String>,
     /// Rooms that are left.
     pub release: Vec<String>,

@@ -14,6 +14,8 @@ use crate::booking::{Booking, Phase, shown};
 use crate::command::{self, SourceRow};
 use crate::config::{Config, Room, RoomKey, Service, nearest};
 
+mod programs;
+
 /// How long after its end a booked room is released at the latest, where its rule did not get to close it.
 const GRACE: SignedDuration = SignedDuration::from_secs(10);
 /// How far the clock of a rule may be behind ours.
@@ -656,6 +658,8 @@ pub struct Plan {
     pub added: Vec<String>,
     /// Services that are gone.
     pub removed: Vec<String>,
+    /// Programs that ask, decide or are told, each with what becomes of it.
+    pub programs: Vec<String>,
     /// Rooms that stay untouched.
     pub unchanged: usize,
 }
@@ -664,7 +668,7 @@ impl Plan {
     /// Whether nothing changes, so that no stanza is sent.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Plan { hold, change, release, reconnect, adjust, added, removed, unchanged: _ } = self;
+        let Plan { hold, change, release, reconnect, adjust, added, removed, programs, unchanged: _ } = self;
         hold.is_empty()
             && change.is_empty()
             && release.is_empty()
@@ -672,6 +676,7 @@ impl Plan {
             && adjust.is_empty()
             && added.is_empty()
             && removed.is_empty()
+            && programs.is_empty()
     }
 
     /// As it is answered to people.
@@ -681,6 +686,7 @@ impl Plan {
         let rooms = |rooms: &[RoomKey]| rooms.iter().map(ToString::to_string).collect();
         let mut change: Vec<String> = self.change.iter().map(|(room, keys)| with(room, keys)).collect();
         change.extend(self.adjust.iter().map(|(service, keys)| with(&format!("service {service}"), keys)));
+        change.extend_from_slice(&self.programs);
         let mut reconnect: Vec<String> = self.reconnect.iter().map(|(service, keys)| with(service, keys)).collect();
         reconnect.extend(self.added.iter().map(|service| format!("{service}: new")));
         reconnect.extend(self.removed.iter().map(|service| format!("{service}: gone, logs out")));
@@ -712,6 +718,7 @@ pub fn reconcile(before: &Config, after: &Config, overrides: &Overrides, now: Ti
             plan.adjust.push((name.clone(), soft));
         }
     }
+    plan.programs = programs::changes(before, after);
     plan.added = after.services.keys().filter(|name| !before.services.contains_key(*name)).cloned().collect();
 
     // A reload also drops the releases of rooms that the configuration drops.
@@ -724,11 +731,16 @@ pub fn reconcile(before: &Config, after: &Config, overrides: &Overrides, now: Ti
     let old = held(desired(before, overrides, now));
     let new = held(desired(after, &pruned, now));
     plan.release = old.keys().filter(|key| !new.contains_key(*key)).cloned().collect();
+    let rules = |config: &Config, key: &RoomKey| config.policies.plans(&key.service, &key.name);
+    let same_rules = before.policies == after.policies;
     for (key, room) in &new {
         match old.get(key) {
             None => plan.hold.push(key.clone()),
             Some(old) => {
-                let keys = room_changes(old, room);
+                let mut keys = room_changes(old, room);
+                if !same_rules && rules(before, key) != rules(after, key) {
+                    keys.push("rules");
+                }
                 if keys.is_empty() { plan.unchanged += 1 } else { plan.change.push((key.clone(), keys)) }
             }
         }
@@ -749,13 +761,13 @@ fn room_changes(old: &Room, new: &Room) -> Vec<&'static str> {
     keys
 }
 
-/// What needs a new connection, and what does not.
 /// Whether a service stays connected when its settings change from `old` to `new`.
 #[must_use]
 pub fn same_connection(old: &Service, new: &Service) -> bool {
     service_changes(old, new).0.is_empty()
 }
 
+/// What needs a new connection, and what does not.
 fn service_changes(old: &Service, new: &Service) -> (Vec<&'static str>, Vec<&'static str>) {
     use crate::config::Login;
     let Service {

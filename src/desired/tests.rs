@@ -161,16 +161,18 @@ fn a_plan_says_what_is_held_changed_released_and_connected_again() {
             + &service("new")
             + &room("meet", "hall")
             + "nick = \"0\"\n"
-            + &room("new", "b")),
+            + &room("new", "b")
+            + "[[policy]]\nrooms = \"cel*\"\n[policy.no_guests]\n[[rtbl]]\nservice = \"meet\"\njid = \"rtbl.example\"\n"),
     );
     let mut overrides = Overrides::default();
     overrides.apply(&before, said("meet/cellar", Says::Hold, 1));
     let plan = reconcile(&before, &after, &overrides, at(2)).reply(false, &[]);
     assert_eq!(plan.hold, ["new/b"]);
-    assert_eq!(plan.change, ["meet/hall: nick", "service meet: self_ping"]);
+    let rtbl = "rtbl meet/rtbl.example/muc_bans_sha256: new";
+    assert_eq!(plan.change, ["meet/cellar: rules", "meet/hall: nick", "service meet: self_ping", rtbl]);
     assert_eq!(plan.release, ["meet/tavern", "old/a"]);
     assert_eq!(plan.reconnect, ["new: new", "old: gone, logs out"]);
-    assert_eq!((plan.unchanged, plan.applied), (1, false));
+    assert_eq!((plan.unchanged, plan.applied), (0, false));
 }
 
 #[test]
