@@ -276,7 +276,7 @@ fn every_single_mistake_has_its_line_key_and_words() {
         ),
         (
             "login = \"tocken\"",
-            "innkeeper.toml:5: service.meet.login: \"tocken\" is unknown; expected \"direct\" or \"guest\" or \"token\" or \"anonymous\"",
+            "innkeeper.toml:5: service.meet.login: \"tocken\" is unknown; expected \"direct\", \"guest\", \"token\" or \"anonymous\"",
         ),
         (
             "guest_domain = \"g\"",
@@ -296,7 +296,19 @@ fn every_single_mistake_has_its_line_key_and_words() {
         ),
         (
             "mechanisms = [\"SCRAM-SHA-1\", \"MD5\"]",
-            "innkeeper.toml:5: service.meet.mechanisms: \"MD5\" is unknown; expected a list of SCRAM-SHA-256-PLUS, SCRAM-SHA-256, SCRAM-SHA-1-PLUS, SCRAM-SHA-1, PLAIN, ANONYMOUS",
+            "innkeeper.toml:5: service.meet.mechanisms: \"MD5\" is unknown; expected \"SCRAM-SHA-256-PLUS\", \"SCRAM-SHA-256\", \"SCRAM-SHA-1-PLUS\", \"SCRAM-SHA-1\", \"PLAIN\" or \"ANONYMOUS\"",
+        ),
+        (
+            "mechanisms = [\"SCRAM-SHA1\"]",
+            "innkeeper.toml:5: service.meet.mechanisms: \"SCRAM-SHA1\" is unknown; expected \"SCRAM-SHA-1\" (did you mean that?)",
+        ),
+        (
+            "mechanisms = []",
+            "innkeeper.toml:5: service.meet.mechanisms: empty; expected \"SCRAM-SHA-256-PLUS\", \"SCRAM-SHA-256\", \"SCRAM-SHA-1-PLUS\", \"SCRAM-SHA-1\", \"PLAIN\" or \"ANONYMOUS\"",
+        ),
+        (
+            "keep_events = \"30d\"",
+            "innkeeper.toml:5: service.meet.keep_events: unknown key; expected it at the top of the file, before the first [table]",
         ),
         (
             "nameserver = \"dns\"",
@@ -804,6 +816,10 @@ fn a_token_of_http_has_a_name_a_secret_scopes_and_rooms() {
         (format!("[[http.token]]\n{good}\n[http]\nlisten = \"here\""), "no address with a port"),
         (format!("[http]\n[http.token]\n{good}"), "with two brackets"),
         ("[http]\nlissten = \"x\"".to_owned(), "listen (did you mean that?)"),
+        (
+            "[http]\n[[http.tokn]]\nname = \"x\"".to_owned(),
+            "http.tokn: unknown key; expected token (did you mean that?)",
+        ),
     ] {
         let found = problems(&text).join("\n");
         assert!(found.contains(expected), "{expected}: {found}\n{text}");
@@ -883,7 +899,7 @@ fn an_authority_decides_about_certain_rooms_and_is_asked_by_a_line_or_a_callback
         (of("url = \"http://game.example/\"\nfile = \"bare\""), "without TLS, and on another machine"),
         (of("url = \"https://me:pw@x/\"\nfile = \"bare\""), "a URL with a user"),
         (of("line = \"game\"\ntoken = \"games\""), "\"games\" is unknown; expected one that is configured"),
-        (of("line = \"game\"\non_failure = \"maybe\""), "\"last\" or \"closed\" or \"open\""),
+        (of("line = \"game\"\non_failure = \"maybe\""), "\"last\", \"closed\" or \"open\""),
         (of("line = \"game\"\ntime_limit = \"1h\""), "authority.time_limit"),
         (of("line = \"game\"").replace("rooms = \"game-*\"", ""), "authority.rooms: missing"),
         (of("line = \"game\"").replace("\"game-*\"", "\"meet/game-*\""), "with a slash"),
@@ -949,6 +965,7 @@ fn an_avchat_dials_a_game_and_makes_tokens_of_a_service_that_signs_them() {
         (of(&good.replace("127.0.0.1", "game.example")), "on another machine, and without TLS"),
         (of(&format!("{good}\ntoken_life = \"9h\"")), "avchat.token_life"),
         (of(&format!("{good}\ndefault_room = \"a b\"")), "no room's name"),
+        (of(&format!("{good}\ndefault_room = \"hall\"")), "avchat.default_room: \"hall\" is none of its rooms"),
         (of(good).replace(service, direct), "it has nothing to sign tokens with"),
     ] {
         let found = problems(&text).join("\n");
@@ -1028,35 +1045,36 @@ fn a_policy_that_no_room_has_is_a_warning() {
 #[test]
 fn every_mistake_in_a_policy_has_its_line_key_and_words() {
     let all = problems(&with_room(
-        "[[policy]]\nrooms = \"library\"\nmode = \"strict\"\nverified_tokens = 1\n[policy.flod]\n[policy.flood]\nmesages = 3\npresences = \"many\"\nper = \"soon\"\nmode = \"hard\"\naction = \"hang\"\n[policy.strikes]\nsteps = [\"warn\", \"hang\"]\n[policy.words]\nfile = \"none.txt\"\n[policy.name_pattern]\nmust = ['(a']\n[policy.hours]\nopen = [\"never\"]\n[policy.moderators]\nallow = [\"alice\"]\n[policy.welcome]\naction = \"kick\"\n[[policy]]\nservice = \"meat\"\nexempt = [\"x\"]\nguest_domains = [\"a b\"]\n",
+        "[[policy]]\nrooms = \"library\"\nmode = \"strict\"\nverified_tokens = 1\n[policy.flod]\n[policy.flood]\nmesages = 3\npresences = \"many\"\nper = \"soon\"\nmode = \"hard\"\naction = \"hang\"\n[policy.strikes]\nsteps = [\"warn\", \"hang\"]\n[policy.words]\nfile = \"none.txt\"\n[policy.name_pattern]\nmust = ['(a']\n[policy.hours]\nopen = [\"never\"]\n[policy.moderators]\nallow = [\"alice\"]\n[policy.welcome]\naction = \"kick\"\ntext = \"Hello {nick}\"\n[[policy]]\nservice = \"meat\"\nexempt = [\"x\"]\nguest_domains = [\"a b\"]\n",
     ));
     let shown = all.join("\n");
     for expected in [
-        "innkeeper.toml:11: policy.mode: unknown variant strict; expected \"dry-run\" or \"enforce\"",
-        "innkeeper.toml:12: policy.verified_tokens: invalid type: integer 1; expected true or false",
+        "innkeeper.toml:11: policy.mode: \"strict\" is unknown; expected \"dry-run\" or \"enforce\"",
+        "innkeeper.toml:12: policy.verified_tokens: a number; expected true or false",
         "innkeeper.toml:13: policy.flod: unknown key; expected flood (did you mean that?)",
         "innkeeper.toml:15: policy.flood.mesages: unknown key; expected messages (did you mean that?)",
-        "innkeeper.toml:16: policy.flood.presences: invalid type: string \"many\"; expected how many presences",
+        "innkeeper.toml:16: policy.flood.presences: a string; expected how many presences",
         "innkeeper.toml:17: policy.flood.per: \"soon\" is no duration; expected",
-        "innkeeper.toml:18: policy.flood.mode: unknown variant hard; expected",
+        "innkeeper.toml:18: policy.flood.mode: \"hard\" is unknown; expected",
         "innkeeper.toml:19: policy.flood.action: \"hang\" is nothing that can be done to somebody; expected \"strike\"",
         "innkeeper.toml:21: policy.strikes.steps: \"hang\" is nothing",
         "innkeeper.toml:23: policy.words.file: none.txt: no such file; expected a file",
-        "innkeeper.toml:25: policy.name_pattern.must: regex parse error",
+        "innkeeper.toml:25: policy.name_pattern.must: '(a' is no regular expression: unclosed group",
         "innkeeper.toml:27: policy.hours.open: \"never\" is no time of a week; expected",
         "innkeeper.toml:29: policy.moderators.allow: \"alice\" is no account; expected",
         "innkeeper.toml:31: policy.welcome.action: unknown key; expected one of text, private, mode",
-        "innkeeper.toml:33: policy.service: no service is called \"meat\"; expected \"meet\" (did you mean that?)",
+        "innkeeper.toml:32: policy.welcome.text: {nick} stands for nothing; expected what is said",
+        "innkeeper.toml:34: policy.service: no service is called \"meat\"; expected \"meet\" (did you mean that?)",
         "policy.rooms: missing; expected a room's name",
-        "innkeeper.toml:34: policy.exempt: \"x\" is no account; expected a bare JID",
-        "innkeeper.toml:35: policy.guest_domains: \"a b\" is no domain; expected domains",
+        "innkeeper.toml:35: policy.exempt: \"x\" is no account; expected a bare JID",
+        "innkeeper.toml:36: policy.guest_domains: \"a b\" is no domain; expected domains",
     ] {
         assert!(
             all.iter().any(|problem| problem.starts_with(expected) || problem.contains(expected)),
             "{expected}\n in\n{shown}"
         );
     }
-    assert_eq!(all.len(), 18, "{shown}");
+    assert_eq!(all.len(), 19, "{shown}");
 }
 
 #[test]
@@ -1090,13 +1108,13 @@ fn a_setting_that_makes_no_sense_is_refused_with_its_place() {
     for (line, what) in [
         ("lobby = \"on\"", "true or false"),
         ("lobby = true\nmembers_only = false", "one setting"),
-        ("av_moderation = [\"sound\"]", "\"audio\", \"video\", \"desktop\""),
+        ("av_moderation = [\"sound\"]", "\"audio\", \"video\" or \"desktop\""),
         ("start_muted = true", "a list"),
         ("max_occupants = 0", "from 1 to 100000"),
         ("form = [\"muc#roomconfig_roomsecret=x\"]", "a key of its own"),
         ("form = [\"roomname\"]", "no field"),
         ("chat_accounts = [\"ann\"]", "bare JID"),
-        ("on_drift = \"lock\"", "\"restore\" or \"report\" or \"ignore\""),
+        ("on_drift = \"lock\"", "\"restore\", \"report\" or \"ignore\""),
     ] {
         let problems = problems(&room(line));
         assert_eq!(problems.len(), 1, "{line}: {problems:?}");

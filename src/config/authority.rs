@@ -12,7 +12,7 @@ use super::check::{Checker, View, quoted};
 use super::line::Line;
 use super::login::Sources;
 use super::raw::Section;
-use super::{Defaults, Http, HttpToken, Room, RoomKey, Secret, Service};
+use super::{Defaults, Http, HttpToken, Room, RoomKey, Secret, Service, problem};
 use crate::authority::{Fallback, Limits};
 use crate::pattern::Pattern;
 use crate::rights::RoomPattern;
@@ -177,8 +177,8 @@ impl Checker<'_> {
         if view.entry(key).is_none() {
             self.wrong(view, key, &view.section.at, "missing", format!("{key} = \"…\" in this [[{}]]", view.path));
         }
-        let all: Vec<_> = known.iter().map(|name| format!("\"{name}\"")).collect();
-        let expected = if all.is_empty() { "one that is configured".to_owned() } else { all.join(" or ") };
+        let all = problem::choices(known.iter().copied());
+        let expected = if all.is_empty() { "one that is configured".to_owned() } else { all };
         self.parsed(view, key, &expected, |text| {
             if known.contains(&text) { Ok(text.to_owned()) } else { Err("unknown".to_owned()) }
         })

@@ -66,6 +66,18 @@ impl Checker<'_> {
                 Ok((room, None)) => Ok(room),
                 _ => Err("no room's name".to_owned()),
             });
+            if let (Some(rooms), Some(room), Some(entry)) = (&rooms, &default_room, view.entry("default_room"))
+                && !rooms.matches(room)
+            {
+                let what = format!("{} is none of its rooms", quoted(room));
+                self.wrong(
+                    view,
+                    "default_room",
+                    &entry.at,
+                    what,
+                    format!("one that fits rooms, \"{}\"", rooms.as_str()),
+                );
+            }
             let second = Duration::from_secs(1);
             let token_life = self.duration(view, "token_life", second * 30, LONGEST);
             let may_grant = self.flag(view, "may_grant").unwrap_or(false);

@@ -9,7 +9,7 @@ use super::raw::{Entry, Place, Raw, Reporter, Section, Value};
 use super::value::{self, FOCUS_NICK};
 use super::{
     Config, Defaults, Endpoint, Input, Login, Mechanism, Media, PaceKind, Problem, Room, RoomKey, Secret, Service,
-    Token, endpoint, nearest, raw,
+    Token, endpoint, problem, raw,
 };
 
 /// The nick that sorts before all others, so that a lone browser never offers us peer-to-peer media.
@@ -67,7 +67,9 @@ impl Checker<'_> {
             .unwrap_or_else(|| self.folder("STATE_DIRECTORY").unwrap_or_else(|| "/var/lib/innkeeper".into()));
 
         let day = Duration::from_secs(86_400);
-        let keep_events = self.duration(top, "keep_events", day, day * 36_500).unwrap_or(day * 90);
+        // As long as it is written and read back in years.
+        let century = Duration::from_secs(100 * 31_557_600);
+        let keep_events = self.duration(top, "keep_events", day, century).unwrap_or(day * 90);
         let keep_events_size =
             self.parsed(top, "keep_events_size", "a size such as \"1GiB\", at least 16MiB", |text| {
                 let bytes = value::size(text).map_err(|what| format!("no size ({what})"))?;
@@ -222,25 +224,51 @@ impl Checker<'_> {
     }
 
     pub(super) fn choice<T: Copy>(&mut self, view: View<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
-        let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-        self.parsed(view, key, &names.join(" or "), |text| {
+        let expected = problem::choices(choices.iter().map(|(name, _)| *name));
+        self.parsed(view, key, &expected, |text| {
             let found = choices.iter().find(|(name, _)| *name == text);
             found.map(|(_, value)| *value).ok_or_else(|| "unknown".to_owned())
         })
     }
 
-    fn truth(&mut self, view: View<'_>, key: &str) -> Option<bool> {
+    /// A list of strings, each as `read` takes it. The environment separates them by commas or blanks.
+    ///
+    /// Where `known` has names, one that is like the wrong one is proposed.
+    pub(super) fn list<T>(
+        &mut self,
+        view: View<'_>,
+        key: &str,
+        expected: &str,
+        known: &[&str],
+        read: impl Fn(&str) -> Result<T, &'static str>,
+    ) -> Option<Vec<T>> {
         let entry = view.entry(key)?;
-        match (&entry.value, &entry.at) {
-            (Value::Bool(truth), _) => return Some(*truth),
-            // The environment has only texts.
-            (Value::String(text), Place::Variable(_)) if text == "true" || text == "false" => {
-                return Some(text == "true");
+        let items: Vec<Entry> = match (&entry.value, &entry.at) {
+            (Value::List(items), _) => items.clone(),
+            (Value::String(text), at @ Place::Variable(_)) => {
+                let parts = text.split([',', ' ']).filter(|part| !part.is_empty());
+                parts.map(|part| Entry { value: Value::String(part.to_owned()), at: at.clone() }).collect()
             }
-            (Value::String(text), _) => self.wrong(view, key, &entry.at, quoted(text), "true or false"),
-            (value, _) => self.wrong(view, key, &entry.at, value.kind(), "true or false"),
+            (value, at) => {
+                let what = format!("{} instead of a list", value.kind());
+                self.wrong(view, key, at, what, format!("a list, each {expected}"));
+                return None;
+            }
+        };
+        let mut list = Vec::new();
+        for Entry { value, at } in &items {
+            match value {
+                Value::String(text) => match read(text) {
+                    Ok(one) => list.push(one),
+                    Err(what) => {
+                        let expected = problem::meant(text, known.iter().copied(), expected);
+                        self.wrong(view, key, at, format!("{} is {what}", quoted(text)), expected);
+                    }
+                },
+                other => self.wrong(view, key, at, format!("{} instead of a string", other.kind()), expected),
+            }
         }
-        None
+        Some(list)
     }
 
     fn path(&mut self, view: View<'_>, key: &str) -> Option<PathBuf> {
@@ -339,7 +367,7 @@ impl Checker<'_> {
                 .unwrap_or(Media::Pending),
             stanza_bytes: self.stanza_limit(view).unwrap_or(256 * 1024),
             record: self.path(view, "record"),
-            record_content: self.truth(view, "record_content").unwrap_or(false),
+            record_content: self.flag(view, "record_content").unwrap_or(false),
         };
         domain.map(|_| service)
     }
@@ -382,40 +410,13 @@ impl Checker<'_> {
     }
 
     fn mechanisms(&mut self, view: View<'_>) -> Option<Vec<Mechanism>> {
-        let entry = view.entry("mechanisms")?;
         let names: Vec<_> = value::MECHANISMS.iter().map(|(name, _)| *name).collect();
-        let expected = format!("a list of {}", names.join(", "));
-        let items: Vec<(String, Place)> = match (&entry.value, &entry.at) {
-            (Value::List(items), _) => {
-                let mut texts = Vec::new();
-                for item in items {
-                    match &item.value {
-                        Value::String(text) => texts.push((text.clone(), item.at.clone())),
-                        other => self.wrong(view, "mechanisms", &item.at, other.kind(), expected.clone()),
-                    }
-                }
-                texts
-            }
-            (Value::String(text), at @ Place::Variable(_)) => {
-                text.split([',', ' ']).filter(|part| !part.is_empty()).map(|part| (part.into(), at.clone())).collect()
-            }
-            (value, at) => {
-                self.wrong(view, "mechanisms", at, value.kind(), expected);
-                return None;
-            }
-        };
-        if items.is_empty() {
-            self.wrong(view, "mechanisms", &entry.at, "empty", expected);
-            return None;
+        let expected = problem::choices(names.iter().copied());
+        let list = self.list(view, "mechanisms", &expected, &names, |text| value::mechanism(text).ok_or("unknown"))?;
+        if list.is_empty() && view.entry("mechanisms").is_some_and(Entry::is_empty) {
+            self.wrong(view, "mechanisms", &view.entry("mechanisms")?.at, "empty", expected);
         }
-        let mut found = Vec::new();
-        for (text, at) in items {
-            match value::mechanism(&text) {
-                Some(mechanism) => found.push(mechanism),
-                None => self.wrong(view, "mechanisms", &at, format!("{} is unknown", quoted(&text)), expected.clone()),
-            }
-        }
-        Some(found)
+        Some(list)
     }
 
     /// A PEM file that holds what `marker` announces.
@@ -532,12 +533,11 @@ impl Checker<'_> {
             return Some(name);
         }
         if !self.incomplete {
-            let all: Vec<_> = known.iter().map(|name| format!("\"{name}\"")).collect();
-            let expected = match nearest(name, known.iter().copied()) {
-                Some(near) => format!("\"{near}\" (did you mean that?)"),
-                None if all.is_empty() => "a [service.NAME] in one of the files".to_owned(),
-                None => format!("one of {}", all.join(", ")),
+            let otherwise = match problem::choices(known.iter().copied()) {
+                none if none.is_empty() => "a [service.NAME] in one of the files".to_owned(),
+                all => all,
             };
+            let expected = problem::meant(name, known.iter().copied(), &otherwise);
             self.wrong(view, "service", at, format!("no service is called {}", quoted(name)), expected);
         }
         None

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::check::{Checker, View, absolute, quoted};
 use super::login::Sources;
-use super::raw::{Raw, Section, Value};
-use super::{Secret, nearest};
+use super::raw::{Raw, Section};
+use super::{Secret, problem};
 use crate::rights::{Rights, RoomPattern, Scope};
 
 /// Where the interface listens when nothing else is said.
@@ -90,6 +90,10 @@ impl Checker<'_> {
         let requests_per_second = self.number(view, "requests_per_second", 1, 10_000).unwrap_or(50);
         let connections = self.number(view, "connections", 1, 10_000).unwrap_or(64);
         let tokens = self.tokens(&raw.http_tokens);
+        if raw.http_tokens.is_empty() {
+            let place = self.reporter.place(&section.at);
+            self.warnings.push(format!("{place}: without an [[http.token]] nobody may ask for more than /v1/health"));
+        }
         Some(Http {
             listen,
             tls,
@@ -170,33 +174,15 @@ impl Checker<'_> {
 
     fn scopes(&mut self, view: View<'_>) -> Option<Vec<Scope>> {
         let names = Scope::ALL.map(Scope::as_str);
-        let expected = format!("a list of {}", names.join(", "));
+        let expected = problem::choices(names);
         let Some(entry) = view.entry("scopes") else {
-            self.wrong(view, "scopes", &view.section.at, "missing", expected);
+            self.wrong(view, "scopes", &view.section.at, "missing", format!("a list, each {expected}"));
             return None;
         };
-        let Value::List(items) = &entry.value else {
-            self.wrong(view, "scopes", &entry.at, entry.value.kind(), expected);
-            return None;
-        };
-        if items.is_empty() {
-            self.wrong(view, "scopes", &entry.at, "empty", expected.clone());
-        }
-        let mut scopes = Vec::new();
-        for item in items {
-            let Value::String(text) = &item.value else {
-                self.wrong(view, "scopes", &item.at, item.value.kind(), expected.clone());
-                continue;
-            };
-            if let Some(scope) = Scope::ALL.into_iter().find(|scope| scope.as_str() == text) {
-                scopes.push(scope);
-            } else {
-                let expected = match nearest(text, names) {
-                    Some(near) => format!("\"{near}\" (did you mean that?)"),
-                    None => expected.clone(),
-                };
-                self.wrong(view, "scopes", &item.at, format!("{} is unknown", quoted(text)), expected);
-            }
+        let scope = |text: &str| Scope::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or("unknown");
+        let mut scopes = self.list(view, "scopes", &expected, &names, scope)?;
+        if entry.is_empty() {
+            self.wrong(view, "scopes", &entry.at, "empty", format!("a list, each {expected}"));
         }
         scopes.sort_unstable();
         scopes.dedup();

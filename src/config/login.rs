@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::check::{Checker, View, absolute, quoted};
 use super::raw::Value;
-use super::{Content, Endpoint, Login, Secret, value};
+use super::{Content, Endpoint, Login, Secret, problem, value};
 
 /// The kinds of login that `login` may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +90,8 @@ impl Checker<'_> {
                 }
                 Some((_, kind)) => *kind,
                 None => {
-                    let all: Vec<_> = KINDS.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-                    self.wrong(view, "login", at, format!("{} is unknown", quoted(name)), all.join(" or "));
+                    let all = problem::choices(KINDS.iter().map(|(name, _)| *name));
+                    self.wrong(view, "login", at, format!("{} is unknown", quoted(name)), all);
                     return None;
                 }
             },

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::check::{Checker, View, quoted};
-use super::raw::{Entry, Value};
-use super::{Defaults, Secret, value};
+use super::check::{Checker, View};
+use super::{Defaults, Secret, problem, value};
 use crate::room::Moderated;
 use crate::room::settings::{Locked, OnDrift};
 use crate::xmpp::jitsi::mute::Medium;
@@ -61,43 +60,16 @@ impl Checker<'_> {
             on_drift: self.choice(view, "on_drift", &choices),
             chat_commands: self.flag(view, "chat_commands"),
             store_text: self.flag(view, "store_text"),
-            chat_accounts: self.list(view, "chat_accounts", "a bare JID such as \"ann@meet.jitsi\"", |text| {
+            chat_accounts: self.list(view, "chat_accounts", "a bare JID such as \"ann@meet.jitsi\"", &[], |text| {
                 let whole = text.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
                 if whole && !text.contains(['/', ' ']) { Ok(text.into()) } else { Err("no bare JID") }
             }),
         }
     }
 
-    /// A list of strings, each as `read` takes it.
-    pub(super) fn list<T>(
-        &mut self,
-        view: View<'_>,
-        key: &str,
-        expected: &str,
-        read: impl Fn(&str) -> Result<T, &'static str>,
-    ) -> Option<Vec<T>> {
-        let entry = view.entry(key)?;
-        let Value::List(items) = &entry.value else {
-            let what = format!("{} instead of a list", entry.value.kind());
-            self.wrong(view, key, &entry.at, what, format!("a list, each {expected}"));
-            return None;
-        };
-        let mut list = Vec::new();
-        for Entry { value, at } in items {
-            match value {
-                Value::String(text) => match read(text) {
-                    Ok(one) => list.push(one),
-                    Err(what) => self.wrong(view, key, at, format!("{} is {what}", quoted(text)), expected),
-                },
-                other => self.wrong(view, key, at, format!("{} instead of a string", other.kind()), expected),
-            }
-        }
-        Some(list)
-    }
-
     fn media(&mut self, view: View<'_>, key: &str, media: &[Medium]) -> Option<Vec<Medium>> {
-        let names: Vec<_> = media.iter().map(|medium| format!("\"{}\"", medium.as_str())).collect();
-        self.list(view, key, &names.join(", "), |text| {
+        let names: Vec<_> = media.iter().map(|medium| medium.as_str()).collect();
+        self.list(view, key, &problem::choices(names.iter().copied()), &names, |text| {
             media.iter().find(|medium| medium.as_str() == text).copied().ok_or("unknown")
         })
     }
@@ -113,7 +85,7 @@ impl Checker<'_> {
             room_form::PERSISTENT,
             room_form::MAX_USERS,
         ];
-        let fields = self.list(view, "form", expected, |text| match text.split_once('=') {
+        let fields = self.list(view, "form", expected, &[], |text| match text.split_once('=') {
             Some((var, _)) if own.contains(&var) => Err("a field with a key of its own"),
             Some((var, value)) if var.starts_with("muc#roomconfig_") => Ok((Box::from(var), Box::from(value))),
             _ => Err("no field of the room's form"),

@@ -123,6 +123,30 @@ impl<'t> Part<'_, 't> {
     }
 }
 
+/// What `serde` says of a value, as the other tables say it.
+fn in_our_words(said: &str) -> String {
+    let said = said.split(", expected").next().unwrap_or_default();
+    let (kind, value) = said.split_once(": ").unwrap_or((said, ""));
+    match kind {
+        "invalid type" => match value.split([' ', '`']).next().unwrap_or_default() {
+            "boolean" => "true or false",
+            "integer" => "a number",
+            "floating" => "a fraction",
+            "string" => "a string",
+            "sequence" => "a list",
+            "map" => "a table",
+            _ => said,
+        }
+        .to_owned(),
+        "invalid value" => value.trim_start_matches(|c: char| c.is_ascii_lowercase() || c == ' ').replace('`', ""),
+        _ => match said.strip_prefix("unknown variant ") {
+            Some(variant) => format!("{} is unknown", quoted(variant.trim_matches('`'))),
+            None if said.starts_with("wanted string") => "no string".to_owned(),
+            None => said.replace('`', ""),
+        },
+    }
+}
+
 impl Checker<'_> {
     /// Reads all policies, and says which of them no room has.
     pub(super) fn policies<'r>(
@@ -314,7 +338,7 @@ impl Checker<'_> {
                     (Some((key.to_owned(), true)), at, what)
                 }
                 Err(Wrong::Unreadable(error)) => {
-                    let what = error.message().split(", expected").next().unwrap_or_default().replace('`', "");
+                    let what = in_our_words(error.message());
                     let span = error.span().unwrap_or_default();
                     let within = |value: &std::ops::Range<usize>| value.start <= span.start && span.end <= value.end;
                     let found = part.table.iter().find(|(_, value)| within(&value.span()));

@@ -90,6 +90,21 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
+/// What is expected instead of `word`: the known one that is most like it, else `otherwise`.
+pub(super) fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, otherwise: &str) -> String {
+    nearest(word, known).map_or_else(|| otherwise.to_owned(), |near| format!("\"{near}\" (did you mean that?)"))
+}
+
+/// Choices as a sentence names them: `"a", "b" or "c"`.
+pub(super) fn choices<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut quoted: Vec<String> = names.into_iter().map(|name| format!("\"{name}\"")).collect();
+    match quoted.pop() {
+        Some(last) if quoted.is_empty() => last,
+        Some(last) => format!("{} or {last}", quoted.join(", ")),
+        None => String::new(),
+    }
+}
+
 /// Optimal string alignment: insertions, deletions, replacements and swaps of neighbours.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().take(64).collect();

@@ -194,6 +194,17 @@ pub(super) struct Entry {
     pub(super) at: Place,
 }
 
+impl Entry {
+    /// Whether it is a list with nothing in it, or a variable without a text.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.value {
+            Value::List(items) => items.is_empty(),
+            Value::String(text) => text.trim().is_empty(),
+            _ => false,
+        }
+    }
+}
+
 /// A table: its own place and its entries by key.
 #[derive(Clone)]
 pub(super) struct Section {
@@ -452,7 +463,7 @@ impl<'t> Layer<'_, '_, 't> {
                 ),
             }
         }
-        let entries = self.entries(&known, "http", HTTP);
+        let entries = self.entries(&known, "http", &[HTTP, &["token"]].concat());
         let section = self.raw.http.get_or_insert_with(|| Section { at, entries: BTreeMap::new() });
         section.entries.extend(entries);
     }
@@ -481,6 +492,7 @@ impl<'t> Layer<'_, '_, 't> {
         }
         let expected = match nearest(name, known.iter().copied()) {
             Some(near) => format!("{near} (did you mean that?)"),
+            None if TOP.contains(&name) => "it at the top of the file, before the first [table]".to_owned(),
             None => format!("one of {}", known.join(", ")),
         };
         self.reporter.report(at, &key, "unknown key", expected);

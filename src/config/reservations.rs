@@ -73,7 +73,7 @@ impl Checker<'_> {
             }
             let base = self.input.base.clone();
             let listen = self.parsed(view, "listen", "\"ADDRESS:PORT\" or \"unix:PATH\"", |text| listen(text, &base));
-            let allow = self.list(view, "allow", "a network such as \"192.0.2.7/32\"", |text| {
+            let allow = self.list(view, "allow", "a network such as \"192.0.2.7/32\"", &[], |text| {
                 Network::read(text).ok_or("no network")
             });
             let allow = allow.unwrap_or_default();

@@ -10,7 +10,7 @@ use super::Secret;
 use super::check::{Checker, View, quoted};
 use super::endpoint::is_loopback;
 use super::login::Sources;
-use super::raw::{Section, Value};
+use super::raw::Section;
 use crate::event::{Event, Kind};
 use crate::pattern::Pattern;
 use crate::rights::RoomPattern;
@@ -210,28 +210,12 @@ impl Checker<'_> {
     }
 
     fn webhook_kinds(&mut self, view: View<'_>) -> Vec<Pattern> {
-        let expected = "a list of kinds such as [\"occupant.*\", \"room.held\"]";
-        let Some(entry) = view.entry("kinds") else { return Vec::new() };
-        let Value::List(items) = &entry.value else {
-            self.wrong(view, "kinds", &entry.at, entry.value.kind(), expected);
-            return Vec::new();
-        };
-        let mut kinds = Vec::new();
-        for item in items {
-            let Value::String(text) = &item.value else {
-                self.wrong(view, "kinds", &item.at, item.value.kind(), expected);
-                continue;
-            };
+        let expected = "a kind or a pattern such as \"occupant.*\"";
+        let kinds = self.list(view, "kinds", expected, &Kind::ALL.map(Kind::as_str), |text| {
             let pattern = Pattern::new(text);
-            if Kind::ALL.iter().any(|kind| pattern.matches(kind.as_str())) {
-                kinds.push(pattern);
-            } else {
-                let near = super::nearest(text, Kind::ALL.iter().map(|kind| kind.as_str()));
-                let expected =
-                    near.map_or_else(|| expected.to_owned(), |near| format!("\"{near}\" (did you mean that?)"));
-                self.wrong(view, "kinds", &item.at, format!("no kind of event is {}", quoted(text)), expected);
-            }
-        }
-        kinds
+            let some = Kind::ALL.iter().any(|kind| pattern.matches(kind.as_str()));
+            if some { Ok(pattern) } else { Err("no kind of event") }
+        });
+        kinds.unwrap_or_default()
     }
 }

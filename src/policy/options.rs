@@ -107,7 +107,13 @@ pub fn expressions(patterns: &[String]) -> Result<RegexSet, String> {
     RegexSetBuilder::new(patterns).size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES).build().map_err(|error| {
         match error {
             regex::Error::CompiledTooBig(_) => "together larger than 1 MiB when compiled".to_owned(),
-            error => error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
+            error => {
+                // It is told over several lines, the last of which says what is wrong.
+                let told = error.to_string();
+                let why = told.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or("not understood");
+                let wrong = patterns.iter().find(|pattern| regex::Regex::new(pattern).is_err());
+                format!("'{}' is no regular expression: {why}", wrong.map_or("", String::as_str))
+            }
         }
     })
 }

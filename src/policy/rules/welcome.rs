@@ -22,6 +22,11 @@ pub(super) const KIND: RuleKind = RuleKind {
         if options.text.trim().is_empty() || options.text.len() > 4096 {
             return Err(Wrong::senseless("text", "empty, or more than 4096 bytes"));
         }
+        let names = options.text.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name));
+        let mut words = names.filter(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase()));
+        if let Some(name) = words.find(|name| !["room", "name"].contains(name)) {
+            return Err(Wrong::senseless("text", format!("{{{name}}} stands for nothing")));
+        }
         Ok(plan(options))
     },
 };
