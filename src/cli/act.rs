@@ -1,13 +1,12 @@
 //! What is done in a room: `kick`, `mute`, `say`, `lock` and the others, and `undo` and `recover`.
 
-use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use super::ask::json;
 use super::print::{self, Paint, table};
-use super::{Ask, Exit, Outcome};
+use super::{Ask, Exit, Outcome, input};
 use crate::action::{Action, Standing};
 use crate::command::{Command, Reply, StepRow};
 use crate::config::Secret;
@@ -297,7 +296,7 @@ impl Say {
 
 impl Lock {
     pub(super) fn go(self) -> Outcome {
-        match password(self.file.as_ref()) {
+        match password(self.file.as_deref()) {
             Ok(password) => self.about.act(Action::Lock { password: Some(password) }),
             Err(text) => Ok(usage(&text)),
         }
@@ -372,7 +371,7 @@ impl Undo {
 impl Recover {
     pub(super) fn go(self) -> Outcome {
         let password = match &self.file {
-            Some(_) => match password(self.file.as_ref()) {
+            Some(_) => match password(self.file.as_deref()) {
                 Ok(password) => Some(password),
                 Err(text) => return Ok(usage(&text)),
             },
@@ -420,17 +419,11 @@ fn acted(ask: &Ask, command: &Command) -> Outcome {
 }
 
 /// The password in a file, or on standard input: never an argument, which others on the machine can read.
-fn password(file: Option<&PathBuf>) -> Result<Secret, String> {
-    let mut text = String::new();
-    let read = match file.filter(|path| path.as_os_str() != "-") {
-        Some(path) => std::fs::File::open(path).and_then(|file| file.take(PASSWORD_BYTES).read_to_string(&mut text)),
-        None => std::io::stdin().lock().take(PASSWORD_BYTES).read_to_string(&mut text),
-    };
-    let place = file.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
-    read.map_err(|error| format!("{place}: {error}"))?;
+fn password(file: Option<&Path>) -> Result<Secret, String> {
+    let text = input::text(file, PASSWORD_BYTES)?;
     let password = text.trim_end_matches(['\n', '\r']);
     if password.is_empty() || password.contains('\n') {
-        return Err(format!("{place}: a password of one line is expected"));
+        return Err(format!("{}: a password of one line is expected", input::place(file)));
     }
     Ok(Secret::new(password))
 }

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 
 use super::ask::json;
 use super::change::duration;
-use super::print::{Paint, table};
-use super::{Ask, Exit, Outcome};
+use super::print::{self, Paint, table};
+use super::{Ask, Exit, Outcome, input};
 use crate::command::{BanRow, Command, Reply};
 use crate::telemetry::text::printable;
 
@@ -66,7 +66,7 @@ enum BansVerb {
     },
     /// Add the bans of a file that `export` wrote
     Import {
-        /// The file
+        /// The file; `-` is standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
@@ -136,10 +136,10 @@ impl Bans {
                 Reply::Bans { bans, .. } => Some(BanRow::export(bans)),
                 _ => None,
             }),
-            Some(BansVerb::Import { file, ask }) => match std::fs::read_to_string(&file) {
+            Some(BansVerb::Import { file, ask }) => match input::text(Some(&file), u64::MAX) {
                 Ok(lines) => banned(&ask, &Command::ImportBans { lines }),
-                Err(error) => {
-                    eprintln!("innkeeper: {}: {error}", file.display());
+                Err(what) => {
+                    print::err(&format!("innkeeper: {}", printable(&what)));
                     Ok(Exit::Failed)
                 }
             },

@@ -29,13 +29,13 @@ pub(super) struct Hold {
     #[command(flatten)]
     about: About,
     /// Book it: the meeting begins then, a time of RFC 3339 such as 2026-03-01T18:00:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     from: Option<Timestamp>,
     /// Book it: then the meeting is ended for everybody and the room released
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Timestamp>,
     /// Open it so much earlier than it begins; 10m when left out
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = early)]
     early: Option<Duration>,
     /// Its subject while it is booked
     #[arg(long, value_name = "TEXT")]
@@ -64,6 +64,16 @@ pub(super) struct Reload {
     plan: bool,
     #[command(flatten)]
     ask: Ask,
+}
+
+/// A time of RFC 3339.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| "a time of RFC 3339 such as 2026-03-01T18:00:00Z is expected".to_owned())
+}
+
+/// A duration, which may be none at all.
+fn early(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "a duration such as 10m or 1h is expected".to_owned())
 }
 
 /// A duration of at least a second.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::ask::json;
 use super::print::{self, Paint, table};
-use super::{Ask, Exit, Outcome};
+use super::{Ask, Exit, Outcome, input};
 use crate::action::Actor;
 use crate::command::{Command, EventsQuery, FollowQuery, Reply};
 use crate::control;
@@ -19,6 +19,9 @@ use crate::telemetry::text::printable;
 
 /// How long an event takes to its place in the record, at most.
 const LATELY: Duration = Duration::from_secs(10);
+
+/// The longest name of a kind that people read often: `action.requested`.
+const KIND_WIDTH: usize = 16;
 
 /// Most of the lines of an import in one request, bytes: what the socket takes, escaped as JSON, is twice as much.
 const IMPORT_BYTES: usize = 24 * 1024;
@@ -71,7 +74,7 @@ enum EventsVerb {
     },
     /// Add the events of a file that `export` wrote, older than what is recorded here
     Import {
-        /// The file
+        /// The file; `-` is standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
@@ -89,7 +92,7 @@ impl EventsVerb {
             EventsVerb::Import { file, ask } => match read(&file) {
                 Ok(lines) => import(&lines, &ask),
                 Err(what) => {
-                    eprintln!("innkeeper: {}: {}", file.display(), printable(&what));
+                    print::err(&format!("innkeeper: {}", printable(&what)));
                     Ok(Exit::Failed)
                 }
             },
@@ -116,10 +119,12 @@ fn export(mut query: EventsQuery, ask: &Ask) -> Outcome {
 
 /// The lines of a file, all of which are events.
 fn read(file: &Path) -> Result<Vec<String>, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let text = input::text(Some(file), u64::MAX)?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(|(at, line)| {
         let event = serde_json::from_str::<Event>(line);
-        event.map(|_| line.to_owned()).map_err(|error| format!("line {}: {error}", at + 1))
+        event
+            .map(|_| line.to_owned())
+            .map_err(|error| format!("{}: line {}: {error}", input::place(Some(file)), at + 1))
     });
     lines.collect()
 }
@@ -227,7 +232,9 @@ fn show(events: &[Value], head: bool) -> String {
     if head {
         return table(&["TIME", "ROOM", "KIND", "WHAT"], &rows, Paint::of_stdout());
     }
-    rows.iter().map(|row| format!("{}\n", row.join("  ").trim_end())).collect()
+    // Whatever comes later stands in one column as well, where rooms' names allow.
+    let line = |row: &Vec<String>| format!("{}  {}  {:KIND_WIDTH$}  {}", row[0], row[1], row[2], row[3]);
+    rows.iter().map(|row| line(row).trim_end().to_owned() + "\n").collect()
 }
 
 /// Whom it is about and why, in a few words.
@@ -263,7 +270,7 @@ mod tests {
         let event = serde_json::json!({
             "time": "T", "service": "meet", "room": "a", "kind": "room.lost", "text": "gone\u{1b}",
         });
-        assert_eq!(show(&[event], false), "T  meet/a  room.lost  gone\\u{1b}\n");
+        assert_eq!(show(&[event], false), "T  meet/a  room.lost         gone\\u{1b}\n");
     }
 
     #[test]

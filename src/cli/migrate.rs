@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use super::{Exit, print};
+use super::{Exit, input, print};
 use crate::app;
 use crate::telemetry::text::printable;
 
@@ -66,7 +66,7 @@ impl Migrate {
 }
 
 fn read(file: &Path) -> Result<Map<String, Value>, String> {
-    let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let text = input::text(Some(file), u64::MAX)?;
     // The parser's words may quote the text, which holds a password; line and column say enough.
     let place =
         |error: serde_json::Error| format!("{}:{}:{}: not a JSON object", file.display(), error.line(), error.column());

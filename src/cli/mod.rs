@@ -22,6 +22,7 @@ mod change;
 mod check;
 mod events;
 mod explain;
+mod input;
 mod migrate;
 mod pages;
 mod print;

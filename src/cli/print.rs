@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use jiff::Timestamp;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::command::RoomState;
 use crate::telemetry::text::{colour, printable};
@@ -60,13 +61,14 @@ fn code(word: &str) -> &'static str {
     }
 }
 
-/// An aligned table. Cells are made harmless here; a cell that is a state's word is painted.
+/// A table, aligned as a terminal shows it: characters of East Asian scripts and emoji are two columns wide (UAX #11
+/// "East Asian Width"). Cells are made harmless here; a cell that is a state's word is painted.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>], paint: Paint) -> String {
     let rows: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|cell| printable(cell).into_owned()).collect()).collect();
     let width = |column: usize| {
-        let cells = rows.iter().map(|row| row.get(column).map_or(0, |cell| cell.chars().count()));
-        cells.max().unwrap_or(0).max(head[column].chars().count())
+        let cells = rows.iter().map(|row| row.get(column).map_or(0, |cell| cell.width()));
+        cells.max().unwrap_or(0).max(head[column].width())
     };
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let mut text = String::new();
@@ -75,7 +77,7 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>], paint: Paint) -> String
         for (column, (plain, painted)) in cells.into_iter().enumerate() {
             line.push_str(&painted);
             if column + 1 < widths.len() {
-                line.push_str(&" ".repeat(widths[column].saturating_sub(plain.chars().count()) + 2));
+                line.push_str(&" ".repeat(widths[column].saturating_sub(plain.width()) + 2));
             }
         }
         text.push_str(line.trim_end());
@@ -134,6 +136,13 @@ pub(super) fn next(what: &str, at: Option<&str>, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wide_characters_take_two_columns_and_combining_ones_none() {
+        let row = |name: &str| vec![name.to_owned(), "held".to_owned()];
+        let text = table(&["ROOM", "STATE"], &[row("田中さん"), row("e\u{301}te\u{301}"), row("chapel")], Paint::off());
+        assert_eq!(text, "ROOM      STATE\n田中さん  held\ne\u{301}te\u{301}       held\nchapel    held\n");
+    }
 
     #[test]
     fn columns_are_aligned_and_strangers_can_not_paint() {

@@ -1,7 +1,6 @@
 //! `token mint`, `token explain`: what lets a player into one room, and what a token says.
 
-use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -10,7 +9,7 @@ use jiff::Timestamp;
 use super::ask::json;
 use super::change::duration;
 use super::print::{self, facts, when};
-use super::{Ask, Exit, Outcome};
+use super::{Ask, Exit, Outcome, input};
 use crate::command::{Command, MintedReply, Player, Reply, TokenExplanation};
 use crate::config::Secret;
 use crate::telemetry::text::printable;
@@ -89,7 +88,7 @@ impl Mint {
 
 impl Explain {
     fn go(self) -> Outcome {
-        let token = match token(self.file.as_ref()) {
+        let token = match token(self.file.as_deref()) {
             Ok(token) => token,
             Err(text) => {
                 print::err(&format!("innkeeper: {}", printable(&text)));
@@ -105,14 +104,8 @@ impl Explain {
 }
 
 /// The token in a file, or on standard input: never an argument, which others on the machine can read.
-fn token(file: Option<&PathBuf>) -> Result<Secret, String> {
-    let mut text = String::new();
-    let read = match file.filter(|path| path.as_os_str() != "-") {
-        Some(path) => std::fs::File::open(path).and_then(|file| file.take(TOKEN_BYTES).read_to_string(&mut text)),
-        None => std::io::stdin().lock().take(TOKEN_BYTES).read_to_string(&mut text),
-    };
-    let place = file.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
-    read.map_err(|error| format!("{place}: {error}"))?;
+fn token(file: Option<&Path>) -> Result<Secret, String> {
+    let text = input::text(file, TOKEN_BYTES)?;
     // What `token mint` prints behind a token is left out.
     Ok(Secret::new(text.split_whitespace().next().unwrap_or_default()))
 }

@@ -11,7 +11,7 @@ use super::explain::{self, About};
 use super::ledger;
 use super::session::{Abilities, RoomView};
 use super::supervisor::Supervisor;
-use crate::action::{Action, Actor, Progress, Request};
+use crate::action::{Action, Actor, Progress, Request, Verb};
 use crate::command::{AbilityRow, Command, Reply, Requester, RoomState, refused};
 use crate::config::RoomKey;
 use crate::event::{Deed, Event, Kind, Setting, What, Why};
@@ -388,9 +388,13 @@ fn shown(setting: &settings::Setting, value: &str) -> Option<Box<str>> {
 
 /// What was done, in one sentence.
 fn told(room: &RoomKey, request: &Request, progress: &Progress) -> String {
-    let what = match request.action.target() {
-        "" => request.action.verb().to_string(),
-        target => format!("{} of {target}", request.action.verb()),
+    let verb = request.action.verb();
+    let what = match (&request.action, request.action.target()) {
+        // Who was moderator becomes a member where that is taken away.
+        (Action::Affiliate { jid, to }, _) if verb == Verb::Grant => format!("grant of {} to {jid}", to.as_str()),
+        (Action::Lobby { on }, _) => format!("{verb} {}", if *on { "on" } else { "off" }),
+        (_, "") => verb.to_string(),
+        (_, target) => format!("{verb} of {target}"),
     };
     match progress {
         Progress::Seen => format!("{what} in {room}: done, and seen to be"),
