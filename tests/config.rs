@@ -129,6 +129,8 @@ fn the_example_is_right_and_shows_the_defaults_where_it_is_commented_out() {
         "credential",
         "guest_",
         "token_",
+        // It would keep its bearer to the authority's rooms.
+        "token = ",
         "app_id",
         "secret_",
         "key_file",
