@@ -101,7 +101,8 @@ impl Bus {
         Followed { past, gap: (after < recent.since).then_some(recent.since), live }
     }
 
-    /// Recorded events after `after` and up to `last`, oldest first, some hundred at a time: none is the end.
+    /// Recorded events after `after` and up to `last`, oldest first, some hundred at a time: none is the end. Those that
+    /// were taken in from another record are not among them.
     ///
     /// # Errors
     /// The record can not be read, or there is none.
@@ -109,7 +110,7 @@ impl Bus {
         let record = self.record.as_ref().ok_or(DatabaseError::Closed)?;
         // What is not on the disk yet would be taken for the end.
         record.flush().await?;
-        let filter = Filter { after: Some(after), limit: Some(PAGE), ..Filter::default() };
+        let filter = Filter { after: Some(after), limit: Some(PAGE), own: true, ..Filter::default() };
         let found = record.events(filter).await?;
         let known = found.iter().take_while(|record| record.id <= last).filter_map(|record| record.event().ok());
         Ok(known.map(Arc::new).collect())
@@ -195,6 +196,22 @@ mod tests {
         }
         seen.extend(followed.past.iter().map(|event| event.id));
         assert!(seen == later, "{} of {}", seen.len(), later.len());
+        database.close().await;
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_in_from_another_record_is_no_news() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a folder of our own").0;
+        let (database, _) = Database::open(&store, Limits::default()).expect("databases");
+        let bus = Bus::new(EventId::default(), Some(database.clone()));
+        let first = publish(&bus, "a");
+        let later = first.time + Duration::from_secs(3_600);
+        let second = bus.publish(later, "meet", Some("a"), None, What::RoomHeld);
+        database.flush().await.expect("open");
+        let foreign = Event::new(first.id.next(first.time), first.time, "meet", Some("b"), None, What::RoomHeld);
+        database.import(&[foreign]).await.expect("open");
+        assert_eq!(bus.older(first.id, second.id).await.expect("open"), [second]);
         database.close().await;
     }
 

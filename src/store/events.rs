@@ -70,6 +70,8 @@ pub(super) const SCHEMA: Schema = Schema {
             PRIMARY KEY (service, room, nick)
         ) WITHOUT ROWID;
     ",
+        // What another record had: part of this one, and news to nobody.
+        "ALTER TABLE events ADD COLUMN imported INTEGER NOT NULL DEFAULT 0;",
     ],
     synchronous: "NORMAL",
     cache_kib: 1_024,
@@ -478,8 +480,8 @@ fn somebody(transaction: &Transaction<'_>, names: &[Box<str>; 4]) -> rusqlite::R
     new.query_row(names.each_ref(), |row| row.get(0))
 }
 
-/// Adds what another record has; nobody is inside by it. All, or nothing where one is later than all that is here: then
-/// readers by cursor would take it for news.
+/// Adds what another record has; nobody is inside by it, and it is marked, so that nobody is told of it as if it happened
+/// now. All, or nothing where one is later than all that is here: ids go on from the newest.
 fn import(connection: &mut Connection, entries: &[Entry]) -> rusqlite::Result<Imported> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let newest = last(&transaction)?;
@@ -489,8 +491,8 @@ fn import(connection: &mut Connection, entries: &[Entry]) -> rusqlite::Result<Im
     let (mut new, mut known) = (0, 0);
     {
         let mut insert = transaction.prepare_cached(
-            "INSERT OR IGNORE INTO events (id, time, service, room, life, kind, person, what)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT OR IGNORE INTO events (id, time, service, room, life, kind, person, what, imported)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1)",
         )?;
         let mut same = transaction.prepare_cached(
             "SELECT time = ?2 AND service = ?3 AND room IS ?4 AND what = ?5 FROM events WHERE id = ?1",
@@ -500,6 +502,8 @@ fn import(connection: &mut Connection, entries: &[Entry]) -> rusqlite::Result<Im
             // Another daemon may have given this id to something else.
             let here = loop {
                 match same.query_row(params![number, time, service, room, what], |row| row.get(0)).optional()? {
+                    // Beyond is the place of what happens next.
+                    Some(false) if number >= newest.number() => return Ok(Imported::Later(*id)),
                     Some(false) => number += 1,
                     Some(true) => break true,
                     None => break false,

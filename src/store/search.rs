@@ -106,6 +106,8 @@ pub struct Filter {
     pub until: Option<Timestamp>,
     /// Later than this one: where the last answer ended, with [`Order::OldestFirst`].
     pub after: Option<EventId>,
+    /// Only what happened here: nothing that was taken in from another record.
+    pub own: bool,
     /// Which come, and how.
     pub order: Order,
     /// At most so many; never more than 10,000.
@@ -156,6 +158,9 @@ impl Filter {
         }
         if let Some(after) = self.after {
             add("id > ?".to_owned(), Box::new(after.number()));
+        }
+        if self.own {
+            conditions.push("NOT imported".to_owned());
         }
         let mut kinds = Vec::new();
         for kind in &self.kinds {
@@ -227,7 +232,7 @@ mod tests {
 
     fn plan(filter: &Filter) -> String {
         let connection = rusqlite::Connection::open_in_memory().expect("memory");
-        connection.execute_batch(SCHEMA.steps[0]).expect("the schema");
+        connection.execute_batch(&SCHEMA.steps.concat()).expect("the schema");
         let (question, values) = filter.question();
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {question}")).expect("a question");
         let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
@@ -254,7 +259,7 @@ mod tests {
             ),
             (Filter { service: text("s"), since: when, ..Filter::default() }, "USING INTEGER PRIMARY KEY (rowid>?)"),
             (
-                Filter { after: Some(7.into()), service: text("s"), room: text("r"), ..Filter::default() },
+                Filter { after: Some(7.into()), service: text("s"), room: text("r"), own: true, ..Filter::default() },
                 "USING INTEGER PRIMARY KEY (rowid>?)",
             ),
         ] {

@@ -208,7 +208,7 @@ impl Running {
 
     /// Reads on in the record; says whether there is more.
     async fn read(&mut self) -> bool {
-        let filter = Filter { after: Some(self.queue.read()), limit: Some(READ), ..Filter::default() };
+        let filter = Filter { after: Some(self.queue.read()), limit: Some(READ), own: true, ..Filter::default() };
         let read = async {
             self.w.database.flush().await?;
             self.w.database.events(filter).await
@@ -240,6 +240,7 @@ impl Running {
                 room,
                 after: Some(settled),
                 limit: Some(PAGE),
+                own: true,
                 ..Filter::default()
             };
             match self.w.database.events(filter).await {
@@ -345,6 +346,7 @@ impl Running {
             service: Some(event.service.clone()),
             room: event.room.clone(),
             until: event.time.checked_add(jiff::SignedDuration::from_millis(1)).ok(),
+            own: true,
             order: Way::NewestFirst,
             limit: Some(PAST),
             ..Filter::default()
@@ -597,11 +599,17 @@ mod tests {
     use crate::config::{Dialect, Secret};
     use crate::event::What;
     use crate::rights::RoomPattern;
-    use crate::store::{Limits, Store};
+    use crate::sinks::webhook::queue::KeptLane;
+    use crate::store::{Imported, Limits, Store};
 
     fn worker(folder: &std::path::Path) -> Worker {
         let store = Store::open(folder).expect("a folder of our own").0;
         let (database, _) = Database::open(&store, Limits::default()).expect("databases");
+        let bus = Bus::new(EventId::default(), Some(database.clone()));
+        worker_of(&database, &bus)
+    }
+
+    fn worker_of(database: &Database, bus: &Arc<Bus>) -> Worker {
         let webhook = Webhook {
             name: "story".into(),
             url: "http://127.0.0.1:9/".parse().expect("a URL"),
@@ -614,11 +622,10 @@ mod tests {
             timeout: Duration::from_secs(1),
             ca_file: None,
         };
-        let bus = Bus::new(EventId::default(), Some(database.clone()));
         Worker {
             webhook: Arc::new(webhook),
-            database,
-            bus,
+            database: database.clone(),
+            bus: bus.clone(),
             places: Places::default(),
             orders: mpsc::unbounded_channel().1,
             facts: watch::channel(Facts::default()).0,
@@ -644,6 +651,39 @@ mod tests {
             running.was_kept(kept);
         }
         assert_eq!((running.dead, running.revived), (vec![letter(7.into(), 1)], vec![8.into()]));
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_in_from_another_record_is_sent_to_nobody_who_is_behind_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let worker = worker(folder.path());
+        let (database, bus) = (worker.database.clone(), worker.bus.clone());
+        let at = |second: i64| Timestamp::from_second(1_772_000_000 + second).expect("near");
+        let own = [0, 20].map(|second| bus.publish(at(second), "meet", Some("hall"), None, What::RoomHeld).id);
+        database.flush().await.expect("open");
+        let foreign = Event::new(own[0].next(at(10)), at(10), "meet", Some("hall"), None, What::RoomHeld);
+        let taken = database.import(std::slice::from_ref(&foreign)).await.expect("open");
+        assert_eq!(taken, Imported::Taken { new: 1, known: 0 });
+        let lane =
+            KeptLane { lane: letter(own[0], 1).lane, settled: EventId::default(), parked: None, under_way: None };
+        // One reads on, the other one again what it has not kept.
+        for kept in [Kept::default(), Kept { read: own[1], lanes: vec![lane] }] {
+            let mut running = Running::new(worker_of(&database, &bus), kept.clone(), 0);
+            running.read().await;
+            running.refill().await;
+            let mut sent = Vec::new();
+            while let Some(job) = running.queue.next(Instant::now()) {
+                sent.push(job.event.id);
+                running.queue.settle(&job.lane);
+            }
+            assert_eq!(sent, own, "{kept:?}");
+        }
+        assert_eq!(
+            database.events(Filter::default()).await.expect("open").len(),
+            3,
+            "it is in the record all the same"
+        );
+        database.close().await;
     }
 
     #[tokio::test]
