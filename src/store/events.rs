@@ -305,26 +305,50 @@ impl Shared {
     /// Says what was lost and not said yet, and that it is over when nothing was lost for as long; neither more often than
     /// it should. How long until something is due, if anything is.
     fn say(&self, at_the_end: bool) -> Option<Duration> {
-        let mut book = self.book();
-        let (now, every) = (Instant::now(), self.limits.say_losses_every);
-        if book.unsaid > 0 {
-            let due = book.said.map_or(now, |said| said + every);
+        // The log may be slow, and whoever loses an event meanwhile does not wait for it.
+        let turn = self.book().turn(Instant::now(), self.limits.say_losses_every, at_the_end);
+        if let Some((lost, Losses { count: since_start, last })) = turn.lost {
+            let why = last.as_ref().map_or("", |(_, why)| why);
+            error!(lost, since_start, why, "events are not recorded; rooms are held all the same");
+        }
+        if turn.over {
+            info!("events are recorded again");
+        }
+        turn.wait
+    }
+}
+
+/// What is to be said of losses.
+#[derive(Debug, Default)]
+struct Turn {
+    /// So many that were not said before, and all.
+    lost: Option<(u64, Losses)>,
+    /// Nothing is lost any more.
+    over: bool,
+    /// How long until something is due, if anything is.
+    wait: Option<Duration>,
+}
+
+impl Book {
+    fn turn(&mut self, now: Instant, every: Duration, at_the_end: bool) -> Turn {
+        let mut turn = Turn::default();
+        if self.unsaid > 0 {
+            let due = self.said.map_or(now, |said| said + every);
             if due > now && !at_the_end {
-                return Some(due - now);
+                turn.wait = Some(due - now);
+                return turn;
             }
-            let why = book.losses.last.as_ref().map_or("", |(_, why)| why);
-            let since_start = book.losses.count;
-            error!(lost = book.unsaid, since_start, why, "events are not recorded; rooms are held all the same");
-            book.unsaid = 0;
-            book.said = Some(now);
+            turn.lost = Some((std::mem::take(&mut self.unsaid), self.losses.clone()));
+            self.said = Some(now);
         }
-        let over = book.lost? + every;
+        let Some(over) = self.lost.map(|lost| lost + every) else { return turn };
         if over > now {
-            return Some(over - now);
+            turn.wait = Some(over - now);
+        } else {
+            self.lost = None;
+            turn.over = true;
         }
-        book.lost = None;
-        info!("events are recorded again");
-        None
+        turn
     }
 }
 
