@@ -520,6 +520,35 @@ async fn events_that_are_too_old_go_with_their_people_and_younger_ones_stay() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_suddenly_months_ahead_does_not_empty_the_record() {
+    log();
+    let (folder, database) = fresh();
+    let begun = Timestamp::now().checked_sub(SignedDuration::from_hours(24 * 200)).expect("near");
+    let mut maker = Maker { last: EventId::default(), time: begun };
+    for _ in 0..10 {
+        database.record(&maker.joined("tavern", person("ada")));
+    }
+    database.flush().await.expect("open");
+    database.close().await;
+    drop(database);
+    // As if it had been looked at last when all this happened.
+    let file = Connection::open(folder.path().join("events.db")).expect("the file");
+    let set = file.execute("UPDATE marks SET value = ?1 WHERE name = 'clock'", [begun.as_millisecond()]);
+    assert_eq!(set.expect("a table"), 1, "the clock was looked at, and that was kept");
+    let keep = Retention { age: Some(Duration::from_secs(3_600)), bytes: None };
+    let (database, _) = open(folder.path(), Limits { keep, ..Limits::default() });
+    // Whoever writes looks for old events before it takes anything.
+    database.flush().await.expect("open");
+    assert_eq!(counts(folder.path(), "SELECT count(*) FROM events"), 10);
+    assert!(
+        log().lines().any(|line| line.contains("no event is removed for that") && line.contains("days=200")),
+        "{}",
+        log()
+    );
+    database.close().await;
+}
+
+#[tokio::test]
 async fn a_record_that_is_too_large_loses_its_oldest_events_and_the_file_gets_shorter() {
     const USED: &str = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, \
         pragma_freelist_count, pragma_page_size";

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 use super::events::{self, EventWriter, Imported, Losses};
 use super::state::FolderLock;
 use super::writer::{self, Work, Write};
-use super::{Retention, Store, policy, schema};
+use super::{Retention, Store, policy, retention, schema};
 use crate::event::{Event, EventId};
 
 /// How many read at once; each has a connection of its own while it reads.
@@ -144,13 +144,14 @@ impl Database {
             source: source.into(),
         };
         let last_event = events::last(&events).map_err(fail)?;
+        let last_look = retention::last_look(&events).map_err(fail)?;
         if let Some(bytes) = limits.events_bytes {
             events::limit(&events, bytes).map_err(fail)?;
         }
         let (sender, queue) = mpsc::channel(writer::QUEUE);
         let path = policy_path.clone();
         let writes = spawn("policy-db", &policy_path, move || writer::run(policy, path, queue))?;
-        let (events, work) = EventWriter::new(events, folder, limits);
+        let (events, work) = EventWriter::new(events, folder, limits, last_look);
         let records = spawn("events-db", &events_path, work)?;
         let inner = Inner {
             events,

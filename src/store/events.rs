@@ -15,8 +15,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
+use super::calendar::Calendar;
 use super::schema::{self, Schema};
-use super::{DatabaseError, Limits, Retention};
+use super::{DatabaseError, Limits, Retention, retention};
 use crate::event::{Event, EventId, Kind, Stay};
 
 /// Most events in one transaction.
@@ -27,6 +28,8 @@ const EVENT_BYTES: usize = 256;
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Between two steps of removing them, for whoever writes.
 const STEP_EVERY: Duration = Duration::from_millis(20);
+/// How often what the clock shows is kept.
+const NOTE_EVERY: Duration = Duration::from_secs(3_600);
 
 pub(super) const SCHEMA: Schema = Schema {
     file: "events.db",
@@ -72,6 +75,7 @@ pub(super) const SCHEMA: Schema = Schema {
     ",
         // What another record had: part of this one, and news to nobody.
         "ALTER TABLE events ADD COLUMN imported INTEGER NOT NULL DEFAULT 0;",
+        "CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
     ],
     synchronous: "NORMAL",
     cache_kib: 1_024,
@@ -206,8 +210,13 @@ struct Book {
 }
 
 impl EventWriter {
-    /// The sending end, and the work of the thread.
-    pub(super) fn new(connection: Connection, folder: &Path, limits: Limits) -> (Self, impl FnOnce() + Send + 'static) {
+    /// The sending end, and the work of the thread. The clock was at `last_look` when it was looked at last, if it was.
+    pub(super) fn new(
+        connection: Connection,
+        folder: &Path,
+        limits: Limits,
+        last_look: Option<Timestamp>,
+    ) -> (Self, impl FnOnce() + Send + 'static) {
         let (sender, queue) = mpsc::channel();
         let shared = Arc::new(Shared {
             limits,
@@ -220,6 +229,8 @@ impl EventWriter {
             folder: folder.to_owned(),
             shared: shared.clone(),
             keep: limits.keep,
+            calendar: Calendar::new(last_look.unwrap_or_else(Timestamp::now), Instant::now()),
+            noted: None,
             tidy_at: Instant::now(),
         };
         (EventWriter { queue: sender, shared }, move || scribe.run(&queue))
@@ -358,6 +369,10 @@ struct Scribe {
     folder: PathBuf,
     shared: Arc<Shared>,
     keep: Retention,
+    /// By which events become too old.
+    calendar: Calendar,
+    /// When it was kept what the clock shows.
+    noted: Option<Instant>,
     /// When it is looked for events that are too old or too many.
     tidy_at: Instant,
 }
@@ -414,7 +429,7 @@ impl Scribe {
         if !left.is_zero() {
             return left;
         }
-        let wait = match self.keep.step(&mut self.connection, Timestamp::now()) {
+        let wait = match self.step() {
             Ok(true) => STEP_EVERY,
             Ok(false) => LOOK_EVERY,
             Err(error) => {
@@ -425,6 +440,24 @@ impl Scribe {
         };
         self.tidy_at = Instant::now() + wait;
         wait
+    }
+
+    /// Whether there may be more to do.
+    fn step(&mut self) -> rusqlite::Result<bool> {
+        let now = Instant::now();
+        let today = self.calendar.look(Timestamp::now(), now);
+        if let Some(ahead) = today.jumped {
+            let days = ahead.as_secs() / 86_400;
+            warn!(
+                days,
+                "the clock is so far ahead of where it was last; no event is removed for that before it has run on for a day: if this machine was not off for so long, set the clock right"
+            );
+        }
+        if today.believed && self.noted.is_none_or(|noted| now.duration_since(noted) >= NOTE_EVERY) {
+            retention::note_look(&self.connection, today.time)?;
+            self.noted = Some(now);
+        }
+        self.keep.step(&mut self.connection, today.time)
     }
 
     fn write(&mut self, batch: &[Entry]) {
@@ -458,6 +491,7 @@ impl Scribe {
         match opened {
             Ok((connection, warnings)) => {
                 self.connection = connection;
+                self.noted = None;
                 warnings.iter().for_each(|warning| error!("{warning}"));
                 true
             }

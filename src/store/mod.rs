@@ -15,6 +15,7 @@
 //! Sources: <https://sqlite.org/wal.html>, <https://sqlite.org/pragma.html>.
 
 mod attended;
+mod calendar;
 mod database;
 mod events;
 mod policy;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::config::Config;
 use crate::event::EventId;
@@ -15,6 +15,27 @@ const STEP: usize = 500;
 const PAGES: u64 = 256;
 /// So many free pages are left in the file for what comes next.
 const SPARE: u64 = 1_024;
+
+/// The name under which the record has what the clock showed when it was believed last, milliseconds since 1970.
+const CLOCK: &str = "clock";
+
+/// What the clock showed when it was looked at last; where nobody knows, when the newest event happened.
+pub(super) fn last_look(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let mut noted = connection.prepare("SELECT value FROM marks WHERE name = ?1")?;
+    let noted: Option<i64> = noted.query_row([CLOCK], |row| row.get(0)).optional()?;
+    let newest = "SELECT time FROM events WHERE NOT imported ORDER BY id DESC LIMIT 1";
+    let time = match noted {
+        None => connection.query_row(newest, [], |row| row.get(0)).optional()?,
+        noted => noted,
+    };
+    Ok(time.and_then(|time| Timestamp::from_millisecond(time).ok()))
+}
+
+/// Keeps what the clock shows.
+pub(super) fn note_look(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    let mut note = connection.prepare_cached("INSERT OR REPLACE INTO marks (name, value) VALUES (?1, ?2)")?;
+    note.execute(params![CLOCK, now.as_millisecond()]).map(drop)
+}
 
 /// How much of what happened is kept; by default all of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
