@@ -843,6 +843,11 @@ pub struct WebhookRow {
     pub accepted: u64,
     /// Events since our start of which nobody knows whether it took them, and which are not sent again.
     pub skipped: u64,
+    /// What happened from then on was removed from the record, since our start, before all of it was read for this
+    /// receiver; RFC 3339 UTC.
+    pub lost_from: Option<String>,
+    /// Until then.
+    pub lost_until: Option<String>,
     /// Events that it would not take.
     pub dead: u64,
     /// Rooms that it does not know, each with why; their events wait.

@@ -48,6 +48,12 @@ impl EventId {
         Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
     }
 
+    /// Right before this one: whoever goes on from there meets this one next.
+    #[must_use]
+    pub fn before(self) -> EventId {
+        EventId(self.0.saturating_sub(1))
+    }
+
     /// As it is stored and written.
     #[must_use]
     pub fn number(self) -> u64 {

@@ -109,7 +109,11 @@ fn show(webhooks: &[WebhookRow], now: Timestamp, paint: Paint) -> String {
                 seconds => humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string(),
             };
             let parked = row.parked.iter().map(|room| format!("parked {room}"));
-            let why: Vec<_> = Some(row.why.clone()).filter(|why| !why.is_empty()).into_iter().chain(parked).collect();
+            let lost = row.lost_from.iter().zip(&row.lost_until).map(|(from, until)| {
+                format!("lost to keep_events or keep_events_size: what was left of {from} to {until}")
+            });
+            let why = Some(row.why.clone()).filter(|why| !why.is_empty()).into_iter();
+            let why: Vec<_> = why.chain(lost).chain(parked).collect();
             let count = |count: u64| if count == 0 { String::new() } else { count.to_string() };
             vec![
                 row.name.clone(),

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction};
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 
 use super::events::{self, EventWriter, Imported, Losses};
 use super::state::FolderLock;
@@ -205,7 +205,13 @@ impl Database {
         self.inner.events.keep(keep);
     }
 
-    /// The newest event in the record when it was opened: ids go on from it.
+    /// The last event that was removed from the record, as it changes.
+    #[must_use]
+    pub fn removals(&self) -> watch::Receiver<EventId> {
+        self.inner.events.removals()
+    }
+
+    /// The newest event that was ever in the record when it was opened: ids go on from it.
     #[must_use]
     pub fn last_event(&self) -> EventId {
         self.inner.last_event

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
 use super::calendar::Calendar;
@@ -107,10 +107,10 @@ pub enum Imported {
     Later(EventId),
 }
 
-/// The newest event in the record.
+/// The newest event that is or was in the record.
 pub(super) fn last(connection: &Connection) -> rusqlite::Result<EventId> {
     let last: Option<u64> = connection.query_row("SELECT max(id) FROM events", [], |row| row.get(0))?;
-    Ok(EventId::from(last.unwrap_or(0)))
+    Ok(EventId::from(last.unwrap_or(0)).max(retention::removed(connection)?))
 }
 
 /// Lets the file not become larger.
@@ -188,6 +188,7 @@ enum Job {
 pub(super) struct EventWriter {
     queue: Sender<Job>,
     shared: Arc<Shared>,
+    removals: watch::Receiver<EventId>,
 }
 
 /// What both ends know.
@@ -218,6 +219,7 @@ impl EventWriter {
         last_look: Option<Timestamp>,
     ) -> (Self, impl FnOnce() + Send + 'static) {
         let (sender, queue) = mpsc::channel();
+        let (removed, removals) = watch::channel(EventId::default());
         let shared = Arc::new(Shared {
             limits,
             queued_events: AtomicUsize::new(0),
@@ -232,8 +234,13 @@ impl EventWriter {
             calendar: Calendar::new(last_look.unwrap_or_else(Timestamp::now), Instant::now()),
             noted: None,
             tidy_at: Instant::now(),
+            removed,
         };
-        (EventWriter { queue: sender, shared }, move || scribe.run(&queue))
+        (EventWriter { queue: sender, shared, removals }, move || scribe.run(&queue))
+    }
+
+    pub(super) fn removals(&self) -> watch::Receiver<EventId> {
+        self.removals.clone()
     }
 
     pub(super) fn record(&self, event: &Event) {
@@ -375,6 +382,8 @@ struct Scribe {
     noted: Option<Instant>,
     /// When it is looked for events that are too old or too many.
     tidy_at: Instant,
+    /// The last event that was removed, said when there is nothing more to remove.
+    removed: watch::Sender<EventId>,
 }
 
 impl Scribe {
@@ -457,7 +466,12 @@ impl Scribe {
             retention::note_look(&self.connection, today.time)?;
             self.noted = Some(now);
         }
-        self.keep.step(&mut self.connection, today.time)
+        let more = self.keep.step(&mut self.connection, today.time)?;
+        if !more {
+            let last = retention::removed(&self.connection)?;
+            self.removed.send_if_modified(|known| std::mem::replace(known, last) != last);
+        }
+        Ok(more)
     }
 
     fn write(&mut self, batch: &[Entry]) {

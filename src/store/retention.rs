@@ -19,6 +19,16 @@ const SPARE: u64 = 1_024;
 /// The name under which the record has what the clock showed when it was believed last, milliseconds since 1970.
 const CLOCK: &str = "clock";
 
+/// The name under which the record has the last event that was removed.
+const REMOVED: &str = "removed";
+
+/// The last event that was removed for its age or for its place; those of other records do not count.
+pub(super) fn removed(connection: &Connection) -> rusqlite::Result<EventId> {
+    let mut mark = connection.prepare_cached("SELECT value FROM marks WHERE name = ?1")?;
+    let removed: Option<u64> = mark.query_row([REMOVED], |row| row.get(0)).optional()?;
+    Ok(EventId::from(removed.unwrap_or(0)))
+}
+
 /// What the clock showed when it was looked at last; where nobody knows, when the newest event happened.
 pub(super) fn last_look(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     let mut noted = connection.prepare("SELECT value FROM marks WHERE name = ?1")?;
@@ -83,15 +93,25 @@ fn used(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(pages?.saturating_sub(free?) * size?)
 }
 
-/// Removes the oldest events, and people of whom no event is left.
+/// Removes the oldest events, and people of whom no event is left; keeps how far that went with them.
 fn remove(connection: &mut Connection, before: u64) -> rusqlite::Result<usize> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let removed = {
         let mut remove = transaction.prepare_cached(
-            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2) RETURNING person",
+            "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2)
+             RETURNING person, iif(imported, NULL, id)",
         )?;
-        let people = remove.query_map(params![before, STEP], |row| row.get::<_, Option<i64>>(0))?;
-        let people = people.collect::<rusqlite::Result<Vec<_>>>()?;
+        let rows = remove.query_map(params![before, STEP], |row| {
+            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<u64>>(1)?))
+        })?;
+        let (people, own): (Vec<_>, Vec<_>) = rows.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().unzip();
+        if let Some(last) = own.into_iter().flatten().max() {
+            let mut mark = transaction.prepare_cached(
+                "INSERT INTO marks (name, value) VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
+            )?;
+            mark.execute(params![REMOVED, last])?;
+        }
         let mut forget = transaction.prepare_cached(
             "DELETE FROM people WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM events WHERE person = ?1)",
         )?;

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use rusqlite::Row;
 use rusqlite::types::ToSql;
+use rusqlite::{Connection, Row};
 use tracing::error;
 
-use super::{Database, DatabaseError};
+use super::{Database, DatabaseError, retention};
 use crate::config::RoomKey;
 use crate::event::{Event, EventId, Kind, Present, Stay, What};
 
@@ -188,14 +188,29 @@ impl Database {
     /// # Errors
     /// The file can not be read, or the search took too long.
     pub async fn events(&self, filter: Filter) -> Result<Vec<Record>, DatabaseError> {
+        self.read_events(move |connection| find(connection, &filter)).await
+    }
+
+    /// Finds recorded events for whoever reads on, and the last one that was removed from the record before: what is
+    /// missing up to there can not be read any more.
+    ///
+    /// # Errors
+    /// The file can not be read, or the search took too long.
+    pub async fn events_left(&self, filter: Filter) -> Result<(Vec<Record>, EventId), DatabaseError> {
         self.read_events(move |connection| {
-            let (question, values) = filter.question();
-            let mut statement = connection.prepare(&question)?;
-            let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
-            let rows = statement.query_map(values.as_slice(), Record::read)?;
-            rows.collect()
+            // Both as of one moment: what goes between two looks would be missed by nobody.
+            let _moment = connection.unchecked_transaction()?;
+            Ok((find(connection, &filter)?, retention::removed(connection)?))
         })
         .await
+    }
+
+    /// The last event that was removed from the record.
+    ///
+    /// # Errors
+    /// The file can not be read.
+    pub async fn removed(&self) -> Result<EventId, DatabaseError> {
+        self.read_events(retention::removed).await
     }
 
     /// Who is inside each room, by what is recorded. A person who can not be read is nobody, and said.
@@ -223,6 +238,14 @@ impl Database {
         }
         Ok(rooms)
     }
+}
+
+fn find(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Record>> {
+    let (question, values) = filter.question();
+    let mut statement = connection.prepare(&question)?;
+    let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
+    let rows = statement.query_map(values.as_slice(), Record::read)?;
+    rows.collect()
 }
 
 #[cfg(test)]

@@ -70,6 +70,8 @@ pub(super) struct Facts {
     pub next: Option<Instant>,
     pub accepted: u64,
     pub skipped: u64,
+    /// Events between these two were removed from the record before all of them were read.
+    pub lost: Option<(EventId, EventId)>,
     pub dead: u64,
     pub parked: Vec<(String, String)>,
     /// The event behind which the oldest is that waits among those that were read.
@@ -184,6 +186,8 @@ impl Office {
                     behind_seconds: self.behind(&facts, clock),
                     accepted: facts.accepted,
                     skipped: facts.skipped,
+                    lost_from: facts.lost.map(|(from, _)| from.time().to_string()),
+                    lost_until: facts.lost.map(|(_, until)| until.time().to_string()),
                     dead: facts.dead,
                     parked: facts.parked.iter().map(|(room, why)| format!("{room}: {why}")).collect(),
                     secret_configured: desk.webhook.secret.is_some(),
@@ -264,9 +268,7 @@ impl Office {
             target,
             match (dead, since) {
                 (true, _) => Order::Revive(told),
-                (false, Some(since)) => {
-                    Order::GoBack(EventId::from(EventId::default().next(since).number() - 1), lane, told)
-                }
+                (false, Some(since)) => Order::GoBack(EventId::default().next(since).before(), lane, told),
                 (false, None) => Order::Unpark(lane, told),
             },
         )?;

@@ -133,8 +133,14 @@ impl Lane {
         (self.tries, self.since, self.rejected) = (0, None, 0);
     }
 
+    /// Behind which event the next one is, as exactly as is known.
+    fn due(&self) -> EventId {
+        self.events.front().map_or(self.settled, |first| self.settled.max(first.id.before()))
+    }
+
     /// Keeps the first event only; the others are in the record.
     fn forget(&mut self, keep: usize) {
+        self.settled = self.due();
         if self.events.len() > keep {
             self.events.truncate(keep);
             self.more = true;
@@ -215,6 +221,8 @@ pub struct Kept {
 pub struct Queue {
     on_unknown: OnUnknown,
     read: EventId,
+    /// Up to this one the record has no events any more.
+    removed: EventId,
     lanes: BTreeMap<LaneKey, Lane>,
     reach: Reach,
     ladder: Ladder,
@@ -232,6 +240,7 @@ impl Queue {
         let mut queue = Queue {
             on_unknown,
             read: kept.read,
+            removed: EventId::default(),
             lanes: BTreeMap::new(),
             reach: Reach::Up,
             ladder: Ladder::default(),
@@ -261,6 +270,20 @@ impl Queue {
     #[must_use]
     pub fn read(&self) -> EventId {
         self.read
+    }
+
+    /// Behind which event the record is still needed.
+    #[must_use]
+    pub fn needs(&self) -> EventId {
+        let lanes = self.lanes.iter().filter(|(key, lane)| !key.dead && lane.more);
+        let lanes = lanes.map(|(_, lane)| lane.events.back().map_or(lane.settled, |last| last.id));
+        lanes.chain([self.read]).min().unwrap_or(self.read).max(self.removed)
+    }
+
+    /// The record has no events up to this one any more: what was not read before is not sent.
+    pub fn lose(&mut self, removed: EventId) {
+        self.removed = self.removed.max(removed);
+        self.read = self.read.max(removed);
     }
 
     /// Whether more of the record may be read.
@@ -314,7 +337,7 @@ impl Queue {
             return None;
         }
         let wants = |lane: &Lane| lane.more && lane.events.is_empty() && lane.state == LaneState::Open;
-        self.lanes.iter().find(|(_, lane)| wants(lane)).map(|(key, lane)| (key.clone(), lane.settled))
+        self.lanes.iter().find(|(_, lane)| wants(lane)).map(|(key, lane)| (key.clone(), lane.settled.max(self.removed)))
     }
 
     /// Takes what the record has of a lane behind the event that it is settled up to; `seen` is the last event that was
@@ -660,7 +683,7 @@ impl Queue {
     pub fn keep(&self) -> Kept {
         let lanes = self.lanes.iter().filter(|(key, _)| !key.dead).map(|(key, lane)| KeptLane {
             lane: key.clone(),
-            settled: lane.settled,
+            settled: if lane.events.is_empty() { lane.settled.max(self.removed) } else { lane.due() },
             parked: if let LaneState::Parked(why) = &lane.state { Some(why.clone()) } else { None },
             under_way: match (&lane.state, lane.events.front()) {
                 (LaneState::UnderWay, Some(event)) => Some(event.id),
@@ -980,6 +1003,35 @@ mod tests {
             assert_eq!(bench.says().contains(&"dead"), tried == 5, "{tried}");
             bench.now += Duration::from_secs(600);
         }
+    }
+
+    #[test]
+    fn what_the_record_lost_is_needed_no_more_and_what_is_here_already_is_sent_all_the_same() {
+        let mut bench = Bench::new(OnUnknown::Retry);
+        for id in 1..=66 {
+            bench.queue.take(event(id, "loud"));
+        }
+        bench.queue.take(event(70, "gone"));
+        bench.queue.take(event(72, "quiet"));
+        assert_eq!(bench.out(), [at("loud", 1), at("gone", 70), at("quiet", 72)]);
+        bench.answer("gone", Outcome::Gone(why()));
+        // 65 and 66 of the loud one, and the one of the parked room, are in the record only.
+        assert_eq!(bench.queue.needs(), 64.into());
+        bench.queue.lose(65.into());
+        assert_eq!(bench.queue.needs(), 65.into());
+        let kept: Vec<_> = bench.queue.keep().lanes.into_iter().map(|kept| kept.settled.number()).collect();
+        assert_eq!(kept, [69, 0, 71], "the parked room's is not lost");
+        for id in 1..=64 {
+            bench.answer("loud", Outcome::Accepted);
+            assert_eq!(bench.out(), if id < 64 { vec![at("loud", id + 1)] } else { Vec::new() });
+        }
+        assert_eq!(bench.queue.wants(), Some((lane("loud"), 65.into())));
+        bench.queue.refill(&lane("loud"), vec![event(66, "loud")], None);
+        assert_eq!((bench.out(), bench.queue.needs()), (vec![at("loud", 66)], 69.into()));
+        bench.queue.lose(80.into());
+        assert_eq!((bench.queue.needs(), bench.queue.read()), (80.into(), 80.into()));
+        assert_eq!(bench.queue.unpark(None), 1);
+        assert_eq!(bench.queue.wants(), Some((lane("gone"), 80.into())));
     }
 
     #[test]

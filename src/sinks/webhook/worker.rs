@@ -32,6 +32,8 @@ const REVIVED: u32 = 500;
 const GATHER: Duration = Duration::from_millis(10);
 /// How long to wait when the record or the state can not be used.
 const AGAIN: Duration = Duration::from_secs(2);
+/// How often it is said that events are removed which were not taken.
+const SAY_LOST_EVERY: Duration = Duration::from_secs(3_600);
 /// How long what is under way may take when the daemon ends.
 const FINISH: Duration = Duration::from_millis(1_500);
 
@@ -91,6 +93,11 @@ struct Running {
     dead: Vec<DeadLetter>,
     revived: Vec<EventId>,
     skipped: u64,
+    removals: watch::Receiver<EventId>,
+    /// Between these two events were removed from the record that were not read before.
+    lost: Option<(EventId, EventId)>,
+    /// When that was said.
+    lost_said: Option<Instant>,
     buried: u64,
     /// The record or the state did not work: not before then.
     again: Option<Instant>,
@@ -140,6 +147,7 @@ impl Running {
             client: client(webhook),
             speech: speech(webhook.dialect),
             queue: Queue::new(webhook.on_unknown, kept.clone(), w.seed),
+            removals: w.database.removals(),
             w,
             letters: HashMap::new(),
             sending: JoinSet::new(),
@@ -148,6 +156,8 @@ impl Running {
             dead: Vec::new(),
             revived: Vec::new(),
             skipped: 0,
+            lost: None,
+            lost_said: None,
             buried,
             again: None,
         }
@@ -188,6 +198,7 @@ impl Running {
                 },
                 Some(sent) = self.sending.join_next() => self.sent(sent),
                 Some(kept) = self.keeping.join_next() => self.was_kept(kept),
+                Ok(()) = self.removals.changed() => self.look().await,
                 () = std::future::ready(()), if more => {}
                 event = live.recv(), if !unread => {
                     // The event comes out of the record; here it only wakes. So does having missed some.
@@ -211,15 +222,16 @@ impl Running {
         let filter = Filter { after: Some(self.queue.read()), limit: Some(READ), own: true, ..Filter::default() };
         let read = async {
             self.w.database.flush().await?;
-            self.w.database.events(filter).await
+            self.w.database.events_left(filter).await
         };
-        let records = match read.await {
-            Ok(records) => records,
+        let (records, removed) = match read.await {
+            Ok(read) => read,
             Err(error) => {
                 self.trouble("the record can not be read", error);
                 return true;
             }
         };
+        self.lose(removed, self.queue.read());
         let more = records.len() == READ;
         for record in records {
             // A kind of a newer program's is none that could be said.
@@ -243,8 +255,9 @@ impl Running {
                 own: true,
                 ..Filter::default()
             };
-            match self.w.database.events(filter).await {
-                Ok(records) => {
+            match self.w.database.events_left(filter).await {
+                Ok((records, removed)) => {
+                    self.lose(removed, settled);
                     let seen = (records.len() == PAGE).then(|| records.last().map(|last| last.id)).flatten();
                     let events = records.iter().filter_map(|record| record.event().ok());
                     let events = events.filter(|event| LaneKey::of(event) == lane && self.w.webhook.takes(event));
@@ -253,6 +266,30 @@ impl Running {
                 }
                 Err(error) => return self.trouble("the record can not be read", error),
             }
+        }
+    }
+
+    /// Looks whether something was removed from the record that is still needed of it.
+    async fn look(&mut self) {
+        match self.w.database.removed().await {
+            Ok(removed) => self.lose(removed, self.queue.needs()),
+            Err(error) => self.trouble("the record can not be read", error),
+        }
+    }
+
+    /// Up to `removed` the record has no events any more; those behind `needs` were needed.
+    fn lose(&mut self, removed: EventId, needs: EventId) {
+        if removed <= needs {
+            return;
+        }
+        self.queue.lose(removed);
+        let from = self.lost.map_or(needs, |(from, _)| from.min(needs));
+        self.lost = Some((from, removed));
+        let now = Instant::now();
+        if self.lost_said.is_none_or(|said| now.duration_since(said) >= SAY_LOST_EVERY) {
+            self.lost_said = Some(now);
+            let (from, until) = (from.time(), removed.time());
+            error!(webhook = %self.w.webhook.name, %from, %until, "what was left for the receiver of what happened then was removed from the record before it took it, and no replay can bring it back; raise keep_events or keep_events_size");
         }
     }
 
@@ -461,6 +498,7 @@ impl Running {
             next,
             accepted: self.queue.accepted(),
             skipped: self.skipped,
+            lost: self.lost,
             dead: self.buried,
             parked,
             oldest: self.queue.oldest(EventId::default()),
@@ -488,9 +526,17 @@ impl Running {
                 self.queue.start();
             }
             Order::GoBack(to, lane, reply) => {
-                self.interrupt().await;
-                self.queue.go_back(to, lane.as_ref());
-                let _ = reply.send(format!("what happened since {} is sent again, under the same keys", to.time()));
+                let text = match self.w.database.removed().await {
+                    Ok(removed) => {
+                        let from = to.max(removed);
+                        self.interrupt().await;
+                        self.queue.go_back(from, lane.as_ref());
+                        let older = if from > to { "; the record has nothing older any more" } else { "" };
+                        format!("what happened since {} is sent again, under the same keys{older}", from.time())
+                    }
+                    Err(error) => format!("the record can not be read: {:#}", anyhow::Error::new(error)),
+                };
+                let _ = reply.send(text);
             }
             Order::Unpark(lane, reply) => {
                 let count = self.queue.unpark(lane.as_ref());
@@ -528,8 +574,7 @@ impl Running {
     async fn dead_events(&self) -> Result<(Vec<Arc<Event>>, Vec<EventId>), DatabaseError> {
         let (mut events, mut gone) = (Vec::new(), Vec::new());
         for letter in self.w.database.dead_letters(&self.w.webhook.name, REVIVED).await? {
-            let after = EventId::from(letter.event.number().saturating_sub(1));
-            let filter = Filter { after: Some(after), limit: Some(1), ..Filter::default() };
+            let filter = Filter { after: Some(letter.event.before()), limit: Some(1), ..Filter::default() };
             let found = self.w.database.events(filter).await?;
             match found.first().filter(|record| record.id == letter.event) {
                 // What this version can not read may be read by another.
@@ -600,7 +645,7 @@ mod tests {
     use crate::event::What;
     use crate::rights::RoomPattern;
     use crate::sinks::webhook::queue::KeptLane;
-    use crate::store::{Imported, Limits, Store};
+    use crate::store::{Imported, Limits, Retention, Store};
 
     fn worker(folder: &std::path::Path) -> Worker {
         let store = Store::open(folder).expect("a folder of our own").0;
@@ -683,6 +728,42 @@ mod tests {
             3,
             "it is in the record all the same"
         );
+        database.close().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_removed_before_a_receiver_took_it_is_a_loss_for_that_one_and_for_no_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let worker = worker(folder.path());
+        let (database, bus) = (worker.database.clone(), worker.bus.clone());
+        let long_ago = Timestamp::now().checked_sub(jiff::SignedDuration::from_hours(9)).expect("near");
+        let publish = |time| bus.publish(time, "meet", Some("hall"), None, What::RoomHeld).id;
+        let old = [(); 3].map(|()| publish(long_ago));
+        let young = publish(Timestamp::now());
+        database.flush().await.expect("open");
+        let kept = |read| Kept { read, lanes: Vec::new() };
+        let mut behind = Running::new(worker, kept(old[0]), 0);
+        let mut stopped = Running::new(worker_of(&database, &bus), kept(old[1]), 0);
+        let mut up_to_date = Running::new(worker_of(&database, &bus), kept(old[2]), 0);
+        database.keep(Retention { age: Some(Duration::from_secs(3_600)), bytes: None });
+        let removed = tokio::time::timeout(Duration::from_secs(30), stopped.removals.changed()).await;
+        assert!(removed.is_ok_and(|changed| changed.is_ok()), "three events are too old");
+        // One hears of it before it reads, and one when it does.
+        stopped.look().await;
+        assert_eq!((stopped.lost, stopped.queue.read()), (Some((old[1], old[2])), old[2]));
+        for (running, lost) in
+            [(&mut behind, Some((old[0], old[2]))), (&mut up_to_date, None), (&mut stopped, Some((old[1], old[2])))]
+        {
+            running.read().await;
+            assert_eq!(running.lost, lost);
+            assert_eq!(running.queue.next(Instant::now()).map(|job| job.event.id), Some(young));
+        }
+        let (told, answer) = oneshot::channel();
+        up_to_date.obey(Order::GoBack(EventId::default(), None, told)).await;
+        assert!(answer.await.is_ok_and(|text| text.contains("nothing older any more")));
+        up_to_date.read().await;
+        assert_eq!(up_to_date.lost, None, "nobody was promised what is older");
+        assert_eq!(database.removed().await.expect("open"), old[2]);
         database.close().await;
     }
 
