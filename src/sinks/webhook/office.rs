@@ -135,6 +135,7 @@ impl Office {
                 orders: taken,
                 facts: told,
                 seed: seed(),
+                clock: Box::new(Instant::now),
             };
             let (before, others) = std::mem::take(&mut self.leaving).into_iter().partition(|(known, _)| known == name);
             self.leaving = others;

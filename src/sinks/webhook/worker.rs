@@ -37,6 +37,9 @@ const SAY_LOST_EVERY: Duration = Duration::from_secs(3_600);
 /// How long what is under way may take when the daemon ends.
 const FINISH: Duration = Duration::from_millis(1_500);
 
+/// What says how late it is.
+pub(super) type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
+
 /// What a worker is told.
 #[derive(Debug)]
 pub(super) enum Order {
@@ -70,6 +73,7 @@ pub(super) struct Worker {
     pub orders: mpsc::UnboundedReceiver<Order>,
     pub facts: watch::Sender<Facts>,
     pub seed: u64,
+    pub clock: Clock,
 }
 
 /// What was to be kept, and whether it was.
@@ -163,10 +167,14 @@ impl Running {
         }
     }
 
+    fn now(&self) -> Instant {
+        (self.w.clock)()
+    }
+
     async fn go(&mut self, live: &mut broadcast::Receiver<Arc<Event>>) {
         let mut unread = true;
         loop {
-            if self.again.is_some_and(|at| at <= Instant::now()) {
+            if self.again.is_some_and(|at| at <= self.now()) {
                 self.again = None;
             }
             if self.again.is_none() {
@@ -285,7 +293,7 @@ impl Running {
         self.queue.lose(removed);
         let from = self.lost.map_or(needs, |(from, _)| from.min(needs));
         self.lost = Some((from, removed));
-        let now = Instant::now();
+        let now = self.now();
         if self.lost_said.is_none_or(|said| now.duration_since(said) >= SAY_LOST_EVERY) {
             self.lost_said = Some(now);
             let (from, until) = (from.time(), removed.time());
@@ -298,14 +306,14 @@ impl Running {
             let error = anyhow::Error::new(error);
             warn!(webhook = %self.w.webhook.name, "{what}; events wait: {error:#}");
         }
-        self.again = Some(Instant::now() + AGAIN);
+        self.again = Some(self.now() + AGAIN);
     }
 
     // ── events go out
 
     async fn send(&mut self) {
         let mut jobs: Vec<Job> = Vec::new();
-        while let Some(job) = self.queue.next(Instant::now()) {
+        while let Some(job) = self.queue.next((self.w.clock)()) {
             let known = self.letters.get(&job.lane).is_some_and(|(id, _)| *id == job.event.id);
             if !known {
                 match self.write(&job).await {
@@ -337,7 +345,7 @@ impl Running {
             if let Err(error) = self.w.database.keep_webhook(name, self.kept.clone(), Vec::new(), Vec::new()).await {
                 let why = format!("nothing is sent before that can be kept: {:#}", anyhow::Error::new(error));
                 for job in jobs {
-                    self.queue.answered(Instant::now(), &job.lane, Outcome::Unsent(why.clone()));
+                    self.queue.answered((self.w.clock)(), &job.lane, Outcome::Unsent(why.clone()));
                 }
                 return;
             }
@@ -416,7 +424,7 @@ impl Running {
         if outcome == Outcome::Accepted {
             self.letters.remove(&job.lane);
         }
-        self.queue.answered(Instant::now(), &job.lane, outcome);
+        self.queue.answered((self.w.clock)(), &job.lane, outcome);
     }
 
     // ── what is kept, and told
@@ -640,6 +648,11 @@ pub(super) fn outcome(answered: Result<super::client::Answer, Unanswered>) -> Ou
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::TcpListener;
+
     use super::*;
     use crate::config::{Dialect, Secret};
     use crate::event::What;
@@ -675,6 +688,7 @@ mod tests {
             orders: mpsc::unbounded_channel().1,
             facts: watch::channel(Facts::default()).0,
             seed: 7,
+            clock: Box::new(Instant::now),
         }
     }
 
@@ -764,6 +778,73 @@ mod tests {
         up_to_date.read().await;
         assert_eq!(up_to_date.lost, None, "nobody was promised what is older");
         assert_eq!(database.removed().await.expect("open"), old[2]);
+        database.close().await;
+    }
+
+    /// Takes requests, one a connection, and rejects those under the key of `bad`; their keys.
+    async fn refuses(listener: TcpListener, bad: String, keys: Arc<Mutex<Vec<String>>>) {
+        loop {
+            let mut stream = BufReader::new(listener.accept().await.expect("a connection").0);
+            let (mut key, mut length) = (String::new(), 0);
+            let mut line = String::new();
+            while stream.read_line(&mut line).await.expect("a head") > 2 {
+                let (name, value) = line.split_once(':').unwrap_or_default();
+                match &*name.to_lowercase() {
+                    "webhook-id" => key = value.trim().to_owned(),
+                    "content-length" => length = value.trim().parse().expect("a number"),
+                    _ => {}
+                }
+                line.clear();
+            }
+            stream.read_exact(&mut vec![0; length]).await.expect("a body");
+            let status = if key == bad { "400 Bad Request" } else { "204 No Content" };
+            keys.lock().expect("no panic").push(key);
+            let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.expect("it listens");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_receiver_rejects_five_times_in_ten_minutes_is_stored_as_a_dead_letter_and_the_room_goes_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut worker = worker(folder.path());
+        let (database, bus) = (worker.database.clone(), worker.bus.clone());
+        let publish = || bus.publish(Timestamp::now(), "meet", Some("hall"), None, What::RoomHeld).id;
+        let (bad, good) = (publish(), publish());
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("bound")).parse().expect("a URL");
+        worker.webhook = Arc::new(Webhook { url, timeout: Duration::from_secs(30), ..(*worker.webhook).clone() });
+        let begun = Instant::now();
+        let (now, keys) = (Arc::new(Mutex::new(begun)), Arc::<Mutex<Vec<String>>>::default());
+        let clock = now.clone();
+        worker.clock = Box::new(move || *clock.lock().expect("no panic"));
+        let receiver = tokio::spawn(refuses(listener, bad.to_string(), keys.clone()));
+        let mut running = Running::new(worker, Kept::default(), 0);
+        running.read().await;
+        for round in 0.. {
+            assert!(round < 50, "it never ends: {keys:?}");
+            running.send().await;
+            if let Some(sent) = running.sending.join_next().await {
+                running.sent(sent);
+                running.speak();
+            } else if let Some(due) = running.queue.deadline() {
+                let mut now = now.lock().expect("no panic");
+                *now = due.max(*now);
+            } else {
+                break;
+            }
+        }
+        let tried: Vec<_> = [bad; 5].into_iter().chain([good]).map(|id| id.to_string()).collect();
+        assert_eq!(*keys.lock().expect("no panic"), tried);
+        let took = now.lock().expect("no panic").duration_since(begun).as_secs();
+        assert!((480..=720).contains(&took), "{took}");
+        running.finish().await;
+        let dead = database.dead_letters("story", 9).await.expect("open");
+        assert_eq!(dead.iter().map(|letter| letter.event).collect::<Vec<_>>(), [bad]);
+        assert!(dead[0].why.contains("400"), "{dead:?}");
+        let kept = database.webhook("story").await.expect("open");
+        assert_eq!((kept, running.buried), (Some(Kept { read: good, lanes: Vec::new() }), 1));
+        receiver.abort();
         database.close().await;
     }
 
