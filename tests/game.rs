@@ -461,6 +461,21 @@ fn an_authority_at_the_lobby_is_asked_about_a_knock_once_and_nobody_is_in_before
     let left = |how: &str| support::live::recorded(&daemon, "lobby.left", &format!("\"how\":\"{how}\""));
     let ends = || ((left("left"), left("kicked")) == (2, 2)).then_some(());
     assert!(wait_for(seconds(20), ends).is_some(), "{} {}", left("left"), left("kicked"));
+
+    // Who waits already when the authority comes to rule a room is asked about at once.
+    support::live::done(&daemon, &["lobby", "tavern", "on"]);
+    wait_lobby(&daemon, "tavern");
+    let mut zoe = knock(&prosody, "tavern", "zoe");
+    support::until("zoe waits", seconds(20), || {
+        let waiting = daemon.json(&["room", "tavern"])["waiting"].clone();
+        waiting.as_array().is_some_and(|waiting| !waiting.is_empty()).then_some(())
+    });
+    let text = std::fs::read_to_string(daemon.config_file()).expect("the configuration");
+    let wider = text.replace("service = \"meet\"\nrooms = \"game-*\"", "service = \"meet\"\nrooms = \"*\"");
+    assert_ne!(text, wider);
+    std::fs::write(daemon.config_file(), wider).expect("written");
+    assert_eq!(daemon.cli(["reload"]).code, Some(0), "{}", daemon.log_tail());
+    let_in(&mut zoe, "tavern", "zoe");
 }
 
 /// One request to the HTTP interface as the bearer of the secret; the answer's status and JSON.

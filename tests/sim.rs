@@ -488,6 +488,7 @@ impl World {
             | Report::Odd(_)
             | Report::Happened { .. }
             | Report::List(..)
+            | Report::Waiting(..)
             | Report::Remember(..) => {}
         }
         self.carry_out(out);

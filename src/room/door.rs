@@ -41,6 +41,15 @@ impl Room {
         self.hold_door_against_bans(nick, cx);
     }
 
+    /// Says who waits, but for those whom a ban sends away.
+    pub(super) fn say_who_waits(&mut self, cx: &mut Context<'_>) {
+        let may_wait = self.waiting().filter(|(nick, _)| self.banned_at_door(nick, cx).is_none());
+        let waiting: Vec<Person> = may_wait.map(|(nick, one)| self.at_the_door(nick, one, cx)).collect();
+        if !waiting.is_empty() {
+            cx.effects.push(Effect::Waiting(waiting));
+        }
+    }
+
     fn at_the_door(&self, nick: &str, one: &Occupant, cx: &Context<'_>) -> Person {
         told::person(nick, one, told::machinery(one, cx.focus, self.trust()))
     }

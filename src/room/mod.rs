@@ -19,7 +19,7 @@ use crate::backoff::{Ladder, jitter};
 use crate::cause::{Cause, Word};
 use crate::command::RoomState;
 use crate::config::{RoomKey, Secret};
-use crate::event::{Present, What};
+use crate::event::{Person, Present, What};
 use crate::policy::bans::{Bans, Target};
 use crate::policy::{self, Plans};
 use crate::xmpp::jitsi::conference::{Answer, Granted};
@@ -240,6 +240,8 @@ pub enum Effect {
         /// What.
         what: Box<What>,
     },
+    /// Who waits in the room's lobby; answers [`Input::Waiting`], and is said where word of them may have been lost.
+    Waiting(Vec<Person>),
     /// This is to outlive a restart; [`Input::Recall`] brings it back.
     Remember(Box<policy::State>),
 }
@@ -333,6 +335,8 @@ pub enum Input<'a> {
     Recall(Box<policy::State>),
     /// Who was inside by what was told before.
     Behind(&'a Present),
+    /// Say who waits in the lobby; [`Effect::Waiting`] is the answer where somebody does.
+    Waiting,
     /// Come in although the room is closed: a person says so.
     Open,
     /// Other settings are wanted.
@@ -719,6 +723,7 @@ impl Room {
             Input::Bans => self.other_bans(),
             Input::Recall(state) => self.recall(*state, cx),
             Input::Behind(present) => self.left_behind(cx.now, present),
+            Input::Waiting => self.say_who_waits(cx),
             Input::Open => {
                 if let State::Closed { .. } = self.state {
                     self.in_turn(Cause::new(Word::Starting, "it is wanted again and waits for its turn"), cx);
@@ -1107,6 +1112,8 @@ impl Room {
                 inside.judge(&self.settings, cx);
                 inside.introduce(&self.settings, cx);
                 self.moderate(Happening::Resumed, cx);
+                // Whoever was to be let in while the stream was lost may wait still.
+                self.say_who_waits(cx);
             }
             State::Inside(_) => {
                 let cause =

@@ -1396,6 +1396,30 @@ fn a_knock_is_told_once_and_so_is_its_end_also_when_we_lose_sight_of_it() {
 }
 
 #[test]
+fn who_waits_is_said_again_when_it_is_asked_for_and_after_a_lost_stream_and_nobody_who_is_banned() {
+    let mut bench = with_lobby();
+    let waiting = |effects: &[Effect]| -> Vec<String> {
+        let people = effects.iter().find_map(|effect| match effect {
+            Effect::Waiting(people) => Some(people),
+            _ => None,
+        });
+        people.into_iter().flatten().map(|person| person.nick.to_string()).collect()
+    };
+    assert_eq!(bench.put(Input::Waiting).len(), 0, "nobody does");
+    bench.knock("a", "ann@meet.jitsi/1");
+    bench.knock("m", "mallory@meet.jitsi/1");
+    assert_eq!(waiting(&bench.put(Input::Waiting)), ["a", "m"]);
+    bench.bans = Bans::new([banned("account:mallory@meet.jitsi")], policy::AllowList::default());
+    assert_eq!(waiting(&bench.put(Input::Waiting)), ["a"]);
+    let cause = Cause::new(Word::Disconnected, "gone");
+    bench.put(Input::Offline { cause: &cause, resumable: true });
+    let effects = bench.put(Input::Online { resumed: true });
+    assert_eq!(waiting(&effects), ["a"], "{effects:?}");
+    bench.put(Input::Offline { cause: &cause, resumable: false });
+    assert_eq!(waiting(&bench.put(Input::Waiting)), [""; 0], "we see nobody from outside");
+}
+
+#[test]
 fn who_is_banned_is_sent_away_from_the_lobby_and_no_authority_lets_them_in() {
     let mut bench = with_lobby();
     bench.bans = Bans::new([banned("account:mallory@meet.jitsi")], policy::AllowList::default());

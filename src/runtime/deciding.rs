@@ -20,6 +20,7 @@ use crate::desired::List;
 use crate::event::{Departure, Person, What};
 use crate::policy::identity::Facts;
 use crate::policy::{Identity, OccupantKey, Trust};
+use crate::session::Input as SessionInput;
 use crate::sinks::webhook::client::Client;
 use crate::sinks::webhook::sign;
 use crate::xmpp::jitsi::mute::Medium;
@@ -114,7 +115,50 @@ impl Deciding {
     }
 }
 
+/// The authorities that are asked about knocks and were not, or were otherwise, before a reload. One whose line ends with
+/// that reload, since its rights change, is left out: it can not be asked before it is back.
+pub(super) fn newly_at_the_door(before: &config::Config, after: &config::Config) -> Vec<String> {
+    let stays = |name: &str| {
+        let line = |config: &config::Config| config.lines.iter().find(|line| line.name == name).cloned();
+        line(before) == line(after)
+    };
+    let can_be_asked = |authority: &config::Authority| match &authority.asked {
+        Asked::Line(name) => stays(name),
+        Asked::Http { .. } => true,
+    };
+    let new = |authority: &&config::Authority| {
+        authority.gate == Gate::Lobby && !before.authorities.contains(authority) && can_be_asked(authority)
+    };
+    after.authorities.iter().filter(new).map(|authority| authority.name.clone()).collect()
+}
+
 impl Supervisor {
+    /// Has those authorities asked, of these, about everybody who waits in a lobby.
+    pub(super) fn ask_who_waits(&self, these: impl Fn(&config::Authority) -> bool) {
+        let asked: Vec<&config::Authority> = (self.config.authorities.iter())
+            .filter(|authority| authority.gate == Gate::Lobby && these(authority))
+            .collect();
+        for key in self.rooms.keys() {
+            if asked.iter().any(|authority| authority.rules(&key.service, &key.name))
+                && let Some(running) = self.services.get(&key.service)
+            {
+                running.tell(key, SessionInput::Waiting(key.clone()));
+            }
+        }
+    }
+
+    /// Somebody who speaks a line has come: whoever waits may have come while nobody could be asked.
+    pub(super) fn line_came(&self) {
+        self.ask_who_waits(|authority| matches!(authority.asked, Asked::Line(_)));
+    }
+
+    /// A room says who waits in its lobby.
+    pub(super) fn wait_at_door(&mut self, room: &RoomKey, people: Vec<Person>) {
+        for person in people {
+            self.tell_authorities(room, &What::LobbyKnocked { person, banned: false });
+        }
+    }
+
     /// Tells those who decide about the room what happened there.
     pub(super) fn tell_authorities(&mut self, room: &RoomKey, what: &What) {
         let (person, place, left) = match what {
@@ -125,9 +169,6 @@ impl Supervisor {
             What::LobbyLeft { person, how, .. } => (person, Place::Lobby, Some(*how)),
             _ => return,
         };
-        if person.machine.is_some() {
-            return;
-        }
         let ruling: Vec<Arc<str>> = self
             .deciding
             .authorities

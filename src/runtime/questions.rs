@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::authority::Question;
 
@@ -16,6 +16,7 @@ type Senders = Vec<mpsc::Sender<Box<Question>>>;
 #[derive(Debug, Default)]
 pub struct Questions {
     open: Mutex<HashMap<Box<str>, Senders>>,
+    came: Notify,
 }
 
 impl Questions {
@@ -28,7 +29,13 @@ impl Questions {
             !senders.is_empty()
         });
         open.entry(line.into()).or_default().push(sender);
+        self.came.notify_one();
         receiver
+    }
+
+    /// Until somebody who speaks a line has come since this was awaited last. For one who waits.
+    pub async fn came(&self) {
+        self.came.notified().await;
     }
 
     /// Asks whoever came last of those who speak this line.
@@ -50,5 +57,22 @@ impl Questions {
             }
         }
         Err(why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn that_somebody_came_is_heard_once_also_by_one_who_was_busy_meanwhile() {
+        let questions = Questions::default();
+        let _game = questions.hear("game");
+        assert!(timeout(Duration::from_secs(1), questions.came()).await.is_ok());
+        assert!(timeout(Duration::from_secs(1), questions.came()).await.is_err());
     }
 }

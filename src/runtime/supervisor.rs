@@ -167,6 +167,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
     let herald = Herald::new(setup.bus, present);
     let ledger = Ledger::load(&setup.database).await;
     let (answers, mut answered) = mpsc::unbounded_channel();
+    let questions = setup.questions.clone();
     let deciding = Deciding::new(&setup.config.authorities, setup.questions, answers);
     let mut supervisor = Supervisor {
         configuration: format!("read at {}", super::board::rfc3339(clock.now())),
@@ -240,6 +241,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
             }
             Some(stored) = stored.recv() => supervisor.stored(stored),
             Some(answer) = answered.recv() => supervisor.answered(answer),
+            () = questions.came() => supervisor.line_came(),
             Some((command, requester, reply)) = commands.recv() => {
                 supervisor.command(command, &requester, reply).await;
             }
@@ -600,6 +602,7 @@ impl Supervisor {
                 self.tell_authorities(&room, &what);
                 self.herald.room(clock.now(), &room, Some(&life), *what);
             }
+            Report::Waiting(room, people) => self.wait_at_door(&room, people),
             Report::List(list, told) => self.list_told(&list, told),
             Report::Remember(room, state) => self.remember(room, *state),
             // Whoever drives the session answers it.
@@ -735,6 +738,7 @@ impl Supervisor {
         if let (Some(told), Some(http)) = (&self.http, &config.http) {
             told.send_replace(Arc::new(http.clone()));
         }
+        let newly = super::deciding::newly_at_the_door(&self.config, &config);
         self.lines.send_replace(config.lines.as_slice().into());
         self.avchats.send_replace(config.avchats.as_slice().into());
         self.configuration = format!("read again at {}", super::board::rfc3339(Timestamp::now()));
@@ -746,6 +750,7 @@ impl Supervisor {
         self.webhooks.configure(&self.config, super::random_u64);
         self.publish_bans();
         self.apply();
+        self.ask_who_waits(|authority| newly.contains(&authority.name));
     }
 
     async fn stop(mut self, mut heard: mpsc::Receiver<(Name, News)>) {

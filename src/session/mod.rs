@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::action::{Action, Actor, Progress, Request};
 use crate::cause::{Cause, Word};
 use crate::config::{BlockList, Media, PaceKind, RoomKey, Secret};
-use crate::event::{Present, What};
+use crate::event::{Person, Present, What};
 use crate::jitsi::focus::{Focus, Gate, Verdict};
 use crate::jitsi::{CONFERENCE_TIMEOUT, citizen};
 use crate::policy::bans::{Bans, Target};
@@ -132,6 +132,8 @@ pub enum Input {
     Recall(RoomKey, Box<policy::State>),
     /// Who was inside a room by what was told of it before.
     Behind(RoomKey, Box<Present>),
+    /// Say who waits in a room's lobby; [`Report::Waiting`] is the answer where somebody does.
+    Waiting(RoomKey),
     /// Come into a room although it is closed: a person says so.
     Open(RoomKey),
     /// Go by these settings from now on.
@@ -238,6 +240,8 @@ pub enum Report {
         /// What.
         what: Box<What>,
     },
+    /// Who waits in a room's lobby, whether that was told before or not.
+    Waiting(RoomKey, Vec<Person>),
     /// Who has an affiliation in a room, or why the room does not say; answers [`Session::ask_list`].
     Listed(RoomKey, Affiliation, Result<Vec<Listed>, String>),
     /// This is to outlive a restart; [`Input::Recall`] brings it back.
@@ -624,6 +628,11 @@ impl Session {
                     self.room_input(now, id, room::Input::Behind(&present), out);
                 }
             }
+            Input::Waiting(key) => {
+                if let Some(&id) = self.by_key.get(&key) {
+                    self.room_input(now, id, room::Input::Waiting, out);
+                }
+            }
             Input::Open(key) => {
                 if let Some(&id) = self.by_key.get(&key) {
                     self.room_input(now, id, room::Input::Open, out);
@@ -838,6 +847,7 @@ impl Session {
             Effect::Happened { life, what } => {
                 out.reports.push(Report::Happened { room: settings.key.clone(), life, what });
             }
+            Effect::Waiting(people) => out.reports.push(Report::Waiting(settings.key.clone(), people)),
             Effect::Remember(state) => out.reports.push(Report::Remember(settings.key.clone(), state)),
             Effect::Gone => {
                 if let Some(held) = self.rooms.remove(&id) {
