@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::cli::Exit;
 use crate::config::{self, Config, File, Files, Input, Problem, Rulebook};
-use crate::control::reservations::Desk;
+use crate::control::reservations::Desks;
 use crate::control::{self, Gate, Groups, Listener, avchat, http, line};
 use crate::runtime::bus::Bus;
 use crate::runtime::connect::connectors;
@@ -191,7 +191,7 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    let desks = match Desk::open(&config.reservations).await {
+    let desks = match Desks::open(&config.reservations).await {
         Ok(desks) => desks,
         Err(error) => {
             error!("reservations: {:#}", anyhow::Error::new(error));
@@ -228,7 +228,8 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
     let shared = line::Shared::new(gate.clone(), bus.clone(), questions.clone(), lines.subscribe());
     let avchats = watch::Sender::new(config.avchats.as_slice().into());
     let games = tokio::spawn(avchat::serve(avchats.subscribe(), gate.clone()));
-    let desks: Vec<_> = desks.into_iter().map(|desk| tokio::spawn(desk.serve(gate.clone()))).collect();
+    let reservations = watch::Sender::new(config.reservations.as_slice().into());
+    let desks = tokio::spawn(desks.serve(gate.clone(), reservations.subscribe()));
     let lined = tokio::spawn(ends.serve(shared));
     let setup = Setup {
         config,
@@ -243,6 +244,7 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
         http: told_http,
         lines,
         avchats,
+        reservations,
         questions,
     };
     tokio::spawn(pass_signals(term, int, hup, told));
@@ -250,7 +252,7 @@ pub async fn run(path: &Path, record: Option<PathBuf>) -> ExitCode {
     supervisor::run(setup, commands, signals).await;
     database.close().await;
     // The sockets go with their task.
-    for task in [Some(control), Some(lined), Some(games), web].into_iter().flatten().chain(desks) {
+    for task in [Some(control), Some(lined), Some(games), Some(desks), web].into_iter().flatten() {
         task.abort();
         let _ = task.await;
     }

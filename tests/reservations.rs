@@ -156,6 +156,26 @@ fn rooms_that_are_wanted_may_be_opened_at_their_hours_and_others_may_not() {
         assert!(answer["message"].is_string(), "{answer}");
     }
     assert!(!daemon.log().contains("sesame"), "a password in the log");
+
+    // A reload takes what changed: at the same address, at a further one, and none at all.
+    let file = daemon.config_file();
+    let text = std::fs::read_to_string(&file).expect("the configuration");
+    let reload = |text: &str| {
+        std::fs::write(&file, text).expect("written");
+        assert_eq!(daemon.cli(["reload"]).code, Some(0), "{}", daemon.log_tail());
+    };
+    let further = "[[reservations]]\nservice = \"meet\"\nlisten = \"127.0.0.2:0\"\nreveal_password = true\n";
+    reload(&(text.replace("reveal_password = true", "reveal_password = false") + further));
+    let places = self::desks(&daemon, 3);
+    assert_eq!(asks(&places[2], "tavern", ann).1["password"], "sesame");
+    let (status, tavern) = asks(open_desk, "tavern", ann);
+    assert_eq!((status, tavern.get("password")), (200, None), "as it is told now, where it was told before");
+    let (without, _) = text.split_once("[[reservations]]").expect("there are some");
+    reload(without);
+    for place in &places {
+        let closed = || TcpStream::connect(place).is_err().then_some(());
+        support::until("nobody answers any more", seconds(20), closed);
+    }
 }
 
 #[test]

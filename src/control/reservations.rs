@@ -17,16 +17,16 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::seldom::Seldom;
 use super::socket::{self, Socket, SocketError};
 use super::{Gate, TOO_MANY};
 use crate::command::{Command, Reply, Requester, Who};
-use crate::config::Reservations;
+use crate::config::{Listen, Reservations};
 use crate::rights::{Rights, RoomPattern, Scope};
 use crate::runtime::transport::Io;
 
@@ -41,60 +41,116 @@ const PER_SECOND: u32 = 50;
 /// Connections at a time.
 const CONNECTIONS: usize = 32;
 
-/// A listener, open.
-pub struct Desk {
-    socket: Socket,
-    settings: Arc<Reservations>,
-}
+/// The part of the configuration that is in force, replaced by a reload.
+pub type Wanted = watch::Receiver<Arc<[Reservations]>>;
 
-impl Desk {
+/// All listeners, open.
+pub struct Desks(Vec<(Socket, Reservations)>);
+
+impl Desks {
     /// Opens them all.
     ///
     /// # Errors
     /// See [`SocketError`].
-    pub async fn open(all: &[Reservations]) -> Result<Vec<Desk>, SocketError> {
+    pub async fn open(all: &[Reservations]) -> Result<Desks, SocketError> {
         let mut desks = Vec::new();
         for settings in all {
-            let socket = Socket::bind(&settings.listen, 0o666).await?;
-            info!(listen = %socket.place(&settings.listen), service = settings.service, "reservations open");
-            desks.push(Desk { socket, settings: Arc::new(settings.clone()) });
+            desks.push((bind(settings).await?, settings.clone()));
         }
-        Ok(desks)
+        Ok(Desks(desks))
     }
 
-    /// Answers requests until dropped, which ends all connections.
-    pub async fn serve(self, gate: Arc<Gate>) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
-        let mut connections = JoinSet::new();
-        let mut strangers = Seldom::default();
-        loop {
-            let accepted = tokio::select! {
-                accepted = self.socket.accept() => accepted,
-                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            };
-            let (io, origin) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    socket::not_accepted("connection for reservations", &error).await;
-                    continue;
+    /// Answers requests until dropped, which ends all connections. Listeners come and go with a reload; one whose address
+    /// stays takes what else changed.
+    pub async fn serve(self, gate: Arc<Gate>, mut wanted: Wanted) {
+        let mut tasks = JoinSet::new();
+        let mut open: Vec<Desk> = Vec::new();
+        for (socket, settings) in self.0 {
+            open.push(Desk::start(socket, settings, &gate, &mut tasks));
+        }
+        while wanted.changed().await.is_ok() {
+            let mut before = std::mem::take(&mut open);
+            let mut new = Vec::new();
+            for settings in wanted.borrow_and_update().iter() {
+                match before.iter().position(|desk| desk.listen == settings.listen) {
+                    Some(at) => {
+                        let desk = before.remove(at);
+                        desk.settings.send_replace(Arc::new(settings.clone()));
+                        open.push(desk);
+                    }
+                    None => new.push(settings.clone()),
                 }
-            };
-            if !may_ask(&self.settings, origin.address()) {
-                if let Some(times) = strangers.happened(Instant::now()) {
-                    warn!(%origin, times, "a stranger asked for a reservation and was closed; allow names who may");
+            }
+            for desk in &before {
+                info!(listen = %desk.listen, "reservations closed");
+                desk.task.abort();
+            }
+            // Their sockets are free again once their tasks are gone; no task ends by itself.
+            for _ in before {
+                tasks.join_next().await;
+            }
+            for settings in new {
+                match bind(&settings).await {
+                    Ok(socket) => open.push(Desk::start(socket, settings, &gate, &mut tasks)),
+                    Err(error) => error!("reservations: {:#}; a reload tries it again", anyhow::Error::new(error)),
                 }
+            }
+        }
+    }
+}
+
+async fn bind(settings: &Reservations) -> Result<Socket, SocketError> {
+    let socket = Socket::bind(&settings.listen, 0o666).await?;
+    info!(listen = %socket.place(&settings.listen), service = settings.service, "reservations open");
+    Ok(socket)
+}
+
+/// A listener that answers.
+struct Desk {
+    listen: Listen,
+    settings: watch::Sender<Arc<Reservations>>,
+    task: AbortHandle,
+}
+
+impl Desk {
+    fn start(socket: Socket, settings: Reservations, gate: &Arc<Gate>, tasks: &mut JoinSet<()>) -> Desk {
+        let listen = settings.listen.clone();
+        let (settings, told) = watch::channel(Arc::new(settings));
+        Desk { listen, settings, task: tasks.spawn(listening(socket, told, gate.clone())) }
+    }
+}
+
+async fn listening(socket: Socket, settings: watch::Receiver<Arc<Reservations>>, gate: Arc<Gate>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    let mut strangers = Seldom::default();
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        let (io, origin) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                socket::not_accepted("connection for reservations", &error).await;
                 continue;
             }
-            let Ok(place) = places.clone().try_acquire_owned() else {
-                debug!("more connections for reservations than are allowed; one was closed");
-                continue;
-            };
-            let (settings, gate) = (self.settings.clone(), gate.clone());
-            connections.spawn(async move {
-                requests(io, settings, gate).await;
-                drop(place);
-            });
+        };
+        if !may_ask(&settings.borrow(), origin.address()) {
+            if let Some(times) = strangers.happened(Instant::now()) {
+                warn!(%origin, times, "a stranger asked for a reservation and was closed; allow names who may");
+            }
+            continue;
         }
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            debug!("more connections for reservations than are allowed; one was closed");
+            continue;
+        };
+        let (settings, gate) = (settings.clone(), gate.clone());
+        connections.spawn(async move {
+            requests(io, origin.address(), settings, gate).await;
+            drop(place);
+        });
     }
 }
 
@@ -104,10 +160,22 @@ fn may_ask(settings: &Reservations, address: Option<IpAddr>) -> bool {
     })
 }
 
-async fn requests(io: Box<dyn Io>, settings: Arc<Reservations>, gate: Arc<Gate>) {
+async fn requests(
+    io: Box<dyn Io>,
+    address: Option<IpAddr>,
+    settings: watch::Receiver<Arc<Reservations>>,
+    gate: Arc<Gate>,
+) {
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-        let (settings, gate) = (settings.clone(), gate.clone());
-        async move { Ok::<_, std::convert::Infallible>(answer(request.map(Body::new), &settings, &gate).await) }
+        let (settings, gate) = (settings.borrow().clone(), gate.clone());
+        async move {
+            // A connection may outlast what it was let in by.
+            let answer = match may_ask(&settings, address) {
+                true => answer(request.map(Body::new), &settings, &gate).await,
+                false => message(StatusCode::FORBIDDEN, "you may not ask here any more"),
+            };
+            Ok::<_, std::convert::Infallible>(answer)
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -551,7 +551,6 @@ impl Supervisor {
         for (what, differs) in [
             ("control_socket", self.config.control_socket != config.control_socket),
             ("state_dir", self.config.state_dir != config.state_dir),
-            ("[[reservations]]", self.config.reservations != config.reservations),
             (
                 "[http], but for its tokens and certificates,",
                 http_moves(self.config.http.as_ref(), config.http.as_ref()),
@@ -563,6 +562,9 @@ impl Supervisor {
         }
         let answer: Plan = changes.reply(!plan, &warnings);
         if !plan {
+            for warning in &answer.warnings {
+                warn!("{warning}");
+            }
             info!(
                 hold = answer.hold.len(),
                 change = answer.change.len(),

@@ -80,6 +80,8 @@ pub struct Setup {
     pub lines: watch::Sender<Arc<[config::Line]>>,
     /// Told which games ask for tokens when that is read again.
     pub avchats: watch::Sender<Arc<[config::AvChat]>>,
+    /// Told where reservations are answered when that is read again.
+    pub reservations: watch::Sender<Arc<[config::Reservations]>>,
     /// Where questions for those who speak lines go.
     pub questions: Arc<Questions>,
 }
@@ -115,6 +117,7 @@ pub struct Supervisor {
     http: Option<watch::Sender<Arc<config::Http>>>,
     lines: watch::Sender<Arc<[config::Line]>>,
     avchats: watch::Sender<Arc<[config::AvChat]>>,
+    reservations: watch::Sender<Arc<[config::Reservations]>>,
     tasks: JoinSet<()>,
     news: NewsSender,
     instances: u64,
@@ -195,6 +198,7 @@ pub async fn run(setup: Setup, mut commands: mpsc::Receiver<Asked>, mut signals:
         http: setup.http,
         lines: setup.lines,
         avchats: setup.avchats,
+        reservations: setup.reservations,
         tasks: JoinSet::new(),
         news,
         instances: 0,
@@ -741,6 +745,7 @@ impl Supervisor {
         let newly = super::deciding::newly_at_the_door(&self.config, &config);
         self.lines.send_replace(config.lines.as_slice().into());
         self.avchats.send_replace(config.avchats.as_slice().into());
+        self.reservations.send_replace(config.reservations.as_slice().into());
         self.configuration = format!("read again at {}", super::board::rfc3339(Timestamp::now()));
         self.recorder.configure(&config);
         self.database.keep(Retention::of(&config));

@@ -144,6 +144,7 @@ async fn play_run(dialogue: &Dialogue, run: &Run) -> Result<Vec<(usize, Report)>
         bus,
         questions: Arc::default(),
         avchats: tokio::sync::watch::Sender::new(Arc::from([])),
+        reservations: tokio::sync::watch::Sender::new(Arc::from([])),
         lines: tokio::sync::watch::Sender::new(Arc::from([])),
         http: None,
     };
