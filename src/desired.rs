@@ -18,6 +18,9 @@ mod programs;
 
 /// How long after its end a booked room is released at the latest, where its rule did not get to close it.
 const GRACE: SignedDuration = SignedDuration::from_secs(10);
+/// How long after its end a booked room is wanted where people were inside when we last saw it and we are not: once we
+/// are back its rule ends the meeting.
+const LATE: SignedDuration = SignedDuration::from_hours(1);
 /// How far the clock of a rule may be behind ours.
 const SLACK: SignedDuration = SignedDuration::from_secs(1);
 /// How long bookings that ended are remembered, and how many of them.
@@ -79,6 +82,8 @@ pub struct Overrides {
     suspended: BTreeMap<RoomKey, Override>,
     /// Bookings that ended, so that whoever asks for the room is told.
     ended: BTreeMap<RoomKey, Override>,
+    /// Bookings whose time is over and whose meeting is still to be ended, each with when it is given up.
+    late: BTreeMap<RoomKey, Timestamp>,
     lists: BTreeMap<String, List>,
 }
 
@@ -153,8 +158,36 @@ impl Overrides {
         over
     }
 
+    /// We are outside a booked room, and people were inside when we last saw it: if its time is over it is wanted for a
+    /// while longer, so that its meeting is ended once we are back. Says whether that is news.
+    pub fn end_late(&mut self, room: &RoomKey, now: Timestamp) -> bool {
+        let ends = self.standing.get(room).and_then(Override::ends).filter(|ends| *ends <= now);
+        let Some(until) = ends.and_then(|ends| ends.checked_add(LATE).ok()).filter(|until| *until > now) else {
+            return false;
+        };
+        let new = !self.suspended.contains_key(room) && !self.late.contains_key(room);
+        if new {
+            self.late.insert(room.clone(), until);
+        }
+        new
+    }
+
+    /// We are back in a room: where its booking is over, its rule has a moment to end the meeting.
+    pub fn back_inside(&mut self, room: &RoomKey, now: Timestamp) {
+        if let Some(until) = self.late.get_mut(room) {
+            *until = (*until).min(now.checked_add(GRACE).unwrap_or(Timestamp::MAX));
+        }
+    }
+
+    /// When a booked room is released at the latest.
+    fn released_at(&self, said: &Override) -> Option<Timestamp> {
+        let ends = said.ends()?;
+        Some(self.late.get(&said.room).copied().unwrap_or_else(|| ends.checked_add(GRACE).unwrap_or(Timestamp::MAX)))
+    }
+
     fn end(&mut self, room: &RoomKey) {
         self.suspended.remove(room);
+        self.late.remove(room);
         let Some(said) = self.standing.remove(room) else { return };
         if self.ended.len() >= MOST_ENDED {
             let oldest = self.ended.iter().min_by_key(|(_, said)| said.ends()).map(|(room, _)| room.clone());
@@ -168,6 +201,7 @@ impl Overrides {
     pub fn apply(&mut self, config: &Config, said: Override) {
         let room = said.room.clone();
         self.ended.remove(&room);
+        self.late.remove(&room);
         match said.says {
             Says::Hold => {
                 let suspended = self.suspended.remove(&room).is_some();
@@ -201,7 +235,7 @@ impl Overrides {
             self.standing.remove(&room);
         }
         self.suspended.retain(|_, said| is_suspended(said, now));
-        let is_over = |said: &Override| released_at(said).is_some_and(|at| at <= now);
+        let is_over = |said: &Override| self.released_at(said).is_some_and(|at| at <= now);
         let over: Vec<RoomKey> =
             self.standing.iter().filter(|(_, said)| is_over(said)).map(|(room, _)| room.clone()).collect();
         for room in over {
@@ -219,7 +253,7 @@ impl Overrides {
             _ => None,
         });
         let opens = self.standing.values().filter_map(|said| said.booking.as_ref()?.opens());
-        let released = self.standing.values().filter_map(released_at);
+        let released = self.standing.values().filter_map(|said| self.released_at(said));
         suspensions.chain(opens).chain(released).filter(|at| *at > after).min()
     }
 
@@ -244,11 +278,6 @@ impl Overrides {
         let place = if let Says::Suspend { .. } = said.says { &mut self.suspended } else { &mut self.standing };
         place.insert(said.room.clone(), said);
     }
-}
-
-/// When a booked room is released at the latest.
-fn released_at(said: &Override) -> Option<Timestamp> {
-    said.ends().map(|ends| ends.checked_add(GRACE).unwrap_or(Timestamp::MAX))
 }
 
 fn is_suspended(said: &Override, now: Timestamp) -> bool {

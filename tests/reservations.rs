@@ -188,7 +188,7 @@ fn a_server_that_asks_for_reservations_opens_the_keepers_rooms_and_nobody_elses(
     );
     let setup = Setup { more: desk, ..Setup::websocket(&prosody) };
     let setup = setup.rooms(["tavern"]).each("lobby = true").with_secret("room-password", "sesame");
-    let daemon = Daemon::start(setup.each("password_file = \"room-password\""));
+    let mut daemon = Daemon::start(setup.each("password_file = \"room-password\""));
     daemon.wait_all_held(seconds(30));
 
     let mut ann = Client::account(prosody.c2s(), "alice", "wonderland");
@@ -223,5 +223,32 @@ fn a_server_that_asks_for_reservations_opens_the_keepers_rooms_and_nobody_elses(
     assert!(ended["message"].as_str().is_some_and(|text| text.starts_with("the booking of council ended")), "{ended}");
     assert!(daemon.log().contains("server of meet"), "who asked is in the record");
     assert!(refused(&daemon, &["suspend", "cellar"]).contains("cellar"), "asking makes no room");
+    // What comes to its end while innkeeper is not there is ended when it is back, with whoever is inside.
+    let end = in_seconds(3600);
+    support::live::done(&daemon, &["hold", "moot", "--until", &end]);
+    wait_state(&daemon, "moot", "held", "", seconds(30));
+    let moot = "moot@muc.meet.jitsi";
+    ann.enter(moot, "a11ce000");
+    ann.answer_disco(moot);
+    support::until("she is recorded", seconds(20), || {
+        (support::live::recorded(&daemon, "occupant.joined", "\"room\":\"moot\"") > 0).then_some(())
+    });
+    daemon.stop();
+    // As if an hour went by.
+    let state = daemon.dir().join("state/state.json");
+    let kept = std::fs::read_to_string(&state).expect("the state");
+    assert!(kept.contains(&end), "{kept}");
+    std::fs::write(&state, kept.replace(&end, &in_seconds(-60))).expect("written");
+    daemon.run();
+    ann.expect("the end", seconds(30), |node| node.muc().is_some_and(|muc| muc.destroyed));
+    for room in ["moot", "council"] {
+        support::until("the room is released", seconds(30), || {
+            daemon.cli(["room", room]).stderr.contains(&format!("the booking of meet/{room} ended at ")).then_some(())
+        });
+    }
+    daemon.stop();
+    daemon.run();
+    daemon.wait_all_held(seconds(30));
+    assert!(daemon.cli(["room", "moot"]).stderr.contains("the booking of meet/moot ended at "), "it is over and done");
     let _ = (alice, DOMAIN);
 }

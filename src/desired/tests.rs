@@ -256,6 +256,35 @@ fn a_booked_room_opens_early_is_released_after_its_end_and_told_of_for_a_day() {
 }
 
 #[test]
+fn a_booking_that_ends_while_we_are_outside_and_people_are_not_is_wanted_for_an_hour_or_until_its_meeting_is_ended() {
+    let config = config(&service("meet"));
+    let key = RoomKey::new("meet", "cellar");
+    let mut overrides = Overrides::default();
+    overrides.apply(&config, booked("meet/cellar", None, Some(2000), 1));
+    assert!(!overrides.clone().end_late(&key, at(1999)), "it goes on");
+    assert!(!overrides.clone().end_late(&key, at(2000 + 3600)), "that is too long ago: it may be another meeting");
+    assert!(overrides.end_late(&key, at(2005)) && !overrides.end_late(&key, at(2006)));
+    overrides.prune(&config, at(5599));
+    assert_eq!(intent(&config, &overrides, 5599, "meet/cellar"), Some(Intent::Hold));
+    assert_eq!(overrides.next_change(at(2010)), Some(at(5600)));
+    let mut back = overrides.clone();
+    back.back_inside(&key, at(3000));
+    back.back_inside(&key, at(3005));
+    assert_eq!(back.next_change(at(3005)), Some(at(3010)), "its rule has ten seconds to close it");
+    assert!(back.end_booking(&key, at(3001)) && back.ended(&config, &key) == Some(at(2000)));
+    let mut moved = overrides.clone();
+    moved.apply(&config, booked("meet/cellar", None, Some(9000), 2500));
+    assert_eq!(moved.next_change(at(2500)), Some(at(9010)), "somebody wants it longer");
+    overrides.prune(&config, at(5600));
+    assert_eq!(overrides.ended(&config, &key), Some(at(2000)));
+
+    let mut suspended = Overrides::default();
+    suspended.apply(&config, booked("meet/cellar", None, Some(2000), 1));
+    suspended.apply(&config, said("meet/cellar", Says::Suspend { until: None }, 7));
+    assert!(!suspended.end_late(&key, at(2005)), "a person wants us outside");
+}
+
+#[test]
 fn a_suspension_goes_over_a_booking_and_its_end_brings_the_booking_back() {
     let config = config(&service("meet"));
     let mut overrides = Overrides::default();

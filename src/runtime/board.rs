@@ -92,6 +92,12 @@ impl Entry {
         self.snapshot.state
     }
 
+    /// Whether we are in the room.
+    #[must_use]
+    pub fn is_inside(&self) -> bool {
+        matches!(self.state(), RoomState::Held | RoomState::Joined)
+    }
+
     /// What it shows.
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {

@@ -282,6 +282,7 @@ impl Supervisor {
     pub(super) fn apply(&mut self) {
         let clock = Clock::read();
         self.applied = clock.now();
+        self.end_late(clock.now());
         self.state.overrides.prune(&self.config, clock.now());
         self.apply_services();
         let wanted = desired(&self.config, &self.state.overrides, clock.now());
@@ -301,6 +302,23 @@ impl Supervisor {
         let keys: Vec<RoomKey> = self.rooms.keys().cloned().collect();
         for key in keys {
             self.apply_room(&key, clock);
+        }
+    }
+
+    /// Bookings that came to their end while we were outside, with people inside: their meetings are still to be ended.
+    fn end_late(&mut self, now: Timestamp) {
+        let over = self.state.overrides.bookings(&self.config).filter(|(_, until)| *until <= now);
+        let over: Vec<RoomKey> = over.map(|(room, _)| room.clone()).collect();
+        for room in over {
+            let people = self
+                .herald
+                .present(&room)
+                .is_some_and(|present| present.people.values().any(|person| person.machine.is_none()));
+            let inside = self.rooms.get(&room).is_some_and(|seat| seat.entry.is_inside());
+            if people && !inside && self.state.overrides.end_late(&room, now) {
+                let (service, name) = (&room.service, &room.name);
+                info!(%service, room = %name, "a booking is over and people may still be inside; its meeting is ended when we are back");
+            }
         }
     }
 
@@ -522,6 +540,9 @@ impl Supervisor {
                 if seat.wanted.as_ref().is_some_and(|wanted| wanted.intent == Intent::Hold) {
                     note(&mut self.herald, &key, &mut seat.entry, clock, snapshot);
                     self.status_due.get_or_insert(now + STATUS_EVERY);
+                }
+                if seat.entry.is_inside() {
+                    self.state.overrides.back_inside(&key, clock.now());
                 }
                 if held {
                     self.lift_outcasts(Some(&key));
