@@ -12,7 +12,7 @@ use fastrand::Rng;
 use innkeeper::cause::{Cause, Word};
 use innkeeper::config::{Mechanism, Media, PaceKind, RoomKey, Secret};
 use innkeeper::jitsi::focus::Gate;
-use innkeeper::room::{Rules, Settings};
+use innkeeper::room::Settings;
 use innkeeper::session::{Bucket, Input, Outbox, Profile, Session};
 use innkeeper::stream::{Bound, LastLogin, Management};
 use innkeeper::xml::{self, Element, Limits};
@@ -251,20 +251,11 @@ fn run(seed: u64, texts: &[String], all: &[Element]) {
     let mut rng = Rng::with_seed(seed);
     let mut now = Instant::now();
     let profile = Profile {
-        domain: "meet.jitsi".into(),
-        stream_domain: "meet.jitsi".into(),
         muc: rng.bool().then(|| "muc.meet.jitsi".into()),
         focus: (rng.u8(0..4) > 0).then(|| "focus.meet.jitsi".into()),
-        machine_uid: innkeeper::config::Secret::new("uid"),
-        one_room: false,
-        websocket: false,
-        errands: false,
-        guest: false,
-        session_id: None,
-        rules: Rules { self_ping: Duration::from_secs(300), after_kick: Duration::from_secs(120) },
         media: [Media::Pending, Media::Refuse][rng.usize(..2)],
         pace: [PaceKind::Adaptive, PaceKind::RateLimited][rng.usize(..2)],
-        seed,
+        ..Profile::plain("meet.jitsi", "uid", seed)
     };
     let plain = profile.focus.is_none();
     let mut session = Session::new(profile, now);

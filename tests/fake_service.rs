@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use innkeeper::cause::{Cause, Word};
 use innkeeper::command::RoomState;
-use innkeeper::config::{Mechanism, Media, PaceKind, RoomKey};
-use innkeeper::room::{Rules, Settings};
+use innkeeper::config::{Mechanism, RoomKey};
+use innkeeper::room::Settings;
 use innkeeper::runtime::session::{Connector, Driver, News, Order, Request, RoomView, run};
 use innkeeper::runtime::transport::memory;
 use innkeeper::service::{Logins, Service};
@@ -92,22 +92,7 @@ impl Stage {
         let (orders, to_driver) = mpsc::unbounded_channel();
         let (news, from_driver) = mpsc::channel(1024);
         let (pipes, mut their_pipes) = mpsc::unbounded_channel();
-        let profile = Profile {
-            domain: "meet.jitsi".into(),
-            stream_domain: "meet.jitsi".into(),
-            muc: Some("muc.meet.jitsi".into()),
-            focus: None,
-            machine_uid: innkeeper::config::Secret::new("uid"),
-            one_room: false,
-            websocket: false,
-            errands: false,
-            guest: false,
-            session_id: None,
-            rules: Rules { self_ping: Duration::from_secs(300), after_kick: Duration::from_secs(120) },
-            media: Media::Pending,
-            pace: PaceKind::Adaptive,
-            seed: 7,
-        };
+        let profile = Profile { muc: Some("muc.meet.jitsi".into()), ..Profile::plain("meet.jitsi", "uid", 7) };
         let now = tokio::time::Instant::now().into_std();
         let driver = Driver {
             session: Session::new(profile, now),

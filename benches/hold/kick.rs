@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use innkeeper::config::{self, Content, Endpoint, File, Files, HostPort, Mechanism, Media, PaceKind, RoomKey, Secret};
+use innkeeper::config::{self, Content, Endpoint, File, Files, HostPort, Mechanism, RoomKey};
 use innkeeper::policy::Plans;
-use innkeeper::room::{Rules, Settings};
+use innkeeper::room::Settings;
 use innkeeper::runtime::session::{Connecting, Driver, Order, Request};
 use innkeeper::runtime::transport::{self, Deadlines, Target, Tls};
 use innkeeper::session::{Bucket, Input, Profile, Session};
@@ -64,22 +64,7 @@ pub fn times() -> Vec<Duration> {
 /// Runs a session as the daemon does, until the server closes.
 async fn run(port: u16) {
     let now = Instant::now();
-    let profile = Profile {
-        domain: "example".into(),
-        stream_domain: "example".into(),
-        muc: Some("muc.example".into()),
-        focus: None,
-        machine_uid: Secret::new("bench"),
-        one_room: false,
-        websocket: false,
-        errands: false,
-        guest: false,
-        session_id: None,
-        rules: Rules { self_ping: Duration::from_secs(300), after_kick: Duration::from_secs(120) },
-        media: Media::Pending,
-        pace: PaceKind::Adaptive,
-        seed: 1,
-    };
+    let profile = Profile { muc: Some("muc.example".into()), ..Profile::plain("example", "bench", 1) };
     let target = Target {
         endpoint: Endpoint::StartTls(Some(HostPort { host: "127.0.0.1".to_owned(), port })),
         domain: "example".to_owned(),

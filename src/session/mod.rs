@@ -97,6 +97,30 @@ pub struct Profile {
     pub seed: u64,
 }
 
+impl Profile {
+    /// An account's session on a plain XMPP server, for several rooms, with what holds where a configuration says no
+    /// more: the group chat service is found by it.
+    #[must_use]
+    pub fn plain(domain: &str, machine_uid: &str, seed: u64) -> Self {
+        Profile {
+            domain: domain.into(),
+            stream_domain: domain.into(),
+            muc: None,
+            focus: None,
+            machine_uid: Secret::new(machine_uid),
+            one_room: false,
+            websocket: false,
+            errands: false,
+            guest: false,
+            session_id: None,
+            rules: Rules { self_ping: Duration::from_secs(300), after_kick: Duration::from_secs(120) },
+            media: Media::Pending,
+            pace: PaceKind::Adaptive,
+            seed,
+        }
+    }
+}
+
 /// What happens to a session.
 #[derive(Debug)]
 pub enum Input {

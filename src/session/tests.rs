@@ -20,22 +20,7 @@ struct Bench {
 }
 
 fn profile() -> Profile {
-    Profile {
-        domain: "meet.jitsi".into(),
-        stream_domain: "meet.jitsi".into(),
-        muc: Some(MUC.into()),
-        focus: Some(FOCUS.into()),
-        machine_uid: Secret::new("uid"),
-        one_room: false,
-        websocket: false,
-        errands: false,
-        guest: false,
-        session_id: None,
-        rules: Rules { self_ping: Duration::from_secs(300), after_kick: Duration::from_secs(120) },
-        media: Media::Pending,
-        pace: PaceKind::Adaptive,
-        seed: 7,
-    }
+    Profile { muc: Some(MUC.into()), focus: Some(FOCUS.into()), ..Profile::plain("meet.jitsi", "uid", 7) }
 }
 
 fn key(name: &str) -> RoomKey {

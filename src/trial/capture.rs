@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,11 +14,11 @@ use super::{BAN, Hit, bans, tried};
 use crate::action::{Actor, Progress};
 use crate::capture::redact::MASKED;
 use crate::capture::{Content, Dialogue, Direction, Message};
-use crate::config::{Mechanism, Media, PaceKind, RoomKey, Rulebook, Secret};
+use crate::config::{Mechanism, RoomKey, Rulebook};
 use crate::event::{self, What};
 use crate::policy::bans::Bans;
 use crate::policy::{Sanction, State};
-use crate::room::{Rules, Settings};
+use crate::room::Settings;
 use crate::session::{Bucket, Found, Input, Outbox, Profile, Report, Session};
 use crate::stream::{Bound, LastLogin};
 use crate::xml::{self, Bad, Element, Limits};
@@ -138,20 +138,9 @@ struct Stay {
 
 fn profile(focus: Option<&str>) -> Profile {
     Profile {
-        domain: "trial".into(),
-        stream_domain: "trial".into(),
         muc: Some("trial".into()),
         focus: focus.map(|_| "focus.trial".into()),
-        machine_uid: Secret::new("trial"),
-        one_room: false,
-        websocket: false,
-        errands: false,
-        guest: false,
-        session_id: None,
-        rules: Rules { self_ping: Duration::from_secs(300), after_kick: Duration::from_secs(120) },
-        media: Media::Pending,
-        pace: PaceKind::Adaptive,
-        seed: 0,
+        ..Profile::plain("trial", "trial", 0)
     }
 }
 
