@@ -51,9 +51,16 @@ impl Plan for Options {
     }
 }
 
-/// A scheme or `www.` before a host, or a host with a path behind it. Dots of other scripts are dots.
+/// What clients make a link of: a scheme or `www.` before a host, a host with a path, query or fragment behind it, and a
+/// bare host under one of the top-level domains that are no word, no abbreviation and no file's ending. Dots of other
+/// scripts are dots. A backslash ends a host, as browsers read it.
 static LINK: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r"[a-z][a-z0-9+.-]*://(?:[^\s/?#@]*@)?(?<a>[^\s/?#:]+)|\b(?<b>www[.。][^\s/?#:]+)|(?<c>\b[\w-]+(?:[.。][\w-]+)*[.。][a-z]{2,24})(?::\d+)?/\S";
+    let pattern = concat!(
+        r"[a-z][a-z0-9+.-]*://(?:[^\s\\/?#@]*@)?(?<a>[^\s\\/?#:]+)",
+        r"|\b(?<b>www[.。][^\s\\/?#:]+)",
+        r"|(?<c>\b[\w-]+(?:[.。][\w-]+)*[.。](?:xn--[a-z0-9-]+|\p{L}{2,24}))(?::\d+)?[/?#]\S",
+        r"|(?:^|[^\w@.-])(?<d>[\w-]+(?:[.。][\w-]+)*[.。](?:com|net|org|info|biz|xyz|online|site|shop|club|xn--[a-z0-9-]+))\b",
+    );
     // The pattern is a constant that a test compiles.
     Regex::new(pattern).expect("a constant pattern")
 });
@@ -61,7 +68,7 @@ static LINK: LazyLock<Regex> = LazyLock::new(|| {
 /// Hosts of the links in a text.
 fn hosts(text: &str) -> impl Iterator<Item = String> {
     LINK.captures_iter(text).filter_map(|link| {
-        let host = link.name("a").or_else(|| link.name("b")).or_else(|| link.name("c"))?;
+        let host = link.name("a").or_else(|| link.name("b")).or_else(|| link.name("c")).or_else(|| link.name("d"))?;
         Some(host.as_str().replace('。', ".").trim_matches('.').to_owned())
     })
 }
@@ -105,11 +112,20 @@ mod tests {
             ("ｈｔｔｐｓ：／／ｅｖｉｌ．ｅｘａｍｐｌｅ", "evil.example"),
             ("https://good.example@evil.example/", "evil.example"),
             ("evil。example/x", "evil.example"),
+            ("https://evil.example\\@good.example/", "evil.example"),
+            ("evil.example?join=1", "evil.example"),
+            ("evil.example:8080#x", "evil.example"),
+            ("evil.xn--p1ai/x", "evil.xn--p1ai"),
+            ("зло.рф/x", "зло.рф"),
+            ("come to evil.com now", "evil.com"),
+            ("evil.com.", "evil.com"),
         ] {
             let found: Vec<_> = hosts(text::Text::new(text).plain()).collect();
             assert_eq!(found, [host], "{text:?}");
         }
-        for text in ["no link. And/or so", "3.5/4", "e.g. this", "a.b"] {
+        for text in
+            ["no link. And/or so", "3.5/4", "e.g. this", "a.b", "main.rs", "so.what", "end.Come on", "ann@evil.com"]
+        {
             assert_eq!(hosts(text).next(), None, "{text:?}");
         }
     }

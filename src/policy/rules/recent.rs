@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 /// Most keys that are kept before old ones are looked for.
 const MANY: usize = 1024;
+/// Most keys that are kept at all; those that were quiet for longest make place.
+const MOST: usize = 16_384;
 
 /// Counts within a sliding window.
 #[derive(Debug)]
@@ -29,7 +31,14 @@ impl<K: Hash + Eq> Recent<K> {
         if self.by_key.len() >= self.sweep_at {
             let per = self.per;
             self.by_key.retain(|_, hits| hits.back().is_some_and(|last| now.duration_since(*last) < per));
-            self.sweep_at = (self.by_key.len() * 2).max(MANY);
+            if self.by_key.len() >= MOST {
+                // A half at once, so that a flood of strangers does not sort the list each time.
+                let mut lasts: Vec<Instant> = self.by_key.values().filter_map(|hits| hits.back().copied()).collect();
+                let (_, half, _) = lasts.select_nth_unstable(MOST / 2);
+                let half = *half;
+                self.by_key.retain(|_, hits| hits.back().is_some_and(|last| *last > half));
+            }
+            self.sweep_at = (self.by_key.len() * 2).clamp(MANY, MOST);
         }
         let hits = self.by_key.entry(key).or_default();
         while hits.front().is_some_and(|first| now.duration_since(*first) >= self.per) {
@@ -41,5 +50,24 @@ impl<K: Hash + Eq> Recent<K> {
         }
         hits.push_back(now);
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods)]
+
+    use super::*;
+
+    #[test]
+    fn strangers_without_end_take_no_memory_without_end() {
+        let mut recent = Recent::new(2, Duration::from_secs(86_400));
+        let start = Instant::now();
+        for n in 0..100_000_u32 {
+            recent.hit(start + Duration::from_millis(n.into()), n);
+            assert!(recent.by_key.len() <= MOST);
+        }
+        assert!(!recent.hit(start + Duration::from_secs(100), 99_999));
+        assert!(recent.hit(start + Duration::from_secs(100), 99_999), "who was last is remembered");
     }
 }
