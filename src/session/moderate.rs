@@ -9,6 +9,7 @@ use crate::action::Verb;
 use crate::policy::Person;
 use crate::room::Surroundings;
 use crate::room::pending::{self, Answer, Bound, Step};
+use crate::room::target::{Meant, meant};
 use crate::xmpp::disco;
 use crate::xmpp::jitsi::{av_moderation, json_message, mute};
 use crate::xmpp::message::{self, Said};
@@ -75,16 +76,10 @@ impl Session {
         let id = self.by_key.get(key).copied();
         let Some((id, held)) = id.and_then(|id| Some((id, self.rooms.get(&id)?))) else { return Found::Nobody };
         let Some((_, here)) = held.room.inside() else { return Found::Nobody };
-        let shown = |one: &room::Occupant| one.display_name.as_deref() == Some(name);
-        let nick: Box<str> = if here.by_nick(name).is_some() {
-            name.into()
-        } else {
-            let named: Vec<Box<str>> = here.iter().filter(|(_, one)| shown(one)).map(|(nick, _)| nick.into()).collect();
-            match named.as_slice() {
-                [] => return Found::Nobody,
-                [one] => one.clone(),
-                _ => return Found::Several(named),
-            }
+        let nick: Box<str> = match meant(name, here) {
+            Meant::One(nick, _) => nick.into(),
+            Meant::Nobody => return Found::Nobody,
+            Meant::Several(nicks) => return Found::Several(nicks.into_iter().map(Into::into).collect()),
         };
         let person = self.in_room(now, id, &mut Vec::new(), |room, cx| room.identity(&nick, cx)).flatten();
         person.map_or(Found::Nobody, |person| Found::Here(Box::new(person)))
