@@ -755,7 +755,7 @@ fn a_player_gets_a_token_for_one_room_that_is_told_from_others() {
     let ann = || json!({ "player": { "name": "Ann" } });
     mint("moderate", "game%2Fx", ann()).refuses(409, "would-be-owner");
     mint("moderate", "game%2F*", ann()).refuses(400, "bad-request");
-    mint("moderate", "meet%2Fx", ann()).refuses(409, "no-token");
+    mint("moderate", "meet%2Fx", ann()).refuses(409, "cannot-sign");
     mint("moderate", "game%2Fguarded", json!({ "player": { "name": "Ann" }, "for_seconds": 28_801 }))
         .refuses(400, "bad-request");
     mint("moderate", "game%2Fx", json!({ "player": { "name": "Ann" }, "moderator": true })).refuses(403, "forbidden");

@@ -73,7 +73,7 @@ impl Supervisor {
                 effective_role: role.to_owned(),
                 why: why.to_owned(),
             })),
-            Err(error) => refused("no-token", format!("no token could be made: {error}")),
+            Err(error) => refused("cannot-sign", format!("no token could be made: {error}")),
         }
     }
 
@@ -110,5 +110,5 @@ impl Supervisor {
 
 fn nothing_to_sign_with(key: &RoomKey) -> Reply {
     let text = format!("service {} makes no tokens: that takes login = \"token\" with a secret or a key", key.service);
-    refused("no-token", text)
+    refused("cannot-sign", text)
 }
