@@ -248,6 +248,13 @@ impl Identity {
         &self.keys
     }
 
+    /// The same without a rung; the name always stays.
+    #[must_use]
+    pub fn without(&self, rung: Rung) -> Self {
+        let keys = self.keys.iter().filter(|key| key.rung != rung || rung == Rung::Name);
+        Identity { keys: keys.cloned().collect() }
+    }
+
     /// Whether the account is theirs over connections: a token's user or an account.
     #[must_use]
     pub fn is_account(&self) -> bool {

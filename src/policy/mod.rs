@@ -228,6 +228,11 @@ pub enum Input<'a> {
         /// With `<delay/>`: history, which is nobody's offence.
         delayed: bool,
     },
+    /// A message without words: a reaction, or a word between clients. It counts, whatever it was.
+    Wordless {
+        /// Their nick.
+        nick: &'a str,
+    },
     /// A stanza of an occupant that can not be read: it counts, whatever it was.
     Unreadable {
         /// Their nick.
@@ -275,6 +280,8 @@ pub enum Seen<'a> {
         /// What; empty where no rule reads it.
         text: &'a Text,
     },
+    /// Somebody sent a message without words.
+    Wordless(&'a Person),
     /// Somebody sent what can not be read.
     Unreadable(&'a Person),
     /// We hold the room.
@@ -531,6 +538,12 @@ impl Plans {
         enforced.filter_map(|rule| rule.plan.closed_until(clock)).max()
     }
 
+    /// Whether a rule is enforced that shuts the door when many come at once, and opens it again.
+    #[must_use]
+    pub fn minds_the_door(&self) -> bool {
+        self.rules.get(rules::DOOR).is_some_and(|rule| rule.mode == Mode::Enforce)
+    }
+
     /// Until when the rules that are enforced let the room stay open that is opened at that time; `None`: for ever.
     #[must_use]
     pub fn open_until(&self, clock: Timestamp) -> Option<Timestamp> {
@@ -556,6 +569,9 @@ pub struct State {
     /// The room's password, where we set it.
     #[serde(skip_serializing_if = "Lock::is_none")]
     pub lock: Lock,
+    /// A rule switched the lobby on, which was off.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub lobby_by_rule: bool,
 }
 
 /// The password of a room as we set it on somebody's word. It stands in no configuration, so whoever comes in again
@@ -678,6 +694,11 @@ impl Policy {
             }
             Input::Message { delayed: true, .. } => {}
             Input::Message { nick, body, .. } => self.message(now, nick, body, out),
+            Input::Wordless { nick } => {
+                if let Some(who) = self.person(nick) {
+                    self.judge(now, &Seen::Wordless(&who), out);
+                }
+            }
             Input::Unreadable { nick } => {
                 if let Some(who) = self.person(nick) {
                     self.judge(now, &Seen::Unreadable(&who), out);
@@ -819,14 +840,15 @@ impl Policy {
             dry_strikes: self.strikes[Mode::DryRun as usize].export(now),
             rules: rules.collect(),
             lock: Lock::default(),
+            lobby_by_rule: false,
         }
     }
 
     /// Takes in what [`Policy::export`] gave, before the room is held. Of rules that are gone nothing is kept.
     pub fn import(&mut self, now: Now, mut state: State) {
         self.life = state.life.map(|life| (life.into(), state.since.unwrap_or(now.clock)));
-        self.strikes[Mode::Enforce as usize].import(now, &state.strikes);
-        self.strikes[Mode::DryRun as usize].import(now, &state.dry_strikes);
+        self.strikes[Mode::Enforce as usize].import(now, &state.strikes, &self.plans.steps);
+        self.strikes[Mode::DryRun as usize].import(now, &state.dry_strikes, &self.plans.steps);
         for (attached, rule) in self.plans.rules.values().zip(&mut self.rules) {
             if let Some(state) = state.rules.remove(attached.kind.name) {
                 rule.import(now, state);

@@ -1,10 +1,11 @@
 //! Who is in the room, as rules see them. Pure.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::exempt::{AllowList, Exempt, exempt};
-use super::identity::{Facts, Identity, OccupantKey, Trust};
+use super::identity::{Facts, Identity, OccupantKey, Rung, Trust};
 use super::{Measure, Mode, Presence, Sanction, text};
 use crate::xmpp::muc::{Affiliation, Role};
 
@@ -23,12 +24,16 @@ pub struct Person {
     pub affiliation: Option<Affiliation>,
     /// By what they are known again.
     pub identity: Identity,
+    /// By what they are remembered while they stay.
+    stay: Option<OccupantKey>,
     /// Why they are not judged, if they are not.
     pub exempt: Option<Exempt>,
     /// When we first saw them under any nick.
     pub since: Instant,
     /// Whether they came while we held the room; who was there before us did not "join".
     pub live: bool,
+    /// Somebody else inside says that they are of the same browser: one of the two made it up, or it is one person.
+    pub shares_hint: bool,
     /// The shown name as [`text::likeness`] makes it.
     pub likeness: Box<str>,
     /// What was last said of them, by mode, and until when it is to be waited for.
@@ -70,9 +75,11 @@ impl Person {
             role: None,
             affiliation: None,
             identity,
+            stay: None,
             exempt: None,
             since: now,
             live,
+            shares_hint: false,
             likeness: "".into(),
             pending: [None; 2],
             told: Vec::new(),
@@ -109,6 +116,12 @@ impl Person {
             },
             trust,
         );
+        // Whoever makes up by what they are known is known by the first of it, and begins no new count with the next.
+        let strongest = self.identity.key();
+        let stays = |stay: &OccupantKey| strongest.rung.forgeable() && stay.rung <= strongest.rung;
+        if !self.stay.as_ref().is_some_and(stays) {
+            self.stay = Some(strongest.clone());
+        }
         self.exempt = exempt(self, presence, list, trust);
     }
 
@@ -124,7 +137,20 @@ impl Person {
     /// By what they are remembered.
     #[must_use]
     pub fn key(&self) -> &OccupantKey {
-        self.identity.key()
+        self.stay.as_ref().unwrap_or_else(|| self.identity.key())
+    }
+
+    /// Whether another occupant is the same person, on a second device or back before their old connection is given up,
+    /// by what nobody can make up.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Person) -> bool {
+        other.key().rung <= Rung::OccupantId && other.key() == self.key()
+    }
+
+    /// By what they alone are known again: not by a hint that they may have copied from somebody else inside.
+    #[must_use]
+    pub fn identity_alone(&self) -> Cow<'_, Identity> {
+        if self.shares_hint { Cow::Owned(self.identity.without(Rung::Hint)) } else { Cow::Borrowed(&self.identity) }
     }
 
     /// Whether this is somebody, not a part of the machinery.
@@ -146,6 +172,12 @@ impl Person {
                 && (pending.sanction.removes()
                     || sanction.is_some_and(|sanction| pending.sanction.rank() == sanction.rank()))
         })
+    }
+
+    /// Whether they are just being put out.
+    #[must_use]
+    pub fn leaves(&self, now: Instant) -> bool {
+        self.awaits(now, Mode::Enforce, None)
     }
 
     /// Whether a rule has told them of late what they may not be; it has now. What is done to them has its own patience.

@@ -105,10 +105,12 @@ impl Strikes {
         stored
     }
 
-    /// Takes in what was stored.
-    pub fn import(&mut self, now: Now, stored: &[Stored]) {
+    /// Takes in what was stored. Where the clock was set meanwhile, none lasts longer than one that is given now.
+    pub fn import(&mut self, now: Now, stored: &[Stored], steps: &Steps) {
+        let longest = now.at + steps.forget.0;
         for Stored { who, until } in stored.iter().take(MOST) {
-            let mut strikes: Vec<Instant> = until.iter().filter_map(|until| now.instant_of(*until)).collect();
+            let until = until.iter().filter_map(|until| now.instant_of(*until));
+            let mut strikes: Vec<Instant> = until.map(|until| until.min(longest)).collect();
             strikes.sort_unstable();
             if !strikes.is_empty() {
                 self.by_key.insert(who.clone(), strikes);
@@ -162,7 +164,7 @@ mod tests {
         // The monotonic clock starts elsewhere, the wall clock went on for 70 minutes: one strike is gone.
         let later = Instant::now() + Duration::from_secs(99);
         let mut again = Strikes::default();
-        again.import(Now { at: later, clock: clock + Duration::from_secs(70 * 60) }, &stored);
+        again.import(Now { at: later, clock: clock + Duration::from_secs(70 * 60) }, &stored, &steps);
         assert_eq!(again.count(later, &key("a@b")), 1);
         assert_eq!(again.add(later, &key("a@b"), &steps), Sanction::Mute);
     }
@@ -177,5 +179,21 @@ mod tests {
         assert!(strikes.by_key.len() <= MOST);
         let last = format!("{}@b", MOST * 2 - 1);
         assert_eq!(strikes.count(start, &key(&last)), 1);
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_makes_no_strike_last_for_years() {
+        let steps = Steps::default();
+        let now = Instant::now();
+        let clock: Timestamp = "2026-03-02T12:00:00Z".parse().expect("a time");
+        let mut strikes = Strikes::default();
+        let who = key("eve@a.example");
+        strikes.add(now, &who, &steps);
+        let stored = strikes.export(Now { at: now, clock });
+        // A machine without a battery begins in 1970.
+        let mut again = Strikes::default();
+        again.import(Now { at: now, clock: Timestamp::UNIX_EPOCH }, &stored, &steps);
+        assert_eq!(again.count(now, &who), 1);
+        assert_eq!(again.count(now + steps.forget.0, &who), 0);
     }
 }

@@ -44,7 +44,9 @@ impl Rule for Capacity {
     fn judge(&mut self, cx: &Context<'_>, seen: &Seen<'_>, out: &mut Opinions) {
         // Who was inside before us has their place.
         let Seen::Joined(who) = seen else { return };
-        let inside = cx.people.count();
+        // Nor does anybody's who is on the way out.
+        let stays = |person: &&Person| person.is_person() && !person.leaves(cx.now.at);
+        let inside = cx.people.iter().filter(stays).count();
         if who.live && who.is_person() && inside > self.0.people as usize {
             let most = self.0.people;
             out.offence(who, format!("The room is full: {most} people at most."), format!("{inside} of {most} people"));
@@ -67,6 +69,18 @@ mod tests {
         room.leave("a");
         room.leave("c");
         assert!(room.join("d").is_empty());
+    }
+
+    #[test]
+    fn whoever_is_on_the_way_out_takes_nobodys_place() {
+        let mut room = Bench::new("[capacity]\npeople = 2");
+        room.hold();
+        room.join("a");
+        room.join("b");
+        assert_eq!(room.join("c"), ["capacity kick c"]);
+        room.leave("b");
+        assert!(room.join("d").is_empty(), "c is still there and goes");
+        assert_eq!(room.join("e"), ["capacity kick e"]);
     }
 
     #[test]

@@ -31,12 +31,7 @@ impl Rule for DuplicateName {
         // Who was inside with it before us has it as good as the other.
         let Some(who) = newly_named(seen).filter(|who| who.live || !matches!(seen, Seen::Joined(_))) else { return };
         let has = |other: &&Person| other.nick != who.nick && other.is_person() && other.likeness == who.likeness;
-        // The same person on a second device, or back before their old connection is given up.
-        let same = |other: &Person| {
-            let known = other.key();
-            known.rung <= Rung::OccupantId && known == who.key()
-        };
-        if let Some(other) = cx.people.iter().filter(has).find(|other| !same(other)) {
+        if let Some(other) = cx.people.iter().filter(has).find(|other| !who.is_same_as(other)) {
             let note = format!("{:?} is the name of {}", who.shown_name(), other.nick);
             out.offence(who, "Somebody here has that name. Please take another.", note);
         }

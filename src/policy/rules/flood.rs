@@ -8,7 +8,11 @@ pub(super) const KIND: RuleKind = RuleKind {
     help: "strike whoever sends too many messages, or changes presence or name too often",
     options: &[
         OptionHelp { name: "messages", default: Some("8"), help: "how many messages in that time are well, from 1" },
-        OptionHelp { name: "presences", default: Some("40"), help: "how many presences and new nicks, from 1" },
+        OptionHelp {
+            name: "presences",
+            default: Some("40"),
+            help: "how many presences, new nicks and messages without words, from 1",
+        },
         OptionHelp {
             name: "per",
             default: Some("\"10s\""),
@@ -69,6 +73,7 @@ impl Rule for Flood {
         let (who, limit, what) = match seen {
             Seen::Message { who, .. } | Seen::Unreadable(who) => (who, self.options.messages, "messages"),
             Seen::Updated { who, .. } | Seen::Renamed { who, .. } => (who, self.options.presences, "presences"),
+            Seen::Wordless(who) => (who, self.options.presences, "messages without words"),
             Seen::Joined(who) if who.live => (who, self.options.presences, "presences"),
             _ => return,
         };
@@ -112,6 +117,25 @@ mod tests {
         }
         assert!(said[0].starts_with("flood warn") && said[2].starts_with("flood kick"), "{said:?}");
         assert_eq!(said.len(), 3, "a kick is waited for: {said:?}");
+    }
+
+    #[test]
+    fn messages_without_words_are_a_flood_as_well() {
+        let mut room = Bench::new("[flood]\npresences = 3\nper = \"10s\"");
+        room.hold();
+        room.join_as("a", "A", "a@meet.jitsi/1");
+        let mut wordless = || room.input(crate::policy::Input::Wordless { nick: "a" });
+        (0..2).for_each(|_| assert!(wordless().is_empty()));
+        assert_eq!(wordless(), ["flood warn a"], "the join counts, too");
+    }
+
+    #[test]
+    fn whoever_is_known_only_by_what_they_say_begins_no_new_count_by_saying_something_else() {
+        let mut room = Bench::new("[flood]\npresences = 10\nper = \"10s\"");
+        room.hold();
+        room.join("a");
+        let said: Vec<String> = (0..30).flat_map(|n| room.call("a", &format!("name {n}"))).collect();
+        assert_eq!(said, ["flood warn a", "flood mute a"], "one name after another");
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Rule for IdleClose {
             Seen::Joined(who) | Seen::Updated { who, .. } | Seen::Left { who, .. } | Seen::Renamed { who, .. } => {
                 who.is_person()
             }
-            Seen::Message { .. } | Seen::Unreadable(_) | Seen::Opened { .. } => true,
+            Seen::Message { .. } | Seen::Wordless(_) | Seen::Unreadable(_) | Seen::Opened { .. } => true,
             Seen::Timeout => false,
         };
         if moves {

@@ -59,8 +59,7 @@ impl Rule for Impersonation {
     fn judge(&mut self, cx: &Context<'_>, seen: &Seen<'_>, out: &mut Opinions) {
         let Some(who) = newly_named(seen) else { return };
         let owns = |other: &Person| !other.is_person() || (self.0.moderators && other.is_moderator());
-        let like =
-            |other: &Person| other.likeness == who.likeness && other.nick != who.nick && other.key() != who.key();
+        let like = |other: &Person| other.likeness == who.likeness && other.nick != who.nick && !who.is_same_as(other);
         if self.0.reserved.contains(&*who.likeness) {
             out.offence(
                 who,
@@ -98,6 +97,23 @@ mod tests {
         assert_eq!(room.join_named("x", "lnnkeeper"), ["impersonation kick x"]);
         assert_eq!(room.join_named("y", "B0SS"), ["impersonation kick y"]);
         assert!(room.join_named("z", "Bossy").is_empty());
+    }
+
+    #[test]
+    fn neither_a_copied_hint_nor_the_very_name_makes_somebody_the_moderator() {
+        let mut room = Bench::new("[impersonation]");
+        room.hold();
+        room.join_guest("boss", "1@guest.meet.jitsi/1", "oid-1", "Boss-xyz");
+        room.call("boss", "Boss");
+        room.promote("boss");
+        room.join_guest("m", "2@guest.meet.jitsi/2", "oid-2", "Boss-xyz");
+        assert_eq!(room.call("m", "Boss"), ["impersonation kick m"]);
+
+        let mut room = Bench::new("[impersonation]");
+        room.hold();
+        room.join_owner("x");
+        room.call("x", "Boss");
+        assert_eq!(room.join_named("y", "Boss"), ["impersonation kick y"], "only names are known");
     }
 
     #[test]

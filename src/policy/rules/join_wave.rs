@@ -122,7 +122,8 @@ impl Rule for JoinWave {
     /// A door that we shut is opened by us, also after a restart.
     fn import(&mut self, now: Now, state: Value) {
         let until: Option<Timestamp> = serde_json::from_value(state).ok();
-        self.armed_until = until.map(|until| now.instant_of(until).unwrap_or(now.at));
+        let longest = now.at + self.options.calm.0;
+        self.armed_until = until.map(|until| now.instant_of(until).unwrap_or(now.at).min(longest));
     }
 }
 

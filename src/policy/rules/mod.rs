@@ -63,6 +63,9 @@ pub const KINDS: &[&RuleKind] = &[
     &words::KIND,
 ];
 
+/// The rule that shuts the door of a room.
+pub const DOOR: &str = join_wave::KIND.name;
+
 /// The rule of that name.
 #[must_use]
 pub fn kind(name: &str) -> Option<&'static RuleKind> {

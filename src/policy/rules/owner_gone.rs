@@ -66,7 +66,7 @@ impl Rule for OwnerGone {
                 // Whoever is inside is shown next; nobody has gone yet.
                 return;
             }
-            Seen::Message { .. } | Seen::Unreadable(_) | Seen::Renamed { .. } => return,
+            Seen::Message { .. } | Seen::Wordless(_) | Seen::Unreadable(_) | Seen::Renamed { .. } => return,
             Seen::Joined(_) | Seen::Updated { .. } | Seen::Left { .. } | Seen::Timeout => {}
         }
         if cx.people.iter().any(|person| person.is_person() && person.is_moderator()) {

@@ -72,7 +72,9 @@ impl Rule for Rejoin {
             {
                 self.out.retain(|_, until| *until > now);
                 if self.out.len() < MOST {
-                    for key in telling(who) {
+                    // A browser's hint that somebody inside has as well may be theirs, and was copied.
+                    let has = |key: &OccupantKey| cx.people.iter().any(|other| other.identity.keys().contains(key));
+                    for key in telling(who).filter(|key| key.rung != Rung::Hint || !has(key)) {
                         // Being kept out does not begin the time anew.
                         self.out.entry(key.clone()).or_insert(now + self.options.out.0);
                     }
@@ -105,7 +107,10 @@ impl Rule for Rejoin {
 
     fn import(&mut self, now: Now, state: Value) {
         let stored: HashMap<String, Timestamp> = serde_json::from_value(state).unwrap_or_default();
-        let read = |(key, until): (String, Timestamp)| Some((OccupantKey::read(&key)?, now.instant_of(until)?));
+        // Where the clock was set meanwhile, nobody stays out for longer than who is kicked now.
+        let longest = now.at + self.options.out.0;
+        let read =
+            |(key, until): (String, Timestamp)| Some((OccupantKey::read(&key)?, now.instant_of(until)?.min(longest)));
         self.out = stored.into_iter().filter_map(read).take(MOST).collect();
     }
 }
