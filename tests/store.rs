@@ -48,6 +48,10 @@ fn key(who: &str) -> OccupantKey {
     OccupantKey::read(who).expect("a key")
 }
 
+async fn add_bans(database: &Database, bans: Vec<Ban>) -> Result<Vec<BanId>, DatabaseError> {
+    database.keep_bans(bans.into_iter().map(|ban| (None, ban)).collect(), Vec::new()).await
+}
+
 fn ban(who: &str, until: Option<Timestamp>) -> Ban {
     Ban {
         target: Target::Key(key(who)),
@@ -57,6 +61,7 @@ fn ban(who: &str, until: Option<Timestamp>) -> Ban {
         reason: "spam".into(),
         note: "third time".into(),
         by: "uid 1000".into(),
+        known_as: String::new(),
         at: at("2026-03-01T09:00:00Z"),
     }
 }
@@ -140,7 +145,7 @@ async fn bans_wait_for_the_disk_and_events_do_not() {
 #[tokio::test]
 async fn every_file_is_the_owners_alone() {
     let (folder, database) = fresh();
-    database.add_bans(vec![ban("account:eve@x", None)]).await.expect("stored");
+    add_bans(&database, vec![ban("account:eve@x", None)]).await.expect("stored");
     let mut seen = Vec::new();
     for entry in fs::read_dir(folder.path()).expect("a folder") {
         let entry = entry.expect("an entry");
@@ -179,7 +184,7 @@ async fn a_file_of_a_newer_program_is_refused_and_left_as_it_is() {
 async fn a_broken_file_is_kept_aside_and_said_and_the_start_goes_on() {
     for (file, harm) in [("policy.db", "head"), ("events.db", "head"), ("policy.db", "middle")] {
         let (folder, database) = fresh();
-        database.add_bans(vec![ban("account:eve@x", None)]).await.expect("stored");
+        add_bans(&database, vec![ban("account:eve@x", None)]).await.expect("stored");
         database.close().await;
         drop(database);
         let path = folder.path().join(file);
@@ -201,7 +206,7 @@ async fn a_broken_file_is_kept_aside_and_said_and_the_start_goes_on() {
         assert!(fs::read(folder.path().join(&aside[0])).expect("kept") == bytes, "kept as it was");
         let left = database.bans(Timestamp::now()).await.expect("a new file").len();
         assert_eq!(left, usize::from(file == "events.db"), "only what broke is lost");
-        database.add_bans(vec![ban("account:eve@x", None)]).await.expect("stored");
+        add_bans(&database, vec![ban("account:eve@x", None)]).await.expect("stored");
     }
 }
 
@@ -241,7 +246,7 @@ async fn the_folder_stays_ours_while_the_databases_are_open_and_nothing_is_taken
     database.close().await;
     other.record(&maker.joined("tavern", person("bob")));
     assert_eq!(other.losses().count, 1);
-    let refused = other.add_bans(vec![ban("account:eve@x", None)]).await;
+    let refused = add_bans(&other, vec![ban("account:eve@x", None)]).await;
     assert!(matches!(refused, Err(DatabaseError::Closed)), "{refused:?}");
     other.close().await;
     drop((database, other));
@@ -256,7 +261,7 @@ async fn bans_are_added_found_lifted_and_end_and_an_id_is_never_given_twice() {
     let (folder, database) = fresh();
     let (now, later) = (at("2026-03-01T10:00:00Z"), at("2026-03-01T11:00:00Z"));
     let given = vec![ban("account:eve@x", None), ban("name:mallory", Some(later)), ban("hint:x", None)];
-    let ids = database.add_bans(given.clone()).await.expect("stored");
+    let ids = add_bans(&database, given.clone()).await.expect("stored");
     database.close().await;
     drop(database);
     let (database, _) = open(folder.path(), Limits::default());
@@ -267,9 +272,11 @@ async fn bans_are_added_found_lifted_and_end_and_an_id_is_never_given_twice() {
     assert!(database.ban(ids[1]).await.expect("readable").is_some(), "and is still known");
     assert_eq!(database.forget_ended(later).await.expect("stored"), 1);
     assert_eq!(database.ban(ids[1]).await.expect("readable"), None);
-    assert!(database.lift_ban(ids[2]).await.expect("stored"));
-    assert!(!database.lift_ban(ids[2]).await.expect("stored"));
-    let BanId(next) = database.add_bans(vec![ban("hint:y", None)]).await.expect("stored")[0];
+    for _ in 0..2 {
+        database.keep_bans(Vec::new(), vec![ids[2]]).await.expect("stored");
+        assert_eq!(database.ban(ids[2]).await.expect("readable"), None);
+    }
+    let BanId(next) = add_bans(&database, vec![ban("hint:y", None)]).await.expect("stored")[0];
     assert!(next > ids[2].0, "{next}");
 }
 
@@ -299,12 +306,29 @@ async fn a_list_is_replaced_at_once_and_touches_no_other_source() {
 #[tokio::test]
 async fn a_ban_that_somebody_else_wrote_wrongly_takes_no_other_with_it() {
     let (folder, database) = fresh();
-    let ids = database.add_bans(vec![ban("name:eve", None), ban("name:mallory", None)]).await.expect("stored");
+    let ids = add_bans(&database, vec![ban("name:eve", None), ban("name:mallory", None)]).await.expect("stored");
     let other = Connection::open(folder.path().join("policy.db")).expect("the file");
     other.execute("UPDATE bans SET ban = '{}' WHERE id = ?1", [ids[0].0]).expect("changed");
     let found = database.bans(Timestamp::now()).await.expect("readable");
     assert_eq!(found.iter().map(|stored| stored.id).collect::<Vec<_>>(), ids[1..]);
-    assert!(database.lift_ban(ids[0]).await.expect("stored"));
+    database.keep_bans(Vec::new(), vec![ids[0]]).await.expect("stored");
+    let found = other.query_row("SELECT count(*) FROM bans", [], |row| row.get::<_, i64>(0));
+    assert_eq!(found.expect("readable"), 1, "it is lifted all the same");
+}
+
+#[tokio::test]
+async fn a_ban_in_place_of_another_has_its_id_and_those_beside_it_go() {
+    let (_folder, database) = fresh();
+    let now = at("2026-03-01T10:00:00Z");
+    let ids = add_bans(&database, vec![ban("name:eve", None), ban("name:eve", None), ban("name:bob", None)]).await;
+    let ids = ids.expect("stored");
+    let (eve, ann) = (Ban { reason: "worse".into(), ..ban("name:eve", None) }, ban("name:ann", None));
+    let given = vec![(Some(ids[0]), eve.clone()), (None, ann.clone())];
+    let kept = database.keep_bans(given, vec![ids[1]]).await.expect("stored");
+    assert_eq!(kept[0], ids[0]);
+    assert!(kept[1] > ids[2], "{kept:?}");
+    let found: Vec<_> = database.bans(now).await.expect("readable").into_iter().map(|one| (one.id, one.ban)).collect();
+    assert_eq!(found, [(ids[0], eve), (ids[2], ban("name:bob", None)), (kept[1], ann)]);
 }
 
 #[tokio::test]
@@ -592,7 +616,7 @@ async fn when_the_record_is_full_bans_go_on_and_the_loss_is_said_once_in_its_tim
             database.record(&maker.joined("tavern", person("ada")));
         }
         database.flush().await.expect("open");
-        database.add_bans(vec![ban("account:eve@x", None)]).await.expect("bans have a file of their own");
+        add_bans(&database, vec![ban("account:eve@x", None)]).await.expect("bans have a file of their own");
     }
     let (_, why) = database.losses().last.expect("lost a moment ago");
     assert!(why.contains("full"), "{why}");
@@ -666,7 +690,7 @@ async fn writes_until_killed(database: &Database) {
             for n in 0..125 {
                 let number = match n % 4 {
                     0 => database.audit(audit(&format!("{task}-{n}"), None)).await.expect("stored").0,
-                    1 => database.add_bans(vec![ban("account:eve@x", None)]).await.expect("stored")[0].0,
+                    1 => add_bans(&database, vec![ban("account:eve@x", None)]).await.expect("stored")[0].0,
                     // What rules remember: strikes and welcomes.
                     2 => {
                         let room = RoomKey::new("meet", &format!("room-{task}"));
@@ -778,13 +802,13 @@ async fn fills_the_disk(database: &Database) {
         }
         database.flush().await.expect("open");
     }
-    database.add_bans(vec![ban("account:eve@x", None)]).await.expect("a ban is stored while events are lost");
+    add_bans(database, vec![ban("account:eve@x", None)]).await.expect("a ban is stored while events are lost");
     // A ban that can not be stored is said to whoever asked, and no more than that happens.
     limit(Some(1)).expect("a limit");
-    let error = database.add_bans(vec![ban("account:eve@x", None)]).await.expect_err("no place");
+    let error = add_bans(database, vec![ban("account:eve@x", None)]).await.expect_err("no place");
     assert!(error.to_string().ends_with("policy.db: not stored"), "{error}");
     limit(None).expect("no limit");
-    database.add_bans(vec![ban("account:eve@x", None)]).await.expect("stored again");
+    add_bans(database, vec![ban("account:eve@x", None)]).await.expect("stored again");
     let lost = database.losses().count;
     database.record(&maker.joined("tavern", person("bob")));
     database.flush().await.expect("open");

@@ -200,6 +200,7 @@ fn list(bans: &[BanRow], paint: Paint) -> String {
             vec![
                 row.id.map_or_else(|| "-".to_owned(), |id| id.to_string()),
                 printable(&row.who).to_string(),
+                printable(&ban.known_as).to_string(),
                 row.strength.clone(),
                 printable(&rooms).to_string(),
                 time(ban.until),
@@ -208,5 +209,5 @@ fn list(bans: &[BanRow], paint: Paint) -> String {
             ]
         })
         .collect();
-    table(&["ID", "WHO", "HOLDS", "ROOMS", "UNTIL", "BY", "REASON"], &rows, paint)
+    table(&["ID", "WHO", "KNOWN AS", "HOLDS", "ROOMS", "UNTIL", "BY", "REASON"], &rows, paint)
 }

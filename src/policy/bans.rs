@@ -115,6 +115,9 @@ pub struct Ban {
     /// Who said so: a rule, an account, a list.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub by: String,
+    /// Whom it was said of, as they were shown then: see [`known_as`]. It matches nobody.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub known_as: String,
     /// When.
     pub at: Timestamp,
 }
@@ -150,6 +153,7 @@ pub fn from_block_list(id: &str, service: &str, list: &str, reason: &str, at: Ti
         reason: reason.into(),
         note: String::new(),
         by: list.into(),
+        known_as: String::new(),
         at,
     };
     hex.then_some(ban)
@@ -301,6 +305,21 @@ pub fn import(text: &str) -> Result<Vec<Ban>, Vec<(usize, String)>> {
     if wrong.is_empty() { Ok(bans) } else { Err(wrong) }
 }
 
+/// Longest name, and longest address, that is kept of somebody with their ban, letters.
+const KNOWN_AS: usize = 64;
+
+/// Somebody as a person reads them in a list of bans, where an occupant id or a browser's hint tells nothing: the name
+/// that they were shown under, and their bare JID where the room shows it.
+#[must_use]
+pub fn known_as(person: &Person) -> String {
+    let short = |text: &str| text.chars().take(KNOWN_AS).collect::<String>();
+    let name = short(person.shown_name());
+    match person.real_jid.as_deref() {
+        Some(real) => format!("{name} ({})", short(jid::bare(real))),
+        None => name,
+    }
+}
+
 /// A ban on somebody by the strongest rung on which they stand, and by further ones where the strongest does not last.
 ///
 /// An account alone is enough. Of a guest the occupant id and the browser's hint are both banned, each for what it is
@@ -336,6 +355,7 @@ mod tests {
             reason: "spam".into(),
             note: "third time".into(),
             by: "admin".into(),
+            known_as: String::new(),
             at: at("2026-03-01T00:00:00Z"),
         }
     }

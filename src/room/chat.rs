@@ -130,6 +130,11 @@ fn may(sender: &Occupant, who: &Settings) -> bool {
     if who.moderators && sender.role == Some(Role::Moderator) {
         return true;
     }
+    listed(sender, who)
+}
+
+/// Whether the sender's account is on the room's list.
+pub(super) fn listed(sender: &Occupant, who: &Settings) -> bool {
     let Some(real) = sender.real_jid.as_deref().map(jid::bare) else { return false };
     let anonymous = who.anonymous_domains.iter().any(|domain| **domain == *jid::domain(real));
     !anonymous && who.accounts.iter().any(|account| **account == *real)

@@ -222,6 +222,8 @@ pub enum Effect {
     Ban {
         /// Their nick.
         nick: Box<str>,
+        /// As whom people knew them; empty where it is nobody who can be banned.
+        known_as: Box<str>,
         /// By what they are to be known again.
         targets: Vec<Target>,
         /// For how long; `None`: for good.
@@ -469,6 +471,8 @@ struct Inside {
     untold: Vec<What>,
     /// Whether everybody was held against the bans since we could throw out.
     checked: bool,
+    /// Whether what rules shut that are not enforced any more was looked for since.
+    door_seen: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -920,6 +924,7 @@ impl Room {
             unheard: Unheard::default(),
             untold: Vec::new(),
             checked: false,
+            door_seen: false,
         });
         inside.judge(&self.settings, cx);
         inside.introduce(&self.settings, cx);

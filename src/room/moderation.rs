@@ -3,6 +3,7 @@
 //! A room that nobody wants moderated has none of this.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::chat::{self, Chat, Line, Outcome};
 use super::lobby::{self, Attendance, Move};
@@ -15,7 +16,8 @@ use crate::action::{Action, Actor, Progress, Request, Standing, Verb};
 use crate::cause::{Cause, Word};
 use crate::config::{Media, Secret};
 use crate::event;
-use crate::policy::{Lock, Trust};
+use crate::policy::bans::{known_as, targets_of};
+use crate::policy::{Lock, Person, Trust};
 use crate::xmpp::jid;
 use crate::xmpp::jitsi::json_message::Push;
 use crate::xmpp::message::Said;
@@ -730,16 +732,46 @@ impl Desk<'_, '_> {
         };
         match outcome {
             Outcome::Do { action, real_jid, reason } => {
+                if let Action::Kick { nick: meant } | Action::Voice { nick: meant, .. } = &action
+                    && let Err(text) = self.may_touch(nick, meant)
+                {
+                    return self.whisper(nick, text);
+                }
                 let key = self.key();
                 self.act(Request { key, actor, action, real_jid, reason });
             }
-            Outcome::Ban { nick, period, reason } => {
-                let targets = self.inside.targets(&nick, self.focus, self.trust, self.cx);
-                let (period, note) = (Some(period), "".into());
-                self.cx.effects.push(Effect::Ban { nick, targets, period, reason, note, actor });
-            }
+            Outcome::Ban { nick: meant, period, reason } => match self.may_touch(nick, &meant) {
+                Ok(()) => self.ban(actor, meant, period, reason),
+                Err(text) => self.whisper(nick, text),
+            },
             Outcome::Answer(text) => self.whisper(nick, text),
         }
+    }
+
+    /// Bans somebody on a moderator's word.
+    fn ban(&mut self, actor: Actor, nick: Box<str>, period: Duration, reason: Box<str>) {
+        let person = self.inside.look_closely(&nick, self.focus, self.trust, self.cx).filter(Person::is_person);
+        let targets = person.as_ref().map(|person| targets_of(&person.identity_alone())).unwrap_or_default();
+        let known_as = person.as_ref().map(known_as).unwrap_or_default().into();
+        let (period, note) = (Some(period), "".into());
+        self.cx.effects.push(Effect::Ban { nick, known_as, targets, period, reason, note, actor });
+    }
+
+    /// Whether somebody may have another put out or silenced by us: we are higher than most moderators, and must not be
+    /// the hand that reaches further than theirs.
+    fn may_touch(&self, sender: &str, meant: &str) -> Result<(), Box<str>> {
+        let here = &self.inside.occupants;
+        let (Some(from), Some(to)) = (here.by_nick(sender), here.by_nick(meant)) else { return Ok(()) };
+        let machine = self.inside.machine(meant, to, self.focus, self.cx.focus, self.trust);
+        let what = match machine {
+            Some(event::Machine::Keeper) => "is the keeper",
+            Some(event::Machine::Focus) => "is the conference focus",
+            _ if height(to) > height(from) && !chat::listed(from, &self.moderated.chat) => {
+                "is higher in this room than you are"
+            }
+            _ => return Ok(()),
+        };
+        Err(format!("not done: {} {what}", clip(meant)).into())
     }
 
     /// A key for a request of our own, which people may name to take it back.
@@ -798,6 +830,9 @@ impl Desk<'_, '_> {
             let (actor, password) = (request.actor.clone(), password.clone());
             self.moderation.locks.push(LockNews::Set { actor, password, before });
         }
+        if let (Action::Lobby { on }, true, None) = (&request.action, over, progress.cause()) {
+            self.moderation.locks.push(LockNews::Lobby { actor: request.actor.clone(), on: *on });
+        }
         if let Some((key, undo)) = undo.filter(|(_, undo)| progress.cause().is_none() && *undo != request.action) {
             self.cx.effects.push(Effect::Undo { key, action: Box::new(undo) });
         }
@@ -825,6 +860,17 @@ impl Desk<'_, '_> {
     }
 }
 
+/// How high somebody is, among those whom a mere moderator can not touch.
+///
+/// Source: XEP-0045 §5.2.1 "Privileges Associated with Affiliations".
+fn height(one: &Occupant) -> u8 {
+    match one.affiliation {
+        Some(Affiliation::Owner) => 2,
+        Some(Affiliation::Admin) => 1,
+        _ => 0,
+    }
+}
+
 /// So many requests wait until it is known what the room offers; the answers come within one round trip.
 const MOST_EARLY: usize = 64;
 
@@ -834,7 +880,7 @@ fn asks_what_is_offered(verb: Verb) -> bool {
 }
 
 /// Whether not everybody may come in who knows the password.
-fn has_lobby(info: &RoomInfo) -> bool {
+pub(super) fn has_lobby(info: &RoomInfo) -> bool {
     info.lobby.is_some() || info.members_only
 }
 

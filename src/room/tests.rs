@@ -1122,6 +1122,7 @@ fn whoever_is_banned_is_put_out_at_the_door_once_and_by_what_holds() {
         reason: "spam".into(),
         note: String::new(),
         by: "admin".into(),
+        known_as: String::new(),
         at: Timestamp::UNIX_EPOCH,
     };
     bench.bans = Bans::new([ban("account:mallory@meet.jitsi"), ban("hint:Ada-xyz")], policy::AllowList::default());
@@ -1380,6 +1381,7 @@ fn banned(key: &str) -> crate::policy::bans::Ban {
         reason: "spam".into(),
         note: String::new(),
         by: "admin".into(),
+        known_as: String::new(),
         at: Timestamp::UNIX_EPOCH,
     }
 }
@@ -1488,4 +1490,295 @@ fn a_recording_is_told_once_in_a_life_although_we_come_in_twice_and_its_end_is_h
     assert_eq!(told(&mut bench), ["stopped"], "and not started a second time");
     bench.say("focus", &shows("off"));
     assert_eq!(told(&mut bench), [""; 0]);
+}
+
+// ── who works against the keeper, or while it works
+
+impl Bench {
+    /// The answer to the only step among these effects.
+    fn answer(&mut self, effects: &[Effect], answer: Answered<'_>) -> Vec<Effect> {
+        let number = |effect: &Effect| if let Effect::Step { number, .. } = effect { Some(*number) } else { None };
+        let numbers: Vec<u32> = effects.iter().filter_map(number).collect();
+        assert_eq!(numbers.len(), 1, "{effects:?}");
+        self.put(Input::Stepped { number: numbers[0], answer })
+    }
+
+    /// Other rules, as after a reload.
+    fn other_rules(&mut self, rules: &str, mode: policy::Mode) -> Vec<Effect> {
+        let plans = Some(Arc::new(policy::bench::plans(rules, mode)));
+        self.put(Input::Settings(Arc::new(Settings { plans, ..settings(true) })))
+    }
+
+    fn says(&mut self, nick: &str, body: &str) -> Vec<Effect> {
+        self.put(Input::Message { nick: Some(nick), said: &message(body) })
+    }
+
+    fn ban(&mut self, key: &str) -> Vec<Effect> {
+        self.bans = Bans::new([banned(key)], policy::AllowList::default());
+        self.put(Input::Bans)
+    }
+}
+
+fn kick(nick: &str) -> Step {
+    Step::Role { lobby: false, nick: nick.into(), role: Role::None }
+}
+
+/// Somebody else than we is no longer there under a nick.
+fn away(status: u16) -> RoomPresence {
+    let statuses = vec![Status(status)];
+    RoomPresence { type_: Some("unavailable".into()), statuses, ..RoomPresence::default() }
+}
+
+const GUEST: &str = "8a6ee3b2-4e1f-4b0c-9f3e-1f0a2b3c4d5e@meet.jitsi/1";
+
+#[test]
+fn whoever_is_banned_and_was_not_put_out_is_tried_again_later_and_later() {
+    let mut bench = Bench::held();
+    bench.ban("hint:Ada-xyz");
+    let mut effects = bench.say("g", &somebody(GUEST, "Ada-xyz"));
+    assert_eq!(steps(&effects), [&kick("g")]);
+    for least in [8, 16, 32] {
+        let quiet = bench.answer(&effects, Answered::Silence);
+        assert!(steps(&quiet).is_empty(), "not at once: {quiet:?}");
+        let before = bench.now;
+        let mut passed = 0;
+        loop {
+            effects = bench.elapse();
+            passed += 1;
+            if steps(&effects) == [&kick("g")] {
+                break;
+            }
+            assert!(passed < 20, "nobody tried again");
+        }
+        assert!(bench.now - before >= Duration::from_secs(least), "{:?}", bench.now - before);
+    }
+    bench.say("g", &away(307));
+    for _ in 0..20 {
+        assert!(bench.room.deadline().is_none() || steps(&bench.elapse()).is_empty(), "they are gone");
+    }
+}
+
+#[test]
+fn a_ban_that_was_lifted_while_the_room_was_asked_puts_nobody_out_any_more() {
+    let mut bench = Bench::held();
+    let own = bench.joining_nick();
+    bench.say(&own, &occupant(Role::Moderator, Affiliation::Owner, "keeper@meet.jitsi/k"));
+    bench.say("m", &somebody("mallory@meet.jitsi/1", "x"));
+    let effects = bench.ban("account:mallory@meet.jitsi");
+    let outcast = Step::Affiliate { jids: vec!["mallory@meet.jitsi".into()], to: Affiliation::Outcast };
+    assert_eq!(steps(&effects), [&outcast]);
+    bench.bans = Bans::default();
+    bench.put(Input::Bans);
+    assert!(steps(&bench.answer(&effects, Answered::Silence)).is_empty(), "they may stay");
+
+    bench.say("g", &somebody(GUEST, "Ada-xyz"));
+    let effects = bench.ban("hint:Ada-xyz");
+    let renamed = RoomPresence { new_nick: Some("h".into()), ..away(303) };
+    bench.say("g", &renamed);
+    bench.say("h", &somebody(GUEST, "Ada-xyz"));
+    bench.bans = Bans::default();
+    bench.put(Input::Bans);
+    let item_not_found = error("item-not-found", "");
+    assert!(steps(&bench.answer(&effects, Answered::Refused(&item_not_found))).is_empty(), "nor under a new nick");
+    let effects = bench.ban("hint:Ada-xyz");
+    assert_eq!(steps(&effects), [&kick("h")], "a new ban is another matter: {effects:?}");
+}
+
+#[test]
+fn a_ban_on_a_name_makes_no_account_an_outcast() {
+    let mut bench = Bench::held();
+    bench.ban("name:eve");
+    let eve = RoomPresence { display_name: Some("Eve".into()), ..somebody("ann@meet.jitsi/1", "x") };
+    assert_eq!(steps(&bench.say("e", &eve)), [&kick("e")]);
+}
+
+#[test]
+fn other_rules_kick_nobody_twice_who_is_on_the_way_out() {
+    let rules = "[name_pattern]\nmust_not = [\"mallory\"]";
+    let mut bench = ruled(rules, policy::Mode::Enforce);
+    let mallory = RoomPresence { display_name: Some("Mallory".into()), ..somebody("m@meet.jitsi/1", "x") };
+    assert_eq!(steps(&bench.say("m", &mallory)), [&kick("m")]);
+    let again = bench.other_rules(&format!("{rules}\n[caps_lock]"), policy::Mode::Enforce);
+    assert!(steps(&again).is_empty(), "{again:?}");
+}
+
+#[test]
+fn a_hint_that_was_copied_from_somebody_inside_bans_nobody() {
+    let mut bench = ruled("[words]\nwords = [\"spam\"]\naction = \"ban\"", policy::Mode::Enforce);
+    let guest = |number: u8, stats_id: &str| RoomPresence {
+        occupant_id: Some(format!("oid-{number}")),
+        display_name: Some("Mallory".into()),
+        ..somebody(&format!("{number}a6ee3b2-4e1f-4b0c-9f3e-1f0a2b3c4d5e@meet.jitsi/1"), stats_id)
+    };
+    bench.say("a", &guest(1, "Ann-xyz"));
+    bench.say("m", &guest(2, "Ann-xyz"));
+    bench.say("n", &guest(3, "Nob-xyz"));
+    let mut bans = |nick: &str| {
+        let effects = bench.says(nick, "spam");
+        let ban = effects.iter().find_map(|effect| match effect {
+            Effect::Ban { targets, known_as, .. } => Some((targets.clone(), known_as.to_string())),
+            _ => None,
+        });
+        let (targets, known_as) = ban.unwrap_or_else(|| panic!("{effects:?}"));
+        (targets.iter().map(ToString::to_string).collect::<Vec<_>>(), known_as)
+    };
+    let (targets, known_as) = bans("m");
+    assert_eq!(targets, ["occupant-id:oid-2"]);
+    assert_eq!(known_as, "Mallory (2a6ee3b2-4e1f-4b0c-9f3e-1f0a2b3c4d5e@meet.jitsi)");
+    assert_eq!(bans("n").0, ["occupant-id:oid-3", "hint:Nob-xyz"]);
+}
+
+#[test]
+fn a_moderator_reaches_no_further_by_our_hand_than_by_their_own() {
+    let mut bench = Bench::held();
+    let moderated = Moderated {
+        chat: chat::Settings { moderators: true, accounts: vec!["ann@meet.jitsi".into()], ..chat::Settings::default() },
+        ..Moderated::default()
+    };
+    bench.put(Input::Settings(Arc::new(Settings { moderated: Some(Arc::new(moderated)), ..settings(true) })));
+    bench.say("m", &occupant(Role::Moderator, Affiliation::None, "mod@meet.jitsi/1"));
+    bench.say("o", &occupant(Role::Moderator, Affiliation::Owner, "owner@meet.jitsi/1"));
+    bench.say("a", &occupant(Role::Participant, Affiliation::None, "ann@meet.jitsi/1"));
+    let said = |effects: &[Effect]| match steps(effects)[..] {
+        [Step::Private { text, .. }] => text.to_string(),
+        _ => panic!("{effects:?}"),
+    };
+    for (command, part) in [
+        ("!kick o", "higher in this room"),
+        ("!ban o", "higher in this room"),
+        ("!unvoice o", "higher in this room"),
+        ("!kick focus", "conference focus"),
+        ("!ban 00000000_innkeeper", "the keeper"),
+    ] {
+        let effects = bench.says("m", command);
+        assert!(said(&effects).contains(part), "{command}: {effects:?}");
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Ban { .. })), "{effects:?}");
+    }
+    assert!(said(&bench.says("a", "!kick focus")).contains("conference focus"));
+    let kicks = |effects: &[Effect], nick: &str| steps(effects).contains(&&kick(nick));
+    assert!(kicks(&bench.says("o", "!kick m"), "m"));
+    assert!(kicks(&bench.says("a", "!kick o"), "o"), "whom the admin lists may");
+}
+
+fn lobby_info(on: bool) -> RoomInfo {
+    RoomInfo {
+        meeting_id: Some("life-1".into()),
+        lobby: on.then(|| "tavern@lobby.meet.jitsi".into()),
+        ..RoomInfo::default()
+    }
+}
+
+/// Four people at once, under a rule that takes three for well; then the room shows that it did as it was told.
+fn wave(bench: &mut Bench) -> Vec<Effect> {
+    let come = |n: u8| bench.say(&format!("g{n}"), &somebody(&format!("g{n}@meet.jitsi/1"), "x"));
+    let effects: Vec<Effect> = (0..4).flat_map(come).collect();
+    if switches(&effects, true) > 0 {
+        bench.obeys(&effects);
+    }
+    effects
+}
+
+/// How many times it is asked for the lobby to be on, or off.
+fn switches(effects: &[Effect], on: bool) -> usize {
+    let asked = |effect: &&Effect| {
+        matches!(effect, Effect::Progress { request, progress: Progress::Requested, .. }
+            if request.action == Action::Lobby { on })
+    };
+    effects.iter().filter(asked).count()
+}
+
+impl Bench {
+    fn own(&mut self) -> Vec<Effect> {
+        let nick = self.joining_nick();
+        self.say(&nick, &occupant(Role::Moderator, Affiliation::Owner, "keeper@meet.jitsi/k"))
+    }
+
+    /// The room does whatever it is asked for, and shows its lobby as it is then.
+    fn obeys(&mut self, effects: &[Effect]) {
+        let form = |on: bool| {
+            let value = if on { "1" } else { "0" };
+            let xml = format!(
+                "<iq xmlns='jabber:client' type='result'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+                 <x xmlns='jabber:x:data' type='form'><field var='muc#roomconfig_membersonly' type='boolean'>\
+                 <value>{value}</value></field></x></query></iq>"
+            );
+            RoomForm::read(&xml.parse().expect("a form"))
+        };
+        let mut on = false;
+        let mut steps: Vec<(u32, Step)> = Vec::new();
+        let taken = |effects: &[Effect], steps: &mut Vec<(u32, Step)>| {
+            let step = |effect: &Effect| match effect {
+                Effect::Step { number, step, .. } => Some((*number, step.clone())),
+                _ => None,
+            };
+            steps.extend(effects.iter().filter_map(step));
+        };
+        taken(effects, &mut steps);
+        while let Some((number, step)) = steps.pop() {
+            let shown = form(on);
+            let answer = match step {
+                Step::Form => Answered::Form(&shown),
+                Step::Submit { members_only, .. } => {
+                    on = members_only;
+                    Answered::Done
+                }
+                _ => Answered::Done,
+            };
+            let effects = self.put(Input::Stepped { number, answer });
+            taken(&effects, &mut steps);
+        }
+        self.put(Input::Info(&lobby_info(on)));
+    }
+}
+
+const WAVE: &str = "[join_wave]\njoins = 3\nwith = \"lobby\"\ncalm = \"1m\"";
+
+#[test]
+fn a_lobby_that_a_person_switched_on_stays_when_the_wave_is_over() {
+    for by_a_person in [true, false] {
+        let mut bench = ruled(WAVE, policy::Mode::Enforce);
+        bench.own();
+        bench.put(Input::Info(&lobby_info(by_a_person)));
+        assert_eq!(switches(&wave(&mut bench), true), usize::from(!by_a_person));
+        bench.now += Duration::from_secs(61);
+        let effects = bench.put(Input::Timeout);
+        assert_eq!(switches(&effects, false), usize::from(!by_a_person), "{effects:?}");
+    }
+}
+#[test]
+fn a_door_that_a_rule_shut_is_opened_when_the_rule_is_gone() {
+    for restarted in [false, true] {
+        let mut bench = ruled(WAVE, policy::Mode::Enforce);
+        bench.own();
+        bench.put(Input::Info(&lobby_info(false)));
+        assert_eq!(switches(&wave(&mut bench), true), 1);
+        let effects = if restarted {
+            let left = bench.put(Input::Release);
+            let left = left.into_iter().find_map(|effect| match effect {
+                Effect::Remember(state) => Some(state),
+                _ => None,
+            });
+            bench = Bench::new(true);
+            bench.around.components_known = true;
+            bench.put(Input::Recall(left.expect("what is remembered is kept")));
+            bench.enter();
+            let mut effects = bench.own();
+            effects.extend(bench.put(Input::Info(&lobby_info(true))));
+            effects
+        } else {
+            bench.other_rules(WAVE, policy::Mode::DryRun)
+        };
+        assert_eq!(switches(&effects, false), 1, "restarted {restarted}: {effects:?}");
+        assert_eq!(switches(&bench.put(Input::Bans), false), 0, "once");
+    }
+}
+
+#[test]
+fn a_flood_without_words_is_a_flood() {
+    let mut bench = ruled("[flood]\npresences = 5\naction = \"kick\"", policy::Mode::Enforce);
+    bench.say("m", &somebody("mallory@meet.jitsi/1", "x"));
+    let wordless = Said { groupchat: true, ..Said::default() };
+    let effects: Vec<Effect> =
+        (0..20).flat_map(|_| bench.put(Input::Message { nick: Some("m"), said: &wordless })).collect();
+    assert_eq!(steps(&effects), [&kick("m")], "{effects:?}");
 }

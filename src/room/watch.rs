@@ -9,15 +9,19 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::inside::focus_in;
+use super::join::SLOW;
 use super::moderation::Happening;
+use super::moderation::has_lobby;
 use super::told::{departure, machinery, moment, person, presence};
 use super::unheard::Message;
-use super::{Change, Context, Effect, Inside, Occupant, Occupants, Room, State};
+use super::{Change, Context, Effect, Inside, LobbyOrigin, Occupant, Occupants, Room, State};
 use crate::action::{Action, Actor, Request, Standing};
+use crate::backoff::Ladder;
 use crate::cause::{Cause, Word};
 use crate::config::Secret;
 use crate::event::{self, Present, What};
-use crate::policy::bans::{Target, targets_of};
+use crate::policy::bans::{Ban, known_as, targets_of};
+use crate::policy::rules::DOOR;
 use crate::policy::{
     self, Closing, Lock, Mode, Now, Person, Plans, Policy, RoomVerdict, Sanction, Trust, Verdict, Verdicts, Wish,
 };
@@ -30,6 +34,9 @@ use crate::xmpp::muc::{self, Affiliation, Role, RoomPresence};
 const REMEMBERED_WITHIN: Duration = Duration::from_secs(1);
 /// What led to a step against somebody is kept at once, but not more often than this: there may be many who offend.
 const STRIKES_EVERY: Duration = Duration::from_millis(100);
+
+/// How long somebody banned is let be whom the room did not put out, the first time; then longer and longer.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// How long the room may take to say which life it is in before it is named as if it had none: nothing is judged until
 /// then, and a server that still keeps a session of ours may answer that one.
@@ -47,12 +54,17 @@ pub(super) struct Watch {
     ousting: Vec<Ousted>,
     /// Domains that we asked the room to cast out as a whole, and whether it has answered.
     domains: Vec<(Box<str>, bool)>,
+    /// When those are looked at again whom a ban could not put out, and how long that was waited for.
+    again_at: Option<Instant>,
+    again: Ladder,
     /// When what the rules remember is to be kept.
     remember_at: Option<Instant>,
     /// When it was kept last.
     remembered_at: Option<Instant>,
     /// The password that we set on somebody's word.
     pub(super) lock: Lock,
+    /// A rule switched the lobby on, which was off.
+    lobby_by_rule: bool,
 }
 
 /// What is recorded of a room, as its focus shows it.
@@ -64,13 +76,15 @@ pub(super) struct Recordings {
     on: Vec<(Box<str>, Box<str>)>,
 }
 
-/// What is known of the room's password.
+/// What is known of the room's password, and of its lobby.
 #[derive(Debug)]
 pub(super) enum LockNews {
     /// We set it, or took it away.
     Set { actor: Actor, password: Option<Secret>, before: Option<Secret> },
     /// The room's form shows it.
     Seen(Option<Secret>),
+    /// We switched the lobby.
+    Lobby { actor: Actor, on: bool },
 }
 
 /// What a presence did to the list of occupants.
@@ -106,13 +120,14 @@ impl Watch {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let policy = self.policy.as_ref().and_then(Policy::deadline);
-        policy.into_iter().chain(self.remember_at).min()
+        policy.into_iter().chain(self.remember_at).chain(self.again_at).min()
     }
 
     /// What has to outlive a restart.
     fn remembered(&self, now: Now) -> Box<policy::State> {
         let state = self.policy.as_ref().map(|policy| policy.export(now)).or_else(|| self.recalled.clone());
-        Box::new(policy::State { lock: self.lock.clone(), ..state.unwrap_or_default() })
+        let (lock, lobby_by_rule) = (self.lock.clone(), self.lobby_by_rule);
+        Box::new(policy::State { lock, lobby_by_rule, ..state.unwrap_or_default() })
     }
 }
 
@@ -138,10 +153,25 @@ impl Inside {
         self.occupants.iter().filter(|(_, one)| of(one)).map(|(nick, _)| nick.into()).collect()
     }
 
-    /// By what an occupant is to be known again; nothing of who is no person.
-    pub(super) fn targets(&self, nick: &str, focus: bool, trust: Option<&Trust>, cx: &Context<'_>) -> Vec<Target> {
-        let person = self.look(nick, focus, trust, cx).filter(Person::is_person);
-        person.map(|person| targets_of(&person.identity)).unwrap_or_default()
+    /// As [`Inside::look`], for what is to be remembered of them: whether others say that they are of the same browser.
+    pub(super) fn look_closely(
+        &self,
+        nick: &str,
+        focus: bool,
+        trust: Option<&Trust>,
+        cx: &Context<'_>,
+    ) -> Option<Person> {
+        let mut person = self.look(nick, focus, trust, cx)?;
+        let hint = |one: &Occupant| one.ids.as_deref().and_then(|ids| ids.stats_id.clone());
+        let own = self.occupants.by_nick(nick).and_then(hint);
+        let account = |one: &Occupant| one.real_jid.as_deref().map(|real| jid::bare(real).to_owned());
+        let same = self.occupants.by_nick(nick).and_then(account);
+        person.shares_hint = own.is_some()
+            && self
+                .occupants
+                .iter()
+                .any(|(other, one)| other != nick && hint(one) == own && (same.is_none() || account(one) != same));
+        Some(person)
     }
 }
 
@@ -150,7 +180,7 @@ impl Room {
     #[must_use]
     pub fn identity(&self, nick: &str, cx: &Context<'_>) -> Option<Person> {
         let State::Inside(inside) = &self.state else { return None };
-        inside.look(nick, self.settings.focus, self.trust(), cx)
+        inside.look_closely(nick, self.settings.focus, self.trust(), cx)
     }
 
     pub(super) fn trust(&self) -> Option<&Trust> {
@@ -191,14 +221,23 @@ impl Room {
 
     /// We have come in, and the list of occupants is complete.
     pub(super) fn watch_entered(&mut self, cx: &mut Context<'_>) {
+        if let Some(watch) = self.watch.as_deref_mut() {
+            watch.ousting.clear();
+            watch.domains.clear();
+            watch.again_at = None;
+            watch.again.reset();
+        }
+        self.begin_policy(cx);
+    }
+
+    /// Shows the rules who is here; they judge once the room is held. Who is just being put out stays so.
+    fn begin_policy(&mut self, cx: &mut Context<'_>) {
         let plans = self.settings.plans.clone();
         if let Some(plans) = plans {
             self.plan(&plans, cx);
         }
         let State::Inside(inside) = &self.state else { return };
         let Some(watch) = self.watch.as_deref_mut() else { return };
-        watch.ousting.clear();
-        watch.domains.clear();
         watch.holding = None;
         let Some(policy) = &mut watch.policy else { return };
         let now = Now { at: cx.now, clock: cx.clock };
@@ -234,6 +273,7 @@ impl Room {
             watch.ousting.clear();
             let now = Now { at: cx.now, clock: cx.clock };
             let locked = destroyed && !std::mem::take(&mut watch.lock).is_none();
+            let locked = destroyed && std::mem::take(&mut watch.lobby_by_rule) || locked;
             if let Some(policy) = &mut watch.policy {
                 policy.handle(now, policy::Input::Lost, &mut Verdicts::default());
             }
@@ -409,12 +449,14 @@ impl Room {
 
     /// A message came.
     pub(super) fn watch_message(&mut self, nick: Option<&str>, said: &Said, cx: &mut Context<'_>) {
-        let State::Inside(inside) = &mut self.state else { return };
         let (Some(nick), false, false) = (nick, said.error, said.delayed) else { return };
-        match inside.life {
-            Some(_) => self.hear(nick, said, true, cx),
-            None if said.body.is_some() => inside.unheard.push(nick, said, inside.moderator && inside.lost.is_none()),
-            None => {}
+        let ousts = self.ousts(nick);
+        let State::Inside(inside) = &mut self.state else { return };
+        match (&inside.life, said.body.is_some()) {
+            (Some(_), true) => self.hear(nick, said, true, cx),
+            (Some(_), false) if !ousts => self.judge(policy::Input::Wordless { nick }, cx),
+            (None, true) => inside.unheard.push(nick, said, inside.moderator && inside.lost.is_none()),
+            _ => {}
         }
     }
 
@@ -453,6 +495,7 @@ impl Room {
         let State::Inside(inside) = &mut self.state else { return };
         let moderator = inside.moderator && inside.lost.is_none();
         let check = moderator && !std::mem::replace(&mut inside.checked, moderator) && !cx.bans.is_empty();
+        let door = moderator && !std::mem::replace(&mut inside.door_seen, moderator);
         let everybody: Vec<Box<str>> =
             if check { inside.occupants.iter().map(|(nick, _)| nick.into()).collect() } else { Vec::new() };
         for nick in everybody {
@@ -460,6 +503,9 @@ impl Room {
         }
         if check {
             self.hold_all_at_door_against_bans(cx);
+        }
+        if door {
+            self.open_door(cx);
         }
         let State::Inside(inside) = &self.state else { return };
         if let Some(watch) = self.watch.as_deref_mut()
@@ -505,6 +551,14 @@ impl Room {
     fn lock_news(&mut self, news: LockNews, cx: &mut Context<'_>) {
         let known = self.watch.as_ref().map(|watch| watch.lock.clone()).unwrap_or_default();
         let lock = match news {
+            LockNews::Lobby { actor, on } => {
+                let by_rule = on && matches!(actor, Actor::Rule { .. });
+                let watch = self.watch.get_or_insert_default();
+                if std::mem::replace(&mut watch.lobby_by_rule, by_rule) != by_rule {
+                    watch.remember_at = Some(cx.now);
+                }
+                return;
+            }
             LockNews::Seen(password) if known.is_none() || password == known.password => return,
             LockNews::Seen(_) | LockNews::Set { actor: Actor::Settings, .. } => Lock::default(),
             LockNews::Set { password, .. } if password == self.settings.password => Lock::default(),
@@ -584,20 +638,17 @@ impl Room {
     /// Puts somebody out who is banned, where that is not on its way yet.
     fn hold_against_bans(&mut self, nick: &str, cx: &mut Context<'_>) {
         let State::Inside(inside) = &self.state else { return };
-        if cx.bans.is_empty() || !inside.moderator {
+        if !inside.moderator || self.ousts(nick) {
             return;
         }
-        if self.ousts(nick) {
-            return;
-        }
-        let Some(person) = inside.look(nick, self.settings.focus, self.trust(), cx) else { return };
-        if self.settings.plans.as_ref().is_some_and(|plans| plans.exempt.holds(&person)) {
-            return;
-        }
+        let Some((person, ban)) = self.banned(nick, cx) else { return };
+        let reason: Box<str> = ban.reason.as_str().into();
+        let domain = ban.target.domain().filter(|domain| self.may_cast_out(domain, cx)).map(Box::<str>::from);
+        let now = Now { at: cx.now, clock: cx.clock };
         let key = &self.settings.key;
-        let Some(found) = cx.bans.find(&person, cx.clock, &key.service, &key.name) else { return };
-        let reason: Box<str> = found.ban.reason.as_str().into();
-        let domain = found.ban.target.domain().filter(|domain| self.may_cast_out(domain, cx)).map(Box::<str>::from);
+        // A ban on a name or a browser is none on the account: that would be free again at the next look.
+        let account = person.real_jid.as_deref().map(jid::bare);
+        let lasts = account.is_some_and(|account| cx.bans.casts_out(account, now, &key.service, &key.name));
         let watch = self.watch.get_or_insert_default();
         if let Some(domain) = &domain {
             watch.oust(nick, Some(domain));
@@ -613,8 +664,24 @@ impl Room {
             }
             // They go with the others of their domain.
             Some((Some(false), _)) => {}
-            Some((Some(true), _)) | None => self.oust(&person, Actor::Bans, reason, cx),
+            Some((Some(true), _)) | None if lasts => self.oust(&person, Actor::Bans, reason, cx),
+            Some((Some(true), _)) | None => self.kick(&person, Actor::Bans, reason, cx),
         }
+    }
+
+    /// Who is here under that nick, and the ban that is to keep them out.
+    fn banned<'b>(&self, nick: &str, cx: &Context<'b>) -> Option<(Person, &'b Ban)> {
+        let State::Inside(inside) = &self.state else { return None };
+        if cx.bans.is_empty() {
+            return None;
+        }
+        let person = inside.look(nick, self.settings.focus, self.trust(), cx)?;
+        if self.settings.plans.as_ref().is_some_and(|plans| plans.exempt.holds(&person)) {
+            return None;
+        }
+        let key = &self.settings.key;
+        let ban = cx.bans.find(&person, cx.clock, &key.service, &key.name)?.ban;
+        Some((person, ban))
     }
 
     /// The list of bans is another one: everybody is held against it.
@@ -673,23 +740,21 @@ impl Room {
         let trust = self.trust().unwrap_or(&cx.bans.trust);
         let may = may_set_affiliations(inside);
         let account = person.real_jid.as_deref().filter(|real| may && !trust.is_guest(real)).map(jid::bare);
+        let Some(account) = account else { return self.kick(person, actor, reason, cx) };
         let watch = self.watch.get_or_insert_default();
-        let action = match account {
-            Some(account) => {
-                // Whoever comes while the room is asked about their account goes with the others.
-                let asked = watch.ousting.iter().any(|one| one.account.as_deref() == Some(account));
-                inside.nicks_of(account).iter().for_each(|nick| watch.oust(nick, Some(account)));
-                if asked {
-                    return;
-                }
-                Action::Affiliate { jid: account.into(), to: Standing::Outcast }
-            }
-            None => {
-                watch.oust(&person.nick, None);
-                Action::Kick { nick: person.nick.clone() }
-            }
-        };
-        self.ask(actor, action, person.real_jid.clone(), reason, cx);
+        // Whoever comes while the room is asked about their account goes with the others.
+        let asked = watch.ousting.iter().any(|one| one.account.as_deref() == Some(account));
+        inside.nicks_of(account).iter().for_each(|nick| watch.oust(nick, Some(account)));
+        if !asked {
+            let action = Action::Affiliate { jid: account.into(), to: Standing::Outcast };
+            self.ask(actor, action, person.real_jid.clone(), reason, cx);
+        }
+    }
+
+    /// Puts somebody out who may come back.
+    fn kick(&mut self, person: &Person, actor: Actor, reason: Box<str>, cx: &mut Context<'_>) {
+        self.watch.get_or_insert_default().oust(&person.nick, None);
+        self.ask(actor, Action::Kick { nick: person.nick.clone() }, person.real_jid.clone(), reason, cx);
     }
 
     // ── rules
@@ -716,12 +781,14 @@ impl Room {
             watch.recalled = Some(policy.export(Now { at: cx.now, clock: cx.clock }));
             watch.holding = None;
         }
-        if let State::Inside(_) = self.state {
+        if let State::Inside(inside) = &mut self.state {
+            // Who is exempt may be another, and a rule that shut the door may be gone.
+            (inside.checked, inside.door_seen) = (false, false);
             if self.settings.plans.is_some() {
                 // A room without rules may not have been asked what it is.
                 self.moderate(Happening::Settings, cx);
             }
-            self.watch_entered(cx);
+            self.begin_policy(cx);
         }
         if let State::Closed { cause, .. } = &self.state
             && cause.word == Word::ClosedBySchedule
@@ -734,6 +801,7 @@ impl Room {
     pub(super) fn recall(&mut self, state: policy::State, cx: &mut Context<'_>) {
         let watch = self.watch.get_or_insert_default();
         watch.lock = state.lock.clone();
+        watch.lobby_by_rule = state.lobby_by_rule;
         match &mut watch.policy {
             Some(policy) => policy.import(Now { at: cx.now, clock: cx.clock }, state),
             None => watch.recalled = Some(state),
@@ -749,6 +817,11 @@ impl Room {
     /// A deadline passed.
     pub(super) fn watch_timeout(&mut self, cx: &mut Context<'_>) {
         let Some(watch) = self.watch.as_deref_mut() else { return };
+        if watch.again_at.take_if(|at| *at <= cx.now).is_some()
+            && let State::Inside(inside) = &mut self.state
+        {
+            inside.checked = false;
+        }
         let due = watch.policy.as_ref().and_then(Policy::deadline).is_some_and(|at| at <= cx.now);
         if due {
             self.judge(policy::Input::Timeout, cx);
@@ -815,11 +888,11 @@ impl Room {
                 Action::Kick { nick }
             }
             Sanction::Ban { lasts } => {
-                let Some(person) = inside.look(&nick, self.settings.focus, self.trust(), cx) else { return };
-                let targets = targets_of(&person.identity);
+                let Some(person) = inside.look_closely(&nick, self.settings.focus, self.trust(), cx) else { return };
+                let (targets, known_as) = (targets_of(&person.identity_alone()), known_as(&person).into());
                 self.oust(&person, actor.clone(), reason.clone(), cx);
                 let note = note.into();
-                cx.effects.push(Effect::Ban { nick, targets, period: lasts, reason, note, actor });
+                cx.effects.push(Effect::Ban { nick, known_as, targets, period: lasts, reason, note, actor });
                 return;
             }
         };
@@ -844,7 +917,20 @@ impl Room {
             return;
         }
         let action = match wish {
-            Wish::Lobby(on) => Action::Lobby { on },
+            Wish::Lobby(true) => {
+                // What a person switched on is theirs, and stays when the rule lets go.
+                let on = self.info().is_some_and(has_lobby);
+                if on {
+                    return;
+                }
+                Action::Lobby { on: true }
+            }
+            Wish::Lobby(false) => {
+                if !self.lobby_is_rules() {
+                    return;
+                }
+                Action::Lobby { on: false }
+            }
             Wish::Lock(true) => {
                 let secret: String = std::iter::repeat_with(|| cx.rng.alphanumeric()).take(12).collect();
                 Action::Lock { password: Some(Secret::new(secret)) }
@@ -863,6 +949,28 @@ impl Room {
             Wish::Whisper { nick, text } => Action::Say { nick: Some(nick), text: text.into() },
         };
         self.ask(Actor::Rule { name: rule.to_owned() }, action, None, note.into(), cx);
+    }
+
+    /// Whether the lobby is on, and by a rule's word alone.
+    fn lobby_is_rules(&self) -> bool {
+        let by_other = match self.lobby_origin() {
+            Some(LobbyOrigin::By(nick)) => self.inside().is_some_and(|(own, _)| *own != **nick),
+            _ => false,
+        };
+        self.watch.as_ref().is_some_and(|watch| watch.lobby_by_rule) && !by_other
+    }
+
+    /// Opens what a rule shut that is not enforced here any more: it will not do so itself.
+    fn open_door(&mut self, cx: &mut Context<'_>) {
+        if self.settings.plans.as_ref().is_some_and(|plans| plans.minds_the_door()) {
+            return;
+        }
+        let locked = self.watch.as_ref().is_some_and(|watch| watch.lock.by_rule);
+        let wishes = [(self.lobby_is_rules(), Wish::Lobby(false)), (locked, Wish::Lock(false))];
+        for (_, wish) in wishes.into_iter().filter(|(due, _)| *due) {
+            let note = "the rule that shut the door is no longer enforced".to_owned();
+            self.fulfil(RoomVerdict { rule: DOOR, mode: Mode::Enforce, wish, note }, cx);
+        }
     }
 
     /// Asks for an action of our own under a key that no other has.
@@ -909,6 +1017,11 @@ impl Room {
             (Action::Affiliate { jid: account, to: Standing::Outcast }, _) => {
                 // Who can not be made an outcast can perhaps be kicked.
                 for nick in inside.nicks_of(account) {
+                    if request.actor == Actor::Bans && self.banned(&nick, cx).is_none() {
+                        // Lifted meanwhile.
+                        self.let_be(&nick, cx);
+                        continue;
+                    }
                     self.watch.get_or_insert_default().oust(&nick, None);
                     let Request { actor, real_jid, reason, .. } = request.clone();
                     self.ask(actor, Action::Kick { nick }, real_jid, reason, cx);
@@ -924,6 +1037,15 @@ impl Room {
         }
     }
 
+    /// Somebody is no longer being put out: nobody looked at them meanwhile.
+    fn let_be(&mut self, nick: &str, cx: &mut Context<'_>) {
+        if let Some(watch) = self.watch.as_deref_mut() {
+            watch.ousting.retain(|one| *one.nick != *nick);
+        }
+        self.judge(policy::Input::Refused { nick }, cx);
+        self.judge_presence(nick, cx);
+    }
+
     /// Nobody was put out under that nick: who changed it meanwhile is asked for under the new one, anybody else is let
     /// be for a while.
     fn missed(&mut self, asked: &str, request: &Request, cx: &mut Context<'_>) {
@@ -935,13 +1057,16 @@ impl Room {
         }
         let nick = watch.ousting[at].nick.clone();
         if *nick == *asked {
-            watch.ousting.remove(at);
-            self.judge(policy::Input::Refused { nick: &nick }, cx);
-            // Nobody looked at them meanwhile.
-            self.judge_presence(&nick, cx);
-            return;
+            if request.actor == Actor::Bans {
+                watch.again_at = Some(cx.now + watch.again.next(AGAIN, SLOW, cx.rng));
+            }
+            return self.let_be(&nick, cx);
         }
-        watch.oust(&nick, None);
+        if request.actor == Actor::Bans && self.banned(&nick, cx).is_none() {
+            // Lifted meanwhile.
+            return self.let_be(&nick, cx);
+        }
+        self.watch.get_or_insert_default().oust(&nick, None);
         let Request { actor, real_jid, reason, .. } = request.clone();
         self.ask(actor, Action::Kick { nick }, real_jid, reason, cx);
     }

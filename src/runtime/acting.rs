@@ -90,6 +90,20 @@ impl Supervisor {
         }
     }
 
+    /// Answers whoever waits for actions in rooms whose session is gone: nobody will say what came of them.
+    pub(super) fn give_up_actions(&mut self, why: &str, gone: impl Fn(&RoomKey) -> bool) {
+        for ((room, _), asking) in self.asking.extract_if(|(room, _), _| gone(room)) {
+            let text = format!(
+                "{why} while {} was on its way in {room}: whether it was done is not known",
+                asking.action.verb()
+            );
+            for reply in asking.replies {
+                // Whoever asked may be gone; then nobody misses the answer.
+                let _ = reply.send(refused("action-timed-out", text.clone()));
+            }
+        }
+    }
+
     /// Asks the room's session what can be done there.
     pub(super) fn abilities(&self, room: &RoomKey, reply: oneshot::Sender<Reply>) {
         let asked = self.services.get(&room.service).and_then(|running| running.ask_abilities(room));

@@ -54,6 +54,7 @@ impl Supervisor {
             reason: reason.unwrap_or_default(),
             note: note.unwrap_or_default(),
             by: requester.who.to_string(),
+            known_as: String::new(),
             at: now,
         };
         let here = self.ask_person(&key, &who);
@@ -72,6 +73,11 @@ impl Supervisor {
     /// Who was meant is known now.
     pub(super) fn ban_found(&mut self, wanted: Wanted, found: Found, reply: oneshot::Sender<Reply>) {
         let Wanted { room, who, asker, asked, draft } = wanted;
+        let known_as = match &found {
+            Found::Here(person) => bans::known_as(person),
+            Found::Several(_) | Found::Nobody => String::new(),
+        };
+        let draft = Ban { known_as, ..draft };
         let targets = match self.targets(&room, &who, found) {
             Ok(targets) => targets,
             Err(answer) => {
@@ -110,7 +116,7 @@ impl Supervisor {
                 None if self.kept.allow_list().holds(&person) => {
                     no("exempt", format!("{who} is exempt; `innkeeper exempt list` shows who is"))
                 }
-                None => Ok(targets_of(&person.identity)),
+                None => Ok(targets_of(&person.identity_alone())),
             },
             Found::Several(nicks) => {
                 no("ambiguous", format!("{} in {room} are called {who}: say one of {}", nicks.len(), nicks.join(", ")))
@@ -153,13 +159,9 @@ impl Supervisor {
         info!(who = %requester.who, %asked, "command carried out");
         let (database, told) = (self.database.clone(), self.told.clone());
         let ids: Vec<BanId> = gone.into_iter().map(|(id, _)| id).collect();
+        self.kept.storing += 1;
         self.writes.run(async move {
-            let mut result = Ok(Vec::new());
-            for id in &ids {
-                if let Err(error) = database.lift_ban(*id).await {
-                    result = Err(error);
-                }
-            }
+            let result = database.keep_bans(Vec::new(), ids.clone()).await.map(|_| Vec::new());
             let _ = told.send(Stored::Bans { gone: ids, result, then: Then::Reply(reply, Box::new(answer)) });
         });
     }
@@ -327,6 +329,7 @@ mod tests {
             reason: "rude".to_owned(),
             note: "her lawyer wrote".to_owned(),
             by: "uid 0".to_owned(),
+            known_as: String::new(),
             at: Timestamp::UNIX_EPOCH,
         };
         let shown = |rooms: &str| {

@@ -38,6 +38,8 @@ pub struct Kept {
     pub lists: BTreeMap<Box<str>, Entries>,
     /// Whom we made an outcast, and where.
     pub outcasts: Vec<(RoomKey, Box<str>)>,
+    /// How many times bans are on their way to the disk.
+    pub storing: usize,
     /// What rules remember, by room.
     pub policies: HashMap<RoomKey, policy::State>,
 }
@@ -150,12 +152,25 @@ impl Supervisor {
         self.kept.policies.insert(room, state);
     }
 
-    /// What a session says at its end.
+    /// What a session says that does not count any more: it was closed, or another stands in its place. What happened
+    /// until then has happened all the same, and whoever waits for an action is told how it ended.
     pub(super) fn last_words(&mut self, news: News) {
-        match news {
-            News::Report(Report::Remember(room, state)) => self.remember(room, *state),
-            News::Report(Report::Happened { room, life, what }) => {
+        let News::Report(report) = news else { return };
+        match report {
+            Report::Remember(room, state) => {
+                // Whoever holds the room by now began with what was remembered before.
+                if let Some(running) = self.services.get(&room.service) {
+                    running.tell(&room, Input::Recall(room.clone(), state.clone()));
+                }
+                self.remember(room, *state);
+            }
+            Report::Happened { room, life, what } => {
                 self.herald.room(Timestamp::now(), &room, Some(&life), *what);
+            }
+            Report::Progress { room, request, progress, over } => self.progressed(&room, &request, &progress, over),
+            Report::Undo { room, key, action } => self.ledger.can_undo(room, key, *action),
+            Report::Ban { room, nick, known_as, targets, period, reason, note, actor } => {
+                self.ban_asked(&room, (&nick, &known_as), targets, period, &reason, &note, &actor);
             }
             _ => {}
         }
@@ -175,7 +190,7 @@ impl Supervisor {
     pub(super) fn ban_asked(
         &mut self,
         room: &RoomKey,
-        nick: &str,
+        (nick, known_as): (&str, &str),
         targets: Vec<Target>,
         period: Option<Duration>,
         reason: &str,
@@ -192,6 +207,7 @@ impl Supervisor {
             reason: reason.to_owned(),
             note: note.to_owned(),
             by: actor.to_string(),
+            known_as: known_as.to_owned(),
             at: now,
         };
         let bans: Vec<Ban> = targets.into_iter().map(ban).collect();
@@ -210,27 +226,28 @@ impl Supervisor {
         self.store_bans(bans, then);
     }
 
-    /// Stores bans; one on the same target and rooms as another takes its place.
+    /// Stores bans; one on the same target and rooms as another takes its place, and its number: people wrote that down.
     pub(super) fn store_bans(&mut self, bans: Vec<Ban>, then: Then) {
-        let same = |known: &Ban| {
-            bans.iter()
-                .any(|ban| (&known.target, &known.service, &known.rooms) == (&ban.target, &ban.service, &ban.rooms))
+        let same = |one: &Ban, other: &Ban| {
+            (&one.target, &one.service, &one.rooms) == (&other.target, &other.service, &other.rooms)
         };
-        let gone: Vec<BanId> = self.kept.by_id.iter().filter(|(_, ban)| same(ban)).map(|(id, _)| *id).collect();
+        let (mut kept, mut gone): (Vec<(Option<BanId>, Ban)>, Vec<BanId>) = (Vec::new(), Vec::new());
+        for ban in bans {
+            if let Some((_, before)) = kept.iter_mut().find(|(_, before)| same(before, &ban)) {
+                *before = ban;
+                continue;
+            }
+            let mut known = self.kept.by_id.iter().filter(|(_, known)| same(known, &ban)).map(|(id, _)| *id);
+            let id = known.next();
+            gone.extend(known);
+            kept.push((id, ban));
+        }
         let (database, told) = (self.database.clone(), self.told.clone());
+        self.kept.storing += 1;
         self.writes.run(async move {
-            let result = match database.add_bans(bans.clone()).await {
-                Ok(ids) => {
-                    for id in &gone {
-                        // Two on one target do no harm until the next start.
-                        if let Err(error) = database.lift_ban(*id).await {
-                            warn!(ban = id.0, "an older ban stays beside the new one: {:#}", anyhow::Error::new(error));
-                        }
-                    }
-                    Ok(ids.into_iter().zip(bans).map(|(id, ban)| StoredBan { id, ban }).collect())
-                }
-                Err(error) => Err(error),
-            };
+            let stored = database.keep_bans(kept.clone(), gone.clone()).await;
+            let result =
+                stored.map(|ids| ids.into_iter().zip(kept).map(|(id, (_, ban))| StoredBan { id, ban }).collect());
             // The supervisor ends after us, or nobody waits any more.
             let _ = told.send(Stored::Bans { gone, result, then });
         });
@@ -238,6 +255,9 @@ impl Supervisor {
 
     /// Something is on the disk now: it counts, and whoever waits is told.
     pub(super) fn stored(&mut self, stored: Stored) {
+        if let Stored::Bans { .. } = stored {
+            self.kept.storing = self.kept.storing.saturating_sub(1);
+        }
         let (result, then) = match stored {
             Stored::Ban(wanted, found, reply) => return self.ban_found(*wanted, found, reply),
             Stored::Bans { gone, result: Ok(bans), then } => {
@@ -344,6 +364,11 @@ impl Supervisor {
             Standing::Outcast if !self.kept.outcasts.contains(&entry) => {
                 self.kept.outcasts.push(entry);
                 self.writes.write("an outcast", async move { database.keep_outcast(&key, &jid).await });
+                // The ban may have been lifted while the room was asked; one that is on its way to the disk is looked
+                // at when it is there.
+                if self.kept.storing == 0 {
+                    self.lift_outcasts(Some(room));
+                }
             }
             Standing::None => {
                 self.kept.outcasts.retain(|known| *known != entry);

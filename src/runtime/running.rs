@@ -62,7 +62,7 @@ pub struct Running {
     connectors: Connectors,
     joins: Arc<Mutex<Bucket>>,
     /// What sessions want said by connections of their own; the first is on its way.
-    errands: VecDeque<(usize, Errand)>,
+    errands: VecDeque<(Name, Errand)>,
     errand_task: Option<tokio::task::Id>,
     given: HashMap<RoomKey, Arc<Settings>>,
     /// Rooms that were told to go and are not gone yet.
@@ -256,6 +256,12 @@ impl Running {
         self.sessions.iter().find(|(_, handle)| handle.task == task).map(|(&slot, _)| slot)
     }
 
+    /// The rooms that were given to a session.
+    #[must_use]
+    pub fn rooms_of(&self, slot: usize) -> Vec<RoomKey> {
+        self.given.keys().filter(|key| self.machine.session_of(key) == Some(slot)).cloned().collect()
+    }
+
     /// Puts a new session in the place of one whose task ended by a panic, with the same rooms. Returns the rooms that
     /// it was just leaving.
     pub fn replace(&mut self, slot: usize, cause: &Cause, ground: &mut Ground<'_>) -> Vec<RoomKey> {
@@ -270,10 +276,10 @@ impl Running {
                 machine.failed(now, slot, cause, logins)
             }
         });
-        let rooms: Vec<_> =
-            self.given.values().filter(|room| self.machine.session_of(&room.key) == Some(slot)).cloned().collect();
-        for room in rooms {
-            self.order(slot, Order::Input(Input::Hold(room)));
+        for key in self.rooms_of(slot) {
+            if let Some(room) = self.given.get(&key).cloned() {
+                self.order(slot, Order::Input(Input::Hold(room)));
+            }
         }
         self.leaving.iter().filter(|key| self.machine.session_of(key) == Some(slot)).cloned().collect()
     }
@@ -382,37 +388,42 @@ impl Running {
 
     /// Runs an errand of a session, or keeps it until the one before is done: each is a login.
     pub fn errand(&mut self, slot: usize, errand: Errand, ground: &mut Ground<'_>) {
-        self.errands.push_back((slot, errand));
+        let Some(handle) = self.sessions.get(&slot) else { return };
+        self.errands.push_back((Name { service: self.name.clone(), slot, instance: handle.instance }, errand));
         if self.errands.len() == 1 {
             self.next_errand(ground);
         }
     }
 
-    /// The errand that ran is over.
+    /// The errand that ran for that session is over. Of a session of the service as it was before nothing runs here.
     pub fn errand_done(
         &mut self,
-        slot: usize,
+        asker: &Name,
         room: RoomKey,
         number: u32,
         result: Result<(), Cause>,
         ground: &mut Ground<'_>,
     ) {
+        if self.errands.front().is_none_or(|(name, _)| name != asker) {
+            return;
+        }
         self.errands.pop_front();
-        self.order(slot, Order::Input(Input::Errand(room, number, result)));
+        // Whoever stands in its place counts actions anew.
+        if self.knows(asker) {
+            self.order(asker.slot, Order::Input(Input::Errand(room, number, result)));
+        }
         self.next_errand(ground);
     }
 
     fn next_errand(&mut self, ground: &mut Ground<'_>) {
         // Sessions that ended meanwhile have nobody left who waits.
-        while let Some((slot, _)) = self.errands.front()
-            && !self.sessions.contains_key(slot)
+        while let Some((name, _)) = self.errands.front()
+            && !self.knows(name)
         {
             self.errands.pop_front();
         }
-        let Some((slot, errand)) = self.errands.front() else { return };
-        let Some(handle) = self.sessions.get(slot) else { return };
-        let (connector, last, errand) = ((self.connectors)(*slot), self.login.clone(), errand.clone());
-        let name = Name { service: self.name.clone(), slot: *slot, instance: handle.instance };
+        let Some((name, errand)) = self.errands.front().cloned() else { return };
+        let (connector, last) = ((self.connectors)(name.slot), self.login.clone());
         let news = ground.news.clone();
         let task = ground.tasks.spawn(async move {
             let result = super::errand::run(connector, last, &errand).await;
@@ -424,9 +435,9 @@ impl Running {
 
     /// If the errand on its way ran in that task, which broke: it is over, and the next one goes.
     pub fn errand_broke(&mut self, task: tokio::task::Id, cause: &Cause, ground: &mut Ground<'_>) -> bool {
-        let (Some((slot, errand)), true) = (self.errands.front(), self.errand_task == Some(task)) else { return false };
-        let (slot, room, number) = (*slot, errand.key.clone(), errand.number);
-        self.errand_done(slot, room, number, Err(cause.clone()), ground);
+        let (Some((name, errand)), true) = (self.errands.front(), self.errand_task == Some(task)) else { return false };
+        let (name, room, number) = (name.clone(), errand.key.clone(), errand.number);
+        self.errand_done(&name, room, number, Err(cause.clone()), ground);
         true
     }
 

@@ -334,8 +334,14 @@ impl Supervisor {
             .collect();
         for name in gone {
             if let Some(mut running) = self.services.remove(&name) {
-                info!(service = %name, "the service's connection settings changed; its sessions close");
+                let why = if self.config.services.contains_key(&*name) {
+                    "the service's connection settings changed"
+                } else {
+                    "the service is no longer in the configuration"
+                };
+                info!(service = %name, "{why}; its sessions close");
                 running.close(&mut self.logins);
+                self.give_up_actions(why, |room| room.service == name);
             }
         }
         for (name, config) in &self.config.services {
@@ -451,10 +457,10 @@ impl Supervisor {
         let slot = name.slot;
         let service = name.service.clone();
         let bans = self.kept.bans.clone();
-        let Some((running, mut ground)) = self.ground(&service) else { return };
+        let Some((running, mut ground)) = self.ground(&service) else { return self.last_words(news) };
         // An errand's turn ends whoever asked for it.
         if !running.knows(name) && !matches!(news, News::Errand { .. }) {
-            return;
+            return self.last_words(news);
         }
         match news {
             News::Online { jid, login, resumed } => {
@@ -508,7 +514,7 @@ impl Supervisor {
                 self.follow_lists(&service);
                 self.show_unplaced(&service, &cause, Next::Turn);
             }
-            News::Errand { room, number, result } => running.errand_done(slot, room, number, result, &mut ground),
+            News::Errand { room, number, result } => running.errand_done(name, room, number, result, &mut ground),
             News::Report(report) => self.report(now, &service, slot, report),
         }
     }
@@ -620,8 +626,8 @@ impl Supervisor {
             Report::Undo { room, key, action } => self.ledger.can_undo(room, key, *action),
             Report::Setting(room, told) => self.setting(&room, &told),
             Report::Errand(errand) => running.errand(slot, *errand, &mut ground),
-            Report::Ban { room, nick, targets, period, reason, note, actor } => {
-                self.ban_asked(&room, &nick, targets, period, &reason, &note, &actor);
+            Report::Ban { room, nick, known_as, targets, period, reason, note, actor } => {
+                self.ban_asked(&room, (&nick, &known_as), targets, period, &reason, &note, &actor);
             }
             Report::Happened { room, life, what } => {
                 self.tell_authorities(&room, &what);
@@ -691,9 +697,11 @@ impl Supervisor {
             let Some(slot) = running.slot_of_task(error.id()) else { continue };
             error!(service = %name, session = slot, %error, "a session broke; please report this. It is started again");
             let cause = Cause::new(Word::Disconnected, "the session broke inside innkeeper and is started again");
+            let held: Vec<RoomKey> = running.rooms_of(slot);
             for key in running.replace(slot, &cause, &mut ground) {
                 self.report(Instant::now(), &name, slot, Report::Released(key));
             }
+            self.give_up_actions("the session broke inside innkeeper", |room| held.contains(room));
             return;
         }
     }

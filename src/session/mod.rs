@@ -242,6 +242,8 @@ pub enum Report {
         room: RoomKey,
         /// Their nick.
         nick: Box<str>,
+        /// As whom people knew them.
+        known_as: Box<str>,
         /// By what they are to be known again.
         targets: Vec<Target>,
         /// For how long; `None`: for good.
@@ -864,9 +866,9 @@ impl Session {
                 out.reports.push(Report::Undo { room: settings.key.clone(), key, action });
             }
             Effect::Setting(told) => out.reports.push(Report::Setting(settings.key.clone(), told)),
-            Effect::Ban { nick, targets, period, reason, note, actor } => {
+            Effect::Ban { nick, known_as, targets, period, reason, note, actor } => {
                 let room = settings.key.clone();
-                out.reports.push(Report::Ban { room, nick, targets, period, reason, note, actor });
+                out.reports.push(Report::Ban { room, nick, known_as, targets, period, reason, note, actor });
             }
             Effect::Happened { life, what } => {
                 out.reports.push(Report::Happened { room: settings.key.clone(), life, what });

@@ -222,20 +222,25 @@ fn readable((id, ban): (BanId, Result<Ban, String>)) -> Option<StoredBan> {
 /// stored before is then still there.
 #[allow(clippy::missing_errors_doc)]
 impl Database {
-    /// Stores bans, all or none; their ids in the same order.
-    pub async fn add_bans(&self, bans: Vec<Ban>) -> Result<Vec<BanId>, DatabaseError> {
+    /// Stores bans and takes others away, all or none; their ids in the same order. One with an id stands in place of
+    /// what had it, others get new ones.
+    pub async fn keep_bans(
+        &self,
+        bans: Vec<(Option<BanId>, Ban)>,
+        gone: Vec<BanId>,
+    ) -> Result<Vec<BanId>, DatabaseError> {
         self.write(move |transaction| {
-            let mut insert = transaction.prepare_cached("INSERT INTO bans (until, ban) VALUES (?1, ?2)")?;
-            let id =
-                |ban: &Ban| insert.insert(params![ban.until.map(Timestamp::as_millisecond), json(ban)?]).map(BanId);
+            let mut lift = transaction.prepare_cached("DELETE FROM bans WHERE id = ?1")?;
+            gone.iter().try_for_each(|id| lift.execute([id.0]).map(drop))?;
+            let keep = "INSERT OR REPLACE INTO bans (id, until, ban) VALUES (?1, ?2, ?3)";
+            let mut keep = transaction.prepare_cached(keep)?;
+            let id = |(id, ban): &(Option<BanId>, Ban)| {
+                let until = ban.until.map(Timestamp::as_millisecond);
+                keep.insert(params![id.map(|id| id.0), until, json(ban)?]).map(BanId)
+            };
             bans.iter().map(id).collect()
         })
         .await
-    }
-
-    /// Takes a ban away; whether it was there.
-    pub async fn lift_ban(&self, id: BanId) -> Result<bool, DatabaseError> {
-        self.write(move |transaction| Ok(transaction.execute("DELETE FROM bans WHERE id = ?1", [id.0])? > 0)).await
     }
 
     /// One ban, also if its time is over and it was not yet forgotten.

@@ -61,6 +61,7 @@ fn bans(verdict: Sanction, identity: &Identity, service: &str, room: &str, at: T
         reason: String::new(),
         note: String::new(),
         by: String::new(),
+        known_as: String::new(),
         at,
     };
     targets_of(identity).into_iter().map(ban).collect()

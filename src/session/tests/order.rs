@@ -367,6 +367,7 @@ impl Day {
                     reason: reason.to_string(),
                     note: String::new(),
                     by: String::new(),
+                    known_as: String::new(),
                     at: now,
                 };
                 banned.extend(targets.into_iter().map(ban));
@@ -849,7 +850,17 @@ impl Day {
         };
         let until = Some(now + Duration::from_secs(self.rng.u64(1..600)));
         let text = String::new;
-        let ban = Ban { target, service: None, rooms: None, until, reason: text(), note: text(), by: text(), at: now };
+        let ban = Ban {
+            target,
+            service: None,
+            rooms: None,
+            until,
+            reason: text(),
+            note: text(),
+            by: text(),
+            known_as: text(),
+            at: now,
+        };
         self.say(|| format!("bans {}", ban.target));
         self.bans.add(ban);
         self.put(Input::Bans(Arc::new(self.bans.clone())));
