@@ -157,3 +157,37 @@ fn tried(trial: &WebhookTrial) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_lost_is_shown_of_a_receiver_that_takes_events_again() {
+        let row = |lost: Option<&str>| WebhookRow {
+            name: "crm".to_owned(),
+            url: "https://crm.example/".to_owned(),
+            dialect: "innkeeper".to_owned(),
+            state: "up".to_owned(),
+            why: String::new(),
+            next_at: None,
+            behind_seconds: 0,
+            accepted: 7,
+            skipped: 0,
+            lost_from: lost.map(|_| "2026-01-01T00:00:00Z".to_owned()),
+            lost_until: lost.map(str::to_owned),
+            dead: 0,
+            parked: Vec::new(),
+            secret_configured: true,
+        };
+        let shown = |row| show(&[row], Timestamp::UNIX_EPOCH, Paint::off());
+        assert!(!shown(row(None)).contains("lost"));
+        let text = shown(row(Some("2026-02-02T00:00:00Z")));
+        assert!(
+            text.contains("keep_events") && text.contains("2026-01-01T00:00:00Z to 2026-02-02T00:00:00Z"),
+            "{text}"
+        );
+        let told: serde_json::Value = serde_json::from_str(&json(&row(Some("2026-02-02T00:00:00Z")))).expect("JSON");
+        assert_eq!(told["lost_until"], "2026-02-02T00:00:00Z");
+    }
+}
