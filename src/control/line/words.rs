@@ -215,6 +215,10 @@ fn command(verb: &str, words: &mut Words<'_>) -> Result<Command, String> {
                     let reason = (!reason.trim().is_empty()).then(|| reason.trim().to_owned());
                     Command::Suspend { room, for_seconds: Some(time.as_secs()), reason }
                 }
+                // Whoever meant a time does not mean for good.
+                Err(_) if first.starts_with(|c: char| c.is_ascii_digit()) => {
+                    return Err(format!("{:?} is no duration such as 30m or 2h", crate::xmpp::muc::clip(first)));
+                }
                 Err(_) => Command::Suspend { room, for_seconds: None, reason: words.rest() },
             });
         }
@@ -413,6 +417,7 @@ mod tests {
             ("lobby tavern maybe", "on or off"),
             ("mute tavern bob smell", "audio, video or desktop"),
             ("say tavern", "the text is missing"),
+            ("suspend tavern 2x", "\"2x\" is no duration"),
             ("{\"command\":\"dance\"}", "not a command: unknown variant `dance`"),
             ("{\"command\":\"hold\"}", "missing field `room`"),
             ("{broken", "not a JSON object"),
