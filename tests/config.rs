@@ -1080,6 +1080,16 @@ fn every_mistake_in_a_policy_has_its_line_key_and_words() {
 }
 
 #[test]
+fn what_can_not_be_read_is_not_said_to_be_missing_as_well() {
+    let found = problems(&with_room("[[policy]]\nrooms = \"library\"\n[policy.name_pattern]\nmust = \"a\"\n"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("innkeeper.toml:12: policy.name_pattern.must: a string; expected a list"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn settings_that_are_to_stay_are_read_for_a_room_and_by_default() {
     use innkeeper::room::settings::OnDrift;
     use innkeeper::xmpp::jitsi::mute::Medium;

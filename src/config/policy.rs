@@ -330,9 +330,12 @@ impl Checker<'_> {
             self.reporter.report(&part.place(key.span()), &name, "unknown key", expected);
             part.table.remove(&key);
         }
+        let mut reported = false;
         loop {
             let (key, at, what) = match make(part.value()) {
                 Ok(made) => return Some(made),
+                // It may be missing only because it could not be read.
+                Err(Wrong::Senseless { key, .. }) if reported && !part.table.contains_key(key) => return None,
                 Err(Wrong::Senseless { key, what }) => {
                     let at = part.table.get(key).map_or_else(|| part.at.clone(), |value| part.place(value.span()));
                     (Some((key.to_owned(), true)), at, what)
@@ -352,6 +355,7 @@ impl Checker<'_> {
             };
             let expected = known.iter().find(|(name, _)| *name == key).map_or("", |(_, takes)| *takes);
             self.reporter.report(&at, &format!("{}.{key}", part.path), what, expected);
+            reported = true;
             // The others are looked at without it; what makes no sense may be all there is.
             part.table.remove(key.as_str());
             if last {

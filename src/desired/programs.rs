@@ -10,6 +10,7 @@ pub(super) fn changes(before: &Config, after: &Config) -> Vec<String> {
         compare("line", &before.lines, &after.lines, |line| line.name.clone()),
         compare("authority", &before.authorities, &after.authorities, |authority| authority.name.clone()),
         compare("avchat", &before.avchats, &after.avchats, |avchat| avchat.name.clone()),
+        compare("reservations", &before.reservations, &after.reservations, |desk| desk.listen.to_string()),
         compare("webhook", before.webhooks.values(), after.webhooks.values(), |webhook| webhook.name.clone()),
         compare("rtbl", &before.rtbl, &after.rtbl, ToString::to_string),
     ]
