@@ -463,8 +463,12 @@ impl Scribe {
             );
         }
         if today.believed && self.noted.is_none_or(|noted| now.duration_since(noted) >= NOTE_EVERY) {
-            retention::note_look(&self.connection, today.time)?;
             self.noted = Some(now);
+            // Where the disk is full, removing is what helps.
+            if let Err(error) = retention::note_look(&self.connection, today.time) {
+                let path = self.folder.join(SCHEMA.file);
+                warn!(%error, "what the clock shows can not be kept in {}; tried again in an hour", path.display());
+            }
         }
         let more = self.keep.step(&mut self.connection, today.time)?;
         if !more {
