@@ -1,8 +1,8 @@
 //! Which rooms are wanted, and by whom. Pure.
 //!
-//! The configuration, the overrides of people and the lists of authorities are the sources. A room is wanted if one source wants it and none says
-//! no. `suspend` beats everything until `hold` or until its end; `release` beats the configuration until `hold` or until
-//! the configuration drops the room.
+//! The configuration, the overrides of people and the lists of authorities are the sources. A room is wanted if one
+//! source wants it and none says no. `suspend` beats everything until `hold` or until its end; `release` beats the
+//! configuration until `hold` or until the configuration drops the room.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
