@@ -93,6 +93,11 @@ pub fn refused(error: &StanzaError, room: &str, nick: &str) -> (Cause, Retry) {
             );
             (Word::TokenMismatch, sentence, Retry::Slow)
         }
+        "not-allowed" if error.has("authentication-required") => (
+            Word::NotAuthorized,
+            format!("{room} takes nobody without a token ({said}): use login = \"token\" for the service"),
+            Retry::Slow,
+        ),
         _ => (Word::JoinRefused, format!("the room {room} refused the join: {said}"), Retry::Ladder),
     };
     (Cause::new(word, sentence), retry)
@@ -167,6 +172,18 @@ mod tests {
             let (cause, how) = refused(&error, "r@muc.example", "n");
             assert_eq!((cause.word, how), (word, retry), "{error:?}");
         }
+    }
+
+    #[test]
+    fn what_jitsi_says_beside_the_condition_is_said() {
+        let with = |name: &str, namespace: &str| StanzaError {
+            application: vec![(name.to_owned(), namespace.to_owned())],
+            ..error("not-allowed", "")
+        };
+        let (cause, retry) = refused(&with("authentication-required", "http://jitsi.org/jitmeet"), "r@c", "n");
+        assert_eq!((cause.word, retry), (Word::NotAuthorized, Retry::Slow));
+        let (cause, _) = refused(&with("no-main-participants", "jitsi:visitors"), "r@c", "n");
+        assert_eq!(&*cause.text, "the room r@c refused the join: not-allowed (no-main-participants)");
     }
 
     #[test]

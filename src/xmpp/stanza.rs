@@ -90,13 +90,17 @@ impl StanzaError {
         self.application.iter().any(|(condition, _)| condition == name)
     }
 
-    /// The condition with its text, for a sentence: `not-allowed ("Room creation is restricted")`.
+    /// The condition with its text, for a sentence: `not-allowed ("Room creation is restricted")`; where there is none,
+    /// with what the application says instead: `not-allowed (no-main-participants)`.
     #[must_use]
     pub fn describe(&self) -> String {
         let condition = if self.condition.is_empty() { "an error without a condition" } else { &self.condition };
-        match &self.text {
-            Some(text) if !text.is_empty() => format!("{condition} (\"{text}\")"),
-            _ => condition.to_owned(),
+        // Where the lobby is, is no condition.
+        let said = self.application.iter().find(|(name, _)| name != "lobbyroom");
+        match (&self.text, said) {
+            (Some(text), _) if !text.is_empty() => format!("{condition} (\"{text}\")"),
+            (_, Some((name, _))) => format!("{condition} ({})", super::muc::clip(name)),
+            (_, None) => condition.to_owned(),
         }
     }
 }
@@ -139,7 +143,8 @@ mod tests {
         let error = StanzaError::of(&stanza);
         assert_eq!(error.condition, "");
         assert!(error.has("gone-fishing"));
-        assert_eq!(error.describe(), "an error without a condition");
+        assert_eq!(error.describe(), "an error without a condition (gone-fishing)");
+        assert_eq!(StanzaError::default().describe(), "an error without a condition");
     }
 
     #[test]
