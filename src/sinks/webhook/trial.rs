@@ -87,7 +87,9 @@ fn said(answer: Result<Answer, Unanswered>) -> (Option<u16>, String) {
 /// What the receiver says of itself: whether it has a secret. That it says nothing, or fails, is no trouble.
 async fn health(client: &Client, webhook: &Webhook) -> Vec<String> {
     let mut url = webhook.url.clone();
-    url.set_path(reflector::HEALTH);
+    // It stands beside the place where it listens, which may lie behind a proxy's path.
+    let beside = url.path().strip_suffix("/events").map(|place| format!("{place}/health"));
+    url.set_path(beside.as_deref().unwrap_or(reflector::HEALTH));
     url.set_query(None);
     let Ok(answer) = client.get(&url).await else { return Vec::new() };
     if !answer.status.is_success() {
