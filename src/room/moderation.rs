@@ -694,6 +694,7 @@ impl Desk<'_, '_> {
 
     fn message(&mut self, nick: Option<&str>, said: &Said) {
         if nick.is_none() && said.statuses.contains(&CONFIGURATION_CHANGED) {
+            self.moderation.pending.configured();
             self.cx.effects.push(Effect::AskInfo);
             if !self.moderation.pending.is_idle() || self.moderation.moderator {
                 self.keep(settings::Input::Changed);

@@ -218,6 +218,8 @@ struct Item {
     unanswered: usize,
     /// A step of that kind was obeyed.
     obeyed: bool,
+    /// The room's configuration changed since it was sent.
+    changed: bool,
     give_up_at: Option<Instant>,
     /// When the next step is said, where it has to wait.
     again_at: Option<Instant>,
@@ -365,6 +367,7 @@ impl Pending {
             left,
             unanswered: 0,
             obeyed: false,
+            changed: false,
             give_up_at: None,
             again_at: None,
         });
@@ -470,15 +473,20 @@ impl Pending {
             // Its form was accepted, and was looked at again.
             if let Answer::Form(form) = answer {
                 let seen = in_form(&item.request.action, form);
-                let text = || {
-                    format!(
-                        "{} said yes to {} and its form shows something else",
-                        facts.room,
-                        item.request.action.verb()
-                    )
+                let said = format!("{} said yes to {}", facts.room, item.request.action.verb());
+                let progress = match (seen, item.changed) {
+                    (true, _) => Progress::Seen,
+                    // Somebody else was quicker.
+                    (false, true) => Progress::TimedOut(Cause::new(
+                        Word::ActionTimedOut,
+                        format!("{said} and its form shows something else"),
+                    )),
+                    // Jitsi takes some fields and leaves them as they are.
+                    (false, false) => Progress::Refused(Cause::new(
+                        Word::Unsupported,
+                        format!("{said} and changed nothing: the server does not let that be changed"),
+                    )),
                 };
-                let progress =
-                    if seen { Progress::Seen } else { Progress::TimedOut(Cause::new(Word::ActionTimedOut, text())) };
                 self.finish(at, progress, out);
             }
             return;
@@ -588,6 +596,12 @@ impl Pending {
     /// A message of ours came back from the room.
     pub fn said(&mut self, body: &str, out: &mut Vec<Output>) {
         self.seen(out, |action| matches!(action, Action::Say { nick: None, text } if **text == *body));
+    }
+
+    /// The room said that its configuration changed.
+    pub fn configured(&mut self) {
+        let on_its_way = |item: &&mut Item| matches!(item.stage, Stage::Sent | Stage::Answered);
+        self.items.iter_mut().filter(on_its_way).for_each(|item| item.changed = true);
     }
 
     /// The room's form shows this now.

@@ -392,3 +392,22 @@ fn a_component_that_asked_somebody_to_unmute_and_says_that_it_did_nothing_has_as
     scene.ask("k", ask);
     assert_eq!(cause(&scene.answer(0, Answer::Refused(&unavailable))), Word::ActionRefused);
 }
+
+#[test]
+fn a_field_that_the_room_takes_and_leaves_as_it_is_is_not_offered_and_one_that_somebody_else_sets_is() {
+    let form = |value: &str| {
+        let moderated = Field { kind: "boolean".to_owned(), values: vec![value.to_owned()], ..Field::default() };
+        RoomForm { fields: [(room_form::MODERATED.to_owned(), moderated)].into() }
+    };
+    let set = || Action::Configure { fields: vec![(room_form::MODERATED.into(), vec!["1".into()])] };
+    for (changed, word) in [(false, Word::Unsupported), (true, Word::ActionTimedOut)] {
+        let mut scene = Scene::new();
+        scene.ask("k", set());
+        scene.answer(0, Answer::Form(&form("0")));
+        scene.answer(0, Answer::Done);
+        if changed {
+            scene.pending.configured();
+        }
+        assert_eq!(cause(&scene.answer(0, Answer::Form(&form("0")))), word);
+    }
+}
