@@ -194,7 +194,7 @@ impl Bench {
     }
 
     pub(crate) fn say(&mut self, nick: &str, body: &str) -> Vec<String> {
-        self.input(Input::Message { nick, body, id: None, private: false, delayed: false })
+        self.input(Input::Message { nick, body, id: None, private: false, belated: false })
     }
 
     pub(crate) fn garbage(&mut self, nick: &str) -> Vec<String> {

@@ -225,8 +225,8 @@ pub enum Input<'a> {
         id: Option<&'a str>,
         /// To us alone.
         private: bool,
-        /// With `<delay/>`: history, which is nobody's offence.
-        delayed: bool,
+        /// While our connection was lost: what was said in that time comes all at once, so how fast is not known.
+        belated: bool,
     },
     /// A message without words: a reaction, or a word between clients. It counts, whatever it was.
     Wordless {
@@ -279,6 +279,8 @@ pub enum Seen<'a> {
         who: &'a Person,
         /// What; empty where no rule reads it.
         text: &'a Text,
+        /// How fast it came is not known.
+        belated: bool,
     },
     /// Somebody sent a message without words.
     Wordless(&'a Person),
@@ -692,8 +694,7 @@ impl Policy {
                     self.judge(now, &Seen::Left { who: &who, how }, out);
                 }
             }
-            Input::Message { delayed: true, .. } => {}
-            Input::Message { nick, body, .. } => self.message(now, nick, body, out),
+            Input::Message { nick, body, belated, .. } => self.message(now, nick, body, belated, out),
             Input::Wordless { nick } => {
                 if let Some(who) = self.person(nick) {
                     self.judge(now, &Seen::Wordless(&who), out);
@@ -733,7 +734,7 @@ impl Policy {
         }
     }
 
-    fn message(&mut self, now: Now, nick: &str, body: &str, out: &mut Verdicts) {
+    fn message(&mut self, now: Now, nick: &str, body: &str, belated: bool, out: &mut Verdicts) {
         if !self.holding {
             return;
         }
@@ -741,7 +742,7 @@ impl Policy {
         let readers = self.plans.rules.values().filter(|rule| rule.kind.reads_text);
         let mode = readers.map(|rule| rule.mode).max_by_key(|mode| *mode as u8);
         let text = mode.map(|_| Text::new(body)).unwrap_or_default();
-        self.judge(now, &Seen::Message { who: &who, text: &text }, out);
+        self.judge(now, &Seen::Message { who: &who, text: &text, belated }, out);
         if let Some(mode) = mode.filter(|_| text.is_overlong()) {
             let note = format!("{} bytes, of which rules read the first {} KiB", body.len(), text::READ_BYTES / 1024);
             let voice = Voice { rule: OVERLONG, mode, measure: Measure::Strike, judges_owners: false };

@@ -126,12 +126,12 @@ impl Model {
         self.check(seed, &out);
     }
 
-    fn say(&mut self, seed: u64, nick: &str, body: &str, delayed: bool) {
+    fn say(&mut self, seed: u64, nick: &str, body: &str, belated: bool) {
         let now = self.room.now.at;
         let known = &self.inside[nick];
-        let judged = known.kind == Kind::Person && !delayed && known.out_until.is_none_or(|until| until <= now);
+        let judged = known.kind == Kind::Person && known.out_until.is_none_or(|until| until <= now);
         let who = self.room.policy.people().by_nick(nick).expect("is inside").key().clone();
-        let out = self.input(seed, Input::Message { nick, body, id: None, private: false, delayed });
+        let out = self.input(seed, Input::Message { nick, body, id: None, private: false, belated });
         let thrown_out = out.people.iter().any(|verdict| verdict.rule != "words" && verdict.sanction.removes());
         if judged && body.contains("darn") && !thrown_out {
             let strikes = self.strikes.entry(who).or_default();

@@ -122,17 +122,18 @@ fn whoever_is_not_exempt_may_not() {
 }
 
 #[test]
-fn history_is_never_judged() {
-    let mut room = Bench::new(STRICT);
+fn what_was_said_while_the_stream_was_lost_is_judged_by_what_it_says_and_not_by_how_fast_it_came() {
+    let mut room = Bench::new("[flood]\nmessages = 1\n[repeat]\ntimes = 1\n[words]\nwords = [\"darn\"]");
     room.hold();
-    room.join_member("a");
-    let mut out = Verdicts::default();
-    for _ in 0..5 {
-        let input =
-            Input::Message { nick: "a", body: "DARN www.evil.example", id: None, private: false, delayed: true };
+    room.join("a");
+    let mut say = |body| {
+        let mut out = Verdicts::default();
+        let input = Input::Message { nick: "a", body, id: None, private: false, belated: true };
         room.policy.handle(room.now, input, &mut out);
-    }
-    assert_eq!(lines(&out), Vec::<String>::new());
+        lines(&out)
+    };
+    assert!((0..9).all(|_| say("hello there").is_empty()));
+    assert_eq!(say("darn"), ["words warn a"]);
 }
 
 #[test]

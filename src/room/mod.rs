@@ -9,6 +9,7 @@
 //! Plain XMPP rooms skip `Asking`. A deadline lives in the state that waits for it, so leaving the state ends it.
 //! Source: XEP-0045; Jicofo's life of a conference.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ use crate::policy::bans::{Bans, Target};
 use crate::policy::{self, Plans};
 use crate::xmpp::jitsi::conference::{Answer, Granted};
 use crate::xmpp::jitsi::json_message::Push;
-use crate::xmpp::message::Said;
+use crate::xmpp::message::{Age, Said};
 use crate::xmpp::muc::{Role, RoomPresence, Status};
 use crate::xmpp::ping;
 use crate::xmpp::room_form::RoomForm;
@@ -62,6 +63,9 @@ use watch::Watch;
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait for the second presence that makes us moderator before asking the focus again.
 const GRANT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long after a resumption messages of the time before it come, at most.
+const SAID_AGAIN: Duration = Duration::from_secs(10);
 /// How long a self-ping may stay unanswered (the session keeps the time).
 pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How much too early a self-ping may go out, so that several of a session's go together: each alone costs a wake-up.
@@ -459,6 +463,10 @@ struct Inside {
     refusal: Option<Cause>,
     /// The stream is lost and may be resumed.
     lost: Option<Cause>,
+    /// When it was last resumed.
+    resumed: Option<Instant>,
+    /// The room said its subject, which ends what it says again at a join.
+    history_over: bool,
     /// When we came in, for the name of this life where the room gives none.
     came: Timestamp,
     /// Our own join made the room.
@@ -719,6 +727,7 @@ impl Room {
             Input::Invited => self.invited(cx),
             Input::Act(request) => self.act(request, cx),
             Input::Message { nick, said } => {
+                let said = &*self.dated(said, cx.now);
                 self.watch_message(nick, said, cx);
                 self.moderate(Happening::Message { nick, said }, cx);
             }
@@ -918,6 +927,8 @@ impl Room {
             form,
             refusal: None,
             lost: None,
+            resumed: None,
+            history_over: false,
             came: cx.clock,
             created: read.has(Status::CREATED),
             life: None,
@@ -929,6 +940,21 @@ impl Room {
         inside.judge(&self.settings, cx);
         inside.introduce(&self.settings, cx);
         self.state = State::Inside(inside);
+    }
+
+    /// Takes a `<delay/>` for what it is: only what the room says between our own presence and its subject is history,
+    /// and after that, what a resumed stream says again. Anybody else's is their own word.
+    ///
+    /// Source: XEP-0045 §7.1 "Order of Events", §7.2.15 "Discussion History".
+    fn dated<'a>(&mut self, said: &'a Said, now: Instant) -> Cow<'a, Said> {
+        let State::Inside(inside) = &mut self.state else { return Cow::Borrowed(said) };
+        let over = inside.history_over;
+        inside.history_over |= said.subject.is_some();
+        if !over || said.age != Age::History {
+            return Cow::Borrowed(said);
+        }
+        let again = inside.resumed.is_some_and(|at| now < at + SAID_AGAIN);
+        Cow::Owned(Said { age: if again { Age::Belated } else { Age::Live }, ..said.clone() })
     }
 
     fn thrown_out(&mut self, read: &RoomPresence, cx: &mut Context<'_>) {
@@ -1102,6 +1128,7 @@ impl Room {
         match &mut self.state {
             State::Inside(inside) if resumed => {
                 inside.lost = None;
+                inside.resumed = Some(cx.now);
                 // Questions on their way when the stream was lost are asked again, and places in the queue are lost.
                 match inside.ask {
                     Ask::Sent(_) => inside.ask = Ask::Due(cx.now),

@@ -20,7 +20,7 @@ use crate::policy::bans::{known_as, targets_of};
 use crate::policy::{Lock, Person, Trust};
 use crate::xmpp::jid;
 use crate::xmpp::jitsi::json_message::Push;
-use crate::xmpp::message::Said;
+use crate::xmpp::message::{Age, Said};
 use crate::xmpp::muc::{Affiliation, Role, RoomPresence, clip};
 use crate::xmpp::room_form::{self, RoomForm};
 use crate::xmpp::room_info::RoomInfo;
@@ -705,7 +705,7 @@ impl Desk<'_, '_> {
         }
         if let Some(text) = &said.subject {
             // The subject as it was at our join names whoever set it, which is no change.
-            let by = nick.filter(|_| !said.delayed);
+            let by = nick.filter(|_| said.age != Age::History);
             self.keep(settings::Input::Subject { text, by });
             self.pending(|pending, _, out| pending.subject(text, out));
         }
@@ -718,7 +718,9 @@ impl Desk<'_, '_> {
                 }
             }
         }
-        let (Some(nick), Some(body), false) = (nick, &said.body, said.delayed || said.error) else { return };
+        let (Some(nick), Some(body), false) = (nick, &said.body, said.age == Age::History || said.error) else {
+            return;
+        };
         if *nick == *self.inside.nick {
             self.pending(|pending, _, out| pending.said(body, out));
             return;

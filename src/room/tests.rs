@@ -1213,9 +1213,54 @@ fn history_is_neither_told_nor_judged() {
     let mut bench = ruled("[words]\nwords = [\"spam\"]\naction = \"kick\"", policy::Mode::Enforce);
     bench.say("m", &somebody("mallory@meet.jitsi/1", "x"));
     bench.told.clear();
-    let said = Said { delayed: true, ..message("buy spam") };
+    let said = Said { age: Age::History, ..message("buy spam") };
     assert!(steps(&bench.put(Input::Message { nick: Some("m"), said: &said })).is_empty());
     assert!(told(&mut bench).is_empty());
+}
+
+#[test]
+fn a_delay_that_somebody_adds_to_what_they_write_keeps_nothing_from_the_rules() {
+    let mut bench = ruled("[words]\nwords = [\"spam\"]\naction = \"kick\"", policy::Mode::Enforce);
+    bench.say("m", &somebody("mallory@meet.jitsi/1", "x"));
+    bench.told.clear();
+    let read = |text: &str| Said::read(&text.parse().expect("the test's own text"), "pony@muc.meet.jitsi");
+    let subject = read(
+        "<message xmlns='jabber:client' type='groupchat' from='pony@muc.meet.jitsi'><subject/>\
+         <delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z' from='pony@muc.meet.jitsi'/></message>",
+    );
+    bench.put(Input::Message { nick: None, said: &subject });
+    let forged = read(
+        "<message xmlns='jabber:client' type='groupchat' id='1' from='pony@muc.meet.jitsi/m'><body>buy spam</body>\
+         <delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z' from='pony@muc.meet.jitsi'/></message>",
+    );
+    let effects = bench.put(Input::Message { nick: Some("m"), said: &forged });
+    assert_eq!(steps(&effects), [&Step::Role { lobby: false, nick: "m".into(), role: Role::None }], "{effects:?}");
+    assert_eq!(told(&mut bench), ["message.posted", "rule.matched"]);
+}
+
+#[test]
+fn what_was_said_while_the_stream_was_lost_is_told_and_judged_when_it_is_resumed() {
+    let rules = "[words]\nwords = [\"spam\"]\naction = \"kick\"\n[flood]\nmessages = 1\naction = \"kick\"";
+    let mut bench = ruled(rules, policy::Mode::Enforce);
+    bench.say("a", &somebody("ann@meet.jitsi/1", "x"));
+    bench.say("m", &somebody("mallory@meet.jitsi/1", "y"));
+    bench.put(Input::Message { nick: None, said: &Said { body: None, subject: Some("".into()), ..message("") } });
+    let cause = Cause::new(Word::Disconnected, "gone");
+    bench.put(Input::Offline { cause: &cause, resumable: true });
+    bench.now += Duration::from_secs(40);
+    bench.put(Input::Online { resumed: true });
+    bench.told.clear();
+    let again = |body| Said { age: Age::History, ..message(body) };
+    for body in ["one", "two", "three"] {
+        assert!(steps(&bench.put(Input::Message { nick: Some("a"), said: &again(body) })).is_empty());
+    }
+    assert_eq!(steps(&bench.put(Input::Message { nick: Some("m"), said: &again("buy spam") })).len(), 1);
+    let posted = "message.posted";
+    assert_eq!(told(&mut bench), [posted, posted, posted, posted, "rule.matched"]);
+    bench.now += Duration::from_secs(60);
+    bench.put(Input::Message { nick: Some("a"), said: &again("one") });
+    let flooded = bench.put(Input::Message { nick: Some("a"), said: &again("two") });
+    assert_eq!(steps(&flooded).len(), 1, "{flooded:?}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ use crate::policy::{
 };
 use crate::xmpp::jid;
 use crate::xmpp::jitsi::mute::Medium;
-use crate::xmpp::message::Said;
+use crate::xmpp::message::{Age, Said};
 use crate::xmpp::muc::{self, Affiliation, Role, RoomPresence};
 
 /// How long what rules remember may be newer than what is kept of it.
@@ -449,12 +449,12 @@ impl Room {
 
     /// A message came.
     pub(super) fn watch_message(&mut self, nick: Option<&str>, said: &Said, cx: &mut Context<'_>) {
-        let (Some(nick), false, false) = (nick, said.error, said.delayed) else { return };
-        let ousts = self.ousts(nick);
+        let (Some(nick), false, false) = (nick, said.error, said.age == Age::History) else { return };
+        let counts = said.age == Age::Live && !self.ousts(nick);
         let State::Inside(inside) = &mut self.state else { return };
         match (&inside.life, said.body.is_some()) {
             (Some(_), true) => self.hear(nick, said, true, cx),
-            (Some(_), false) if !ousts => self.judge(policy::Input::Wordless { nick }, cx),
+            (Some(_), false) if counts => self.judge(policy::Input::Wordless { nick }, cx),
             (None, true) => inside.unheard.push(nick, said, inside.moderator && inside.lost.is_none()),
             _ => {}
         }
@@ -478,7 +478,8 @@ impl Room {
         }
         if judged && !self.ousts(nick) {
             let (id, private) = (said.stanza_id.as_deref(), !said.groupchat);
-            self.judge(policy::Input::Message { nick, body, id, private, delayed: said.delayed }, cx);
+            let belated = said.age == Age::Belated;
+            self.judge(policy::Input::Message { nick, body, id, private, belated }, cx);
         }
     }
 

@@ -207,7 +207,7 @@ impl Past {
                     let (nick, id) = (&*person.nick, stanza_id.as_deref());
                     // Without its text it still counts, and no rule finds anything in it.
                     let body = body.as_deref().unwrap_or_default();
-                    self.put(now, Input::Message { nick, body, id, private: *private, delayed: false }, hits);
+                    self.put(now, Input::Message { nick, body, id, private: *private, belated: false }, hits);
                 }
             }
             _ => {}

@@ -92,6 +92,19 @@ impl Retraction {
     }
 }
 
+/// When something was said, as far as `<delay/>` and what came before it tell (XEP-0203).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Age {
+    /// Just now.
+    #[default]
+    Live,
+    /// While the stream was lost: the server says it again when the stream is resumed, all of it at once (XEP-0198).
+    Belated,
+    /// Before we were inside, as a room says at a join: never judged, never obeyed. [`Said::read`] answers it for whatever
+    /// has a `<delay/>`, which anybody can add to what they write and rooms pass on.
+    History,
+}
+
 /// What a message from a room says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
@@ -107,8 +120,8 @@ pub struct Said {
     pub body: Option<String>,
     /// The subject, where there is one and no body: only that changes it (XEP-0045 §8.1).
     pub subject: Option<String>,
-    /// It is history, told again: never judged, never obeyed.
-    pub delayed: bool,
+    /// Whether it is said just now.
+    pub age: Age,
     /// The sender's occupant id, as the room appended it (XEP-0421).
     pub occupant_id: Option<String>,
     /// The status codes of the room's own messages: 104 is a change of configuration (XEP-0045 §10.2.1).
@@ -141,7 +154,7 @@ impl Said {
                 },
                 ("subject", ns::CLIENT) => subject = Some(child.text()),
                 ("thread", ns::CLIENT) => {}
-                ("delay", ns::DELAY) => said.delayed = true,
+                ("delay", ns::DELAY) => said.age = Age::History,
                 ("occupant-id", ns::OCCUPANT_ID) => {
                     said.occupant_id = child.attr("id").map(|id| super::muc::clip(id).to_owned());
                 }
@@ -198,7 +211,7 @@ mod tests {
             "<message xmlns='jabber:client' type='groupchat'><stanza-id xmlns='urn:xmpp:sid:0' by='evil@c' id='1'/>\
              <stanza-id xmlns='urn:xmpp:sid:0' by='r@c' id='2'/><delay xmlns='urn:xmpp:delay' stamp='x'/></message>",
         );
-        assert_eq!((read.stanza_id.as_deref(), read.delayed), (Some("2"), true));
+        assert_eq!((read.stanza_id.as_deref(), read.age), (Some("2"), Age::History));
     }
 
     #[test]

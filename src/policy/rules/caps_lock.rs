@@ -46,7 +46,7 @@ struct CapsLock(Arc<Options>);
 
 impl Rule for CapsLock {
     fn judge(&mut self, _: &Context<'_>, seen: &Seen<'_>, out: &mut Opinions) {
-        let Seen::Message { who, text } = seen else { return };
+        let Seen::Message { who, text, .. } = seen else { return };
         let (letters, capitals) = text.letters();
         if letters >= self.0.letters as usize && letters > 0 && capitals * 100 >= letters * usize::from(self.0.percent)
         {

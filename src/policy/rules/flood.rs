@@ -71,6 +71,7 @@ impl Rule for Flood {
     fn judge(&mut self, cx: &Context<'_>, seen: &Seen<'_>, out: &mut Opinions) {
         let now = cx.now.at;
         let (who, limit, what) = match seen {
+            Seen::Message { belated: true, .. } => return,
             Seen::Message { who, .. } | Seen::Unreadable(who) => (who, self.options.messages, "messages"),
             Seen::Updated { who, .. } | Seen::Renamed { who, .. } => (who, self.options.presences, "presences"),
             Seen::Wordless(who) => (who, self.options.presences, "messages without words"),

@@ -78,7 +78,7 @@ struct Links(Arc<Options>);
 
 impl Rule for Links {
     fn judge(&mut self, cx: &Context<'_>, seen: &Seen<'_>, out: &mut Opinions) {
-        let Seen::Message { who, text } = seen else { return };
+        let Seen::Message { who, text, .. } = seen else { return };
         let settled = |newcomers: Span| cx.now.at.duration_since(who.since) >= newcomers.0;
         if self.0.newcomers.is_some_and(settled) || !text.plain().contains(['/', '.', '。']) {
             return;

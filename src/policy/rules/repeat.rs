@@ -56,7 +56,7 @@ struct Repeat {
 
 impl Rule for Repeat {
     fn judge(&mut self, cx: &Context<'_>, seen: &Seen<'_>, out: &mut Opinions) {
-        let Seen::Message { who, text } = seen else { return };
+        let Seen::Message { who, text, belated: false } = seen else { return };
         if who.exempt.is_some() {
             return;
         }

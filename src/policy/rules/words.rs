@@ -118,7 +118,7 @@ struct Words(Arc<List>);
 
 impl Rule for Words {
     fn judge(&mut self, _: &Context<'_>, seen: &Seen<'_>, out: &mut Opinions) {
-        if let Seen::Message { who, text } = seen {
+        if let Seen::Message { who, text, .. } = seen {
             if let Some(found) = self.0.find(text) {
                 out.offence(who, "Please mind your language.", found);
             }
