@@ -11,7 +11,7 @@ use support::client::Client;
 use support::daemon::{Daemon, Setup};
 use support::focus::Focus;
 use support::live::{
-    BARE, NICK, done, field, guest, pushed, refused, row, says, seconds, sets_subject, take_part, world,
+    BARE, NICK, done, field, guest, pushed, recorded, refused, row, says, seconds, sets_subject, take_part, world,
 };
 use support::process::{until, wait_for};
 use support::prosody::{AV_MODERATION, METADATA, Options, Prosody};
@@ -210,6 +210,33 @@ fn a_mute_that_the_focus_does_not_take_from_us_is_explained_and_not_sent() {
     let scene = scene(|prosody| Setup::websocket(prosody).with("media = \"refuse\"").rooms(["tavern"]));
     let _bob = guest(&scene.prosody, &scene.room, BOB);
     assert!(refused(&scene.daemon, &["mute", "tavern", BOB]).contains("media = \"pending\""));
+}
+
+#[test]
+fn whoever_waits_for_an_action_hears_at_once_that_its_service_is_gone() {
+    let scene = scene(|prosody| Setup::websocket(prosody).rooms(["tavern"]));
+    let _bob = guest(&scene.prosody, &scene.room, BOB);
+    let shown = || scene.daemon.cli(["occupants", "tavern"]).stdout.contains(BOB).then_some(());
+    until("bob is known", seconds(20), shown);
+    // Nobody answers any more.
+    scene.prosody.freeze();
+    let (ran, waited) = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| scene.daemon.cli(["kick", "tavern", BOB]));
+        let requested = || (recorded(&scene.daemon, "action.requested", "kick") > 0).then_some(());
+        until("it is asked for", seconds(20), requested);
+        let file = scene.daemon.config_file();
+        let text = std::fs::read_to_string(&file).expect("the configuration").replace("service.meet", "service.other");
+        std::fs::write(file, text).expect("written");
+        std::fs::write(scene.daemon.dir().join("rooms.d/rooms.toml"), "").expect("written");
+        let since = Instant::now();
+        let reloaded = scene.daemon.cli(["reload"]);
+        assert_eq!(reloaded.code, Some(0), "{reloaded:?}");
+        (asked.join().expect("it is answered"), since.elapsed())
+    });
+    scene.prosody.thaw();
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("no longer in the configuration while kick"), "{ran:?}");
+    assert!(waited < seconds(30), "{waited:?}: as long as the command line waits at most");
 }
 
 /// AV moderation and the end of a meeting, where the keeper's connection serves two rooms or one.

@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 
+use serde_json::Value;
 use support::client::Client;
 use support::daemon::{Daemon, Setup};
 use support::focus::Focus;
@@ -143,6 +144,20 @@ fn bans_hold_on_each_rung_for_as_long_as_they_say() {
     // A name, after a restart too.
     let ran = daemon.cli(["ban", "tavern", "name:Nobody"]);
     assert!(ran.stdout.contains("name only"), "{ran:?}");
+    // The list says whom a guest's ban means, and numbers that people wrote down stay.
+    let listed = || {
+        let bans = daemon.json(&["bans"]);
+        let row = |row: &Value| (row["id"].as_i64(), row["who"].to_string(), row["ban"]["known_as"].to_string());
+        bans["bans"].as_array().expect("a list").iter().map(row).collect::<Vec<_>>()
+    };
+    let before = listed();
+    let hint = before.iter().find(|(_, who, _)| who.contains("hint:Mal-1"));
+    assert!(hint.is_some_and(|(_, _, known_as)| known_as.contains("mallory1 (")), "{before:?}");
+    let file = daemon.dir().join("bans.jsonl");
+    std::fs::write(&file, daemon.cli(["bans", "export"]).stdout).expect("written");
+    let ran = daemon.cli(["bans", "import", &file.display().to_string()]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(listed(), before);
     daemon.stop();
     daemon.run();
     wait_state(&daemon, "tavern", "held", "holding", seconds(15));
