@@ -604,6 +604,16 @@ impl Desk<'_, '_> {
         })
     }
 
+    /// Whether an action would put ourselves out, or take from us what keeps the room.
+    fn is_about_us(&self, action: &Action) -> bool {
+        let own = || self.inside.occupants.by_nick(&self.inside.nick)?.real_jid.as_deref().map(jid::bare);
+        match action {
+            Action::Kick { nick } | Action::Voice { nick, .. } => **nick == *self.inside.nick,
+            Action::Affiliate { jid, to } => *to != Standing::Owner && own().is_some_and(|own| **jid == *own),
+            _ => false,
+        }
+    }
+
     /// Finds whom a person means who may have written a display name.
     fn aim(&self, request: &mut Request) -> Result<(), Cause> {
         let cause = |text: String| Cause::new(Word::OccupantGone, format!("{}: {text}", self.room));
@@ -670,6 +680,19 @@ impl Desk<'_, '_> {
         {
             return self.refuse(request, cause);
         }
+        if self.is_about_us(&request.action) {
+            let text = format!(
+                "that is the keeper of {} itself: `innkeeper suspend` or `innkeeper release` lets it go",
+                self.room
+            );
+            return self.refuse(request, Cause::new(Word::ActionRefused, text));
+        }
+        if let (Actor::Bans, Action::Affiliate { jid, to: Standing::None }) = (&request.actor, &request.action)
+            && !self.inside.nicks_of(jid).is_empty()
+        {
+            // Whoever is inside is no outcast any more: what they are by now, somebody else made them.
+            return self.progress(Box::new(request), Progress::Seen, true);
+        }
         if let Action::Lock { .. } | Action::Lobby { .. } | Action::Configure { .. } | Action::Subject { .. } =
             request.action
             && request.actor != Actor::Settings
@@ -684,7 +707,8 @@ impl Desk<'_, '_> {
         if request.key.is_empty() {
             request.key = self.key();
         }
-        if let Some(undo) = self.reverse(&request.action) {
+        let known = self.moderation.undo.iter().any(|(key, _)| *key == request.key);
+        if let Some(undo) = self.reverse(&request.action).filter(|_| !known) {
             self.moderation.undo.push((request.key.clone(), undo));
         }
         let now = self.cx.now;

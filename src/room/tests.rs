@@ -1,6 +1,7 @@
 #![expect(clippy::disallowed_methods)]
 
 use super::*;
+use crate::action::Standing;
 use crate::xmpp::muc::{Affiliation, Recording as Shown};
 
 const NICK: &str = "00000000_innkeeper";
@@ -1826,4 +1827,37 @@ fn a_flood_without_words_is_a_flood() {
     let effects: Vec<Effect> =
         (0..20).flat_map(|_| bench.put(Input::Message { nick: Some("m"), said: &wordless })).collect();
     assert_eq!(steps(&effects), [&kick("m")], "{effects:?}");
+}
+
+fn asked(key: &str, actor: Actor, action: Action) -> Input<'static> {
+    Input::Act(Request { key: key.into(), actor, action, real_jid: None, reason: "".into() })
+}
+
+#[test]
+fn the_keeper_puts_nobody_out_who_is_itself_and_takes_nothing_from_itself() {
+    let mut bench = Bench::held();
+    let own = bench.joining_nick();
+    let affiliate = |to| Action::Affiliate { jid: "keeper@meet.jitsi".into(), to };
+    let actions = [Action::Kick { nick: own.as_str().into() }, affiliate(Standing::None), affiliate(Standing::Outcast)];
+    for (key, action) in ["a", "b", "c"].into_iter().zip(actions) {
+        let effects = bench.put(asked(key, Actor::CommandLine { uid: 0 }, action));
+        assert!(steps(&effects).is_empty(), "{effects:?}");
+        let refused = |effect: &Effect| {
+            matches!(effect, Effect::Progress { progress: Progress::Refused(cause), over: true, .. }
+                if cause.text.contains("innkeeper release"))
+        };
+        assert!(effects.iter().any(refused), "{effects:?}");
+    }
+}
+
+#[test]
+fn the_end_of_a_ban_takes_nothing_from_somebody_who_is_inside_by_then() {
+    let mut bench = Bench::held();
+    bench.say("a", &occupant(Role::Moderator, Affiliation::Owner, "ann@meet.jitsi/1"));
+    let lift = |jid: &str| Action::Affiliate { jid: jid.into(), to: Standing::None };
+    let effects = bench.put(asked("a", Actor::Bans, lift("ann@meet.jitsi")));
+    assert!(steps(&effects).is_empty(), "{effects:?}");
+    let over = |effect: &Effect| matches!(effect, Effect::Progress { progress: Progress::Seen, over: true, .. });
+    assert!(effects.iter().any(over), "{effects:?}");
+    assert_eq!(steps(&bench.put(asked("b", Actor::Bans, lift("eve@meet.jitsi")))).len(), 1);
 }

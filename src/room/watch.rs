@@ -148,7 +148,7 @@ impl Inside {
     }
 
     /// Everybody who is here by that account.
-    fn nicks_of(&self, account: &str) -> Vec<Box<str>> {
+    pub(super) fn nicks_of(&self, account: &str) -> Vec<Box<str>> {
         let of = |one: &Occupant| one.real_jid.as_deref().is_some_and(|real| jid::bare(real) == account);
         self.occupants.iter().filter(|(_, one)| of(one)).map(|(nick, _)| nick.into()).collect()
     }

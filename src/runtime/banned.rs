@@ -71,8 +71,14 @@ impl Supervisor {
     }
 
     /// Who was meant is known now.
-    pub(super) fn ban_found(&mut self, wanted: Wanted, found: Found, reply: oneshot::Sender<Reply>) {
+    pub(super) fn ban_found(&mut self, wanted: Wanted, found: Option<Found>, reply: oneshot::Sender<Reply>) {
         let Wanted { room, who, asker, asked, draft } = wanted;
+        let Some(found) = found else {
+            let answer = silent(&room);
+            self.audit_command(&asked, &asker, &answer);
+            let _ = reply.send(answer);
+            return;
+        };
         let known_as = match &found {
             Found::Here(person) => bans::known_as(person),
             Found::Several(_) | Found::Nobody => String::new(),
@@ -221,7 +227,10 @@ impl Supervisor {
         let (here, bans) = (self.ask_person(room, who), self.kept.bans.clone());
         let (room, who, requester) = (room.clone(), who.to_owned(), requester.clone());
         tokio::spawn(async move {
-            let found = answered(here).await;
+            let Some(found) = answered(here).await else {
+                let _ = reply.send(silent(&room));
+                return;
+            };
             let is_here = matches!(found, Found::Here(_));
             let person = match found {
                 Found::Here(person) => *person,
@@ -291,13 +300,16 @@ pub struct Wanted {
     draft: Ban,
 }
 
-async fn answered(asked: Option<Told>) -> Found {
+/// What the session says; nothing where it does not in time, which is not the same as that nobody is there.
+async fn answered(asked: Option<Told>) -> Option<Found> {
     match asked {
-        Some(answer) => {
-            tokio::time::timeout(VIEW_TIMEOUT, answer).await.ok().and_then(Result::ok).unwrap_or(Found::Nobody)
-        }
-        None => Found::Nobody,
+        Some(answer) => tokio::time::timeout(VIEW_TIMEOUT, answer).await.ok().and_then(Result::ok),
+        None => Some(Found::Nobody),
     }
+}
+
+fn silent(room: &RoomKey) -> Reply {
+    refused("busy", format!("the session that holds {room} does not say who is inside; try again in a moment"))
 }
 
 /// A ban as somebody may see it: its note is for those who may list them all.

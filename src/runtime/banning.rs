@@ -55,8 +55,8 @@ pub enum Stored {
         /// Who waits.
         then: Then,
     },
-    /// Whom a ban means is known now, though nothing is stored yet.
-    Ban(Box<Wanted>, Found, oneshot::Sender<Reply>),
+    /// Whom a ban means is known now, or nobody says; nothing is stored yet.
+    Ban(Box<Wanted>, Option<Found>, oneshot::Sender<Reply>),
     /// Somebody is exempt, or no more.
     Exempt(Result<Vec<Box<str>>, DatabaseError>, Then),
 }
