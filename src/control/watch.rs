@@ -10,14 +10,14 @@ use super::{Gate, auth};
 use crate::command::{Command, FollowQuery, Reply, Requester, refused};
 use crate::event::{Event, EventId, Kind};
 use crate::rights::{Rights, RoomPattern};
-use crate::runtime::bus::{Bus, Narrow};
+use crate::runtime::bus::{Bus, Narrow, Older};
 
 /// What a follower is told next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
     /// Something happened.
     Event(Arc<Event>),
-    /// Some events before the next could not be read.
+    /// Some events before the next are not in the record any more, or could not be read.
     Gap,
     /// The follower reads too slowly; nothing more comes.
     TooSlow,
@@ -25,7 +25,7 @@ pub enum Told {
 
 impl Told {
     /// [`Told::Gap`] in words.
-    pub const GAP: &str = "some events before the next could not be read; the log says why";
+    pub const GAP: &str = "some events before the next are missing: they are too old for the record, or it could not be read and the log says why";
     /// [`Told::TooSlow`] in words.
     pub const TOO_SLOW: &str = "you read too slowly; come back with the last id that you saw";
 }
@@ -83,9 +83,12 @@ impl Watch {
             }
             if let Some((after, last)) = self.older {
                 match self.bus.older(after, last).await {
-                    Ok(page) => {
-                        self.older = page.last().map(|event| (event.id, last));
-                        self.page = page.into_iter();
+                    Ok(Older { events, gone }) => {
+                        self.older = events.last().map(|event| (event.id, last));
+                        self.page = events.into_iter();
+                        if gone {
+                            return Some(Told::Gap);
+                        }
                     }
                     Err(error) => {
                         self.older = None;
@@ -137,9 +140,17 @@ fn narrow(query: &FollowQuery) -> Result<Narrow, String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods)]
+
+    use std::time::Duration;
+
+    use jiff::{SignedDuration, Timestamp};
+    use tokio::time::timeout;
+
     use super::*;
     use crate::command::Who;
     use crate::event::What;
+    use crate::store::{Database, Limits, Retention, Store};
 
     fn publish(bus: &Bus, room: &str) -> Arc<Event> {
         let time = "2026-03-01T10:00:00Z".parse().expect("a time");
@@ -166,6 +177,30 @@ mod tests {
             publish(&bus, "game-1");
         }
         assert_eq!((watch.next().await, watch.next().await), (Some(Told::TooSlow), None));
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_after_what_was_too_old_for_the_record_is_told_so_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a folder of our own").0;
+        let (database, _) = Database::open(&store, Limits::default()).expect("databases");
+        let bus = Bus::new(EventId::default(), Some(database.clone()));
+        let now = Timestamp::now();
+        let long_ago = now.checked_sub(SignedDuration::from_hours(9)).expect("near");
+        let happens = |time| bus.publish(time, "meet", Some("tavern"), None, What::RoomHeld);
+        let [seen, _missed] = [happens(long_ago), happens(long_ago)];
+        // More than are kept in memory.
+        let young: Vec<_> = (0..600).map(|_| happens(now)).collect();
+        let mut removals = database.removals();
+        database.keep(Retention { age: Some(Duration::from_secs(3_600)), bytes: None });
+        let removed = timeout(Duration::from_secs(30), removals.changed()).await;
+        assert!(removed.is_ok_and(|changed| changed.is_ok()), "two events are too old");
+        let mut watch = Watch::new(bus.clone(), Rights::all(), Narrow::default(), Some(seen.id));
+        assert_eq!(watch.next().await, Some(Told::Gap));
+        for event in young {
+            assert_eq!(watch.next().await, Some(Told::Event(event)));
+        }
+        database.close().await;
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub enum Sanction {
     Note,
     /// They are told, in private.
     Warn,
-    /// Their microphone and camera are turned off; chat can not be.
+    /// Their microphone is turned off; chat can not be.
     Mute,
     /// They are moderator no more.
     Demote,

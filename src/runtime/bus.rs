@@ -106,15 +106,24 @@ impl Bus {
     ///
     /// # Errors
     /// The record can not be read, or there is none.
-    pub async fn older(&self, after: EventId, last: EventId) -> Result<Vec<Arc<Event>>, DatabaseError> {
+    pub async fn older(&self, after: EventId, last: EventId) -> Result<Older, DatabaseError> {
         let record = self.record.as_ref().ok_or(DatabaseError::Closed)?;
         // What is not on the disk yet would be taken for the end.
         record.flush().await?;
         let filter = Filter { after: Some(after), limit: Some(PAGE), own: true, ..Filter::default() };
-        let found = record.events(filter).await?;
+        let (found, removed) = record.events_left(filter).await?;
         let known = found.iter().take_while(|record| record.id <= last).filter_map(|record| record.event().ok());
-        Ok(known.map(Arc::new).collect())
+        Ok(Older { events: known.map(Arc::new).collect(), gone: removed > after })
     }
+}
+
+/// Recorded events for whoever comes back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Older {
+    /// Oldest first.
+    pub events: Vec<Arc<Event>>,
+    /// Others before them are not in the record any more.
+    pub gone: bool,
 }
 
 /// Which events a reader wants; what is not said does not narrow.
@@ -189,7 +198,7 @@ mod tests {
         assert!(early.is_err(), "{early:?}");
         other.execute_batch("ROLLBACK").expect("ours");
         loop {
-            let page = bus.older(after, last).await.expect("open");
+            let page = bus.older(after, last).await.expect("open").events;
             let Some(newest) = page.last() else { break };
             after = newest.id;
             seen.extend(page.iter().map(|event| event.id));
@@ -211,7 +220,8 @@ mod tests {
         database.flush().await.expect("open");
         let foreign = Event::new(first.id.next(first.time), first.time, "meet", Some("b"), None, What::RoomHeld);
         database.import(&[foreign]).await.expect("open");
-        assert_eq!(bus.older(first.id, second.id).await.expect("open"), [second]);
+        let older = bus.older(first.id, second.id).await.expect("open");
+        assert_eq!(older, Older { events: vec![second], gone: false });
         database.close().await;
     }
 

@@ -73,8 +73,8 @@ async fn list(
 
 /// What happens, as server-sent events: `id` is the event's, `event` its kind, `data` its JSON.
 ///
-/// With `Last-Event-ID` it goes on after that event, from the record; `event: gap` says that it could not be read. A
-/// reader who is too slow gets `event: dropped` and the end.
+/// With `Last-Event-ID` it goes on after that event, from the record; `event: gap` says that some before the next
+/// are not there any more, or could not be read. A reader who is too slow gets `event: dropped` and the end.
 #[utoipa::path(get, path = "/v1/events/live", tag = "events",
     params(Asked, ("Last-Event-ID" = Option<u64>, Header, description = "the last event that was seen")),
     security(("token" = ["read"])),
