@@ -25,7 +25,7 @@ impl Files for Memory {
 }
 
 fn memory() -> Memory {
-    let files: [(&str, &'static [u8]); 13] = [
+    let files: [(&str, &'static [u8]); 14] = [
         ("/etc/innkeeper/pw", b"hunter2\n"),
         ("/etc/innkeeper/bare", b"hunter2"),
         ("/etc/innkeeper/open", b"hunter2"),
@@ -39,6 +39,7 @@ fn memory() -> Memory {
         ("/etc/innkeeper/games.token", b"correct-horse-battery-staple"),
         ("/etc/innkeeper/game.secret", b"battery-staple-correct-horse"),
         ("/etc/innkeeper/webhook.secret", b"horse-battery-staple-correct"),
+        ("/etc/innkeeper/odd.secret", b"whsec_horse-battery-staple"),
     ];
     Memory(files.map(|(path, bytes)| (PathBuf::from(path), bytes)).into())
 }
@@ -1164,7 +1165,7 @@ fn reservations_are_answered_on_this_machine_unless_networks_are_named() {
 fn a_webhook_says_where_it_is_and_with_what_it_is_signed() {
     let config = accepted(
         "[[webhook]]\nname = \"crm\"\nurl = \"https://crm.example.org/hooks\"\nfile = \"webhook.secret\"\n\
-         [[webhook]]\nname = \"count\"\nurl = \"http://127.0.0.1:8080\"\ndialect = \"reflector\"\nfile = \"webhook.secret\"\nallow_private = true\n\
+         [[webhook]]\nname = \"count\"\nurl = \"http://127.0.0.1:8080\"\ndialect = \"reflector\"\nfile = \"odd.secret\"\nallow_private = true\n\
          [[webhook]]\nname = \"old\"\nurl = \"https://old.example.org\"\ndialect = \"event_sync\"\nkinds = [\"occupant.*\"]\n",
     );
     let modes: Vec<_> = config.webhooks.values().map(|webhook| (webhook.name.as_str(), webhook.on_unknown)).collect();
@@ -1189,6 +1190,10 @@ fn a_webhook_says_where_it_is_and_with_what_it_is_signed() {
         (webhook("url = \"https://a.example\""), "webhook.file: nothing to sign with"),
         (webhook("url = \"https://a.example\"\nfile = \"nowhere\""), "webhook.file: /etc/innkeeper/nowhere"),
         (webhook("url = \"https://a.example\"\nsecret = \"x\""), "webhook.secret: unknown key"),
+        (
+            webhook("url = \"https://a.example\"\nfile = \"odd.secret\""),
+            "webhook.file: a secret that is not what its beginning says; expected Base64 behind whsec_",
+        ),
     ] {
         assert!(wrong.contains(says), "{says}: {wrong}");
     }
