@@ -72,13 +72,21 @@ pub fn how(one: &Attended) -> String {
 }
 
 /// Everybody's time in one room, from its events in their order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Attendance {
+    since: Option<Timestamp>,
+    most: usize,
     over: Vec<Attended>,
     inside: Vec<Attended>,
 }
 
 impl Attendance {
+    /// Of those who were inside at `since` or came later; no more than the last `most`, however many came.
+    #[must_use]
+    pub fn new(since: Option<Timestamp>, most: usize) -> Self {
+        Attendance { since, most, over: Vec::new(), inside: Vec::new() }
+    }
+
     /// Takes the next event of the room. Machines are nobody.
     pub fn note(&mut self, event: &Event) {
         let Some(person) = event.what.person().filter(|person| person.machine.is_none()) else { return };
@@ -111,27 +119,44 @@ impl Attendance {
     /// All of them by when they came; whoever is inside was so until `now`.
     #[must_use]
     pub fn finish(self, now: Timestamp) -> Vec<Attended> {
-        let Attendance { mut over, inside } = self;
+        let Attendance { mut over, inside, most, .. } = self;
         over.extend(inside);
+        latest(&mut over, most);
         for one in &mut over {
             let end = one.went.unwrap_or(now);
             one.seconds = end.duration_since(one.came).as_secs().max(0);
         }
-        over.sort_by_key(|one| one.came);
         over
     }
 
     /// Nobody of an earlier life is inside any more.
     fn another(&mut self, life: &str, time: Timestamp) {
-        let gone = self.inside.extract_if(.., |one| *one.life != *life);
-        self.over.extend(gone.map(|one| Attended { went: Some(time), how: Some(Departure::Unseen), ..one }));
+        let gone: Vec<Attended> = self.inside.extract_if(.., |one| *one.life != *life).collect();
+        gone.into_iter().for_each(|one| self.went(one, time, Departure::Unseen));
     }
 
     fn end(&mut self, nick: &str, time: Timestamp, how: Departure) {
         let Some(at) = self.inside.iter().position(|one| *one.person.nick == *nick) else { return };
         let one = self.inside.swap_remove(at);
-        self.over.push(Attended { went: Some(time), how: Some(how), ..one });
+        self.went(one, time, how);
     }
+
+    /// What nobody asked for is not kept: a room may have had millions.
+    fn went(&mut self, one: Attended, time: Timestamp, how: Departure) {
+        if self.since.is_some_and(|since| time < since) {
+            return;
+        }
+        self.over.push(Attended { went: Some(time), how: Some(how), ..one });
+        if self.over.len() >= self.most.saturating_mul(2) {
+            latest(&mut self.over, self.most);
+        }
+    }
+}
+
+/// Those who came last, in that order.
+fn latest(over: &mut Vec<Attended>, most: usize) {
+    over.sort_by_key(|one| one.came);
+    over.drain(..over.len().saturating_sub(most));
 }
 
 fn begun(life: &str, person: &Person, came: Timestamp, came_earlier: bool) -> Attended {
@@ -147,7 +172,11 @@ mod tests {
     }
 
     fn attended(events: Vec<(i64, &str, What)>) -> Vec<String> {
-        let mut attendance = Attendance::default();
+        attended_since(None, usize::MAX, events)
+    }
+
+    fn attended_since(since: Option<i64>, most: usize, events: Vec<(i64, &str, What)>) -> Vec<String> {
+        let mut attendance = Attendance::new(since.map(at), most);
         for (minute, life, what) in events {
             let number = u64::try_from(minute).expect("after 1970");
             attendance.note(&Event::new(number.into(), at(minute), "meet", Some("tavern"), Some(life), what));
@@ -200,6 +229,24 @@ mod tests {
         let expected =
             ["a ann <2 7 Some(Unseen)", "a eve <5 0 Some(Left)", "b bob 9 3 Some(Unseen)", "b bob 12 88 None"];
         assert_eq!(attended(events), expected);
+    }
+
+    #[test]
+    fn of_millions_only_the_last_who_were_asked_for_are_kept() {
+        let nicks: Vec<String> = (0..90).map(|n| format!("n{n}")).collect();
+        let mut events = vec![(0, "a", joined("ann"))];
+        for (n, nick) in (1..).zip(&nicks) {
+            events.extend([(n, "a", joined(nick)), (n, "a", left(nick))]);
+        }
+        let last = ["a n87 88 0 Some(Left)", "a n88 89 0 Some(Left)", "a n89 90 0 Some(Left)"];
+        assert_eq!(attended_since(None, 3, events.clone()), last);
+        let inside = ["a ann 0 100 None", last[1], last[2]];
+        assert_eq!(attended_since(Some(89), 9, events.clone()), inside, "ann is inside still");
+        let mut attendance = Attendance::new(None, 3);
+        for (minute, life, what) in events {
+            attendance.note(&Event::new(7.into(), at(minute), "meet", Some("tavern"), Some(life), what));
+            assert!(attendance.over.len() < 6, "{}", attendance.over.len());
+        }
     }
 
     #[test]

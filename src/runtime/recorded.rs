@@ -34,11 +34,8 @@ impl Supervisor {
                 // Nobody waits for it any more.
                 () = reply.closed() => return,
             };
-            let answer = match database.attendance(room.clone(), life, since, now).await {
-                Ok(mut attended) => {
-                    attended.drain(..attended.len().saturating_sub(STAYS));
-                    Reply::Attendance { room: room.to_string(), attended }
-                }
+            let answer = match database.attendance(room.clone(), life, since, now, STAYS).await {
+                Ok(attended) => Reply::Attendance { room: room.to_string(), attended },
                 Err(error) => not_readable(error),
             };
             // Whoever asked may be gone; then nobody misses the answer.
