@@ -3,7 +3,8 @@
 //! A wall clock may be set wrong by months, and who removes on its word empties the record. So one that is a day or more
 //! from where it should be is believed when it has gone on from there for a day; until then it is as late as it would
 //! have been, and no later than it shows. Time that we were not running for looks the same: what became too old
-//! meanwhile goes a day after the start.
+//! meanwhile goes when we have run for a day, at once or in several starts: a machine that is switched off every evening
+//! must not keep everything for ever.
 
 use std::time::{Duration, Instant};
 
@@ -32,12 +33,43 @@ impl Mark {
     }
 }
 
+/// A clock that is not believed.
+#[derive(Debug, Clone, Copy)]
+struct Doubt {
+    /// What it showed when it was looked at last: a machine that sleeps at night goes on from there.
+    last: Mark,
+    /// For how long it had run on until then.
+    before: Duration,
+}
+
+impl Doubt {
+    fn lasted(self, at: Instant) -> Duration {
+        self.before.saturating_add(at.saturating_duration_since(self.last.at))
+    }
+}
+
+/// What outlives a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// What the clock showed when it was believed last.
+    pub believed: Timestamp,
+    /// What it shows where it is not believed, and for how long it ran on so.
+    pub doubted: Option<(Timestamp, Duration)>,
+}
+
+impl From<Timestamp> for Kept {
+    fn from(believed: Timestamp) -> Self {
+        Kept { believed, doubted: None }
+    }
+}
+
 /// A wall clock that is not believed everything.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Calendar {
     believed: Mark,
-    /// What it showed first when it was not believed.
-    doubted: Option<Mark>,
+    doubted: Option<Doubt>,
+    /// What it showed before the start, and for how long it had run on so, until it is looked at.
+    earlier: Option<(Timestamp, Duration)>,
 }
 
 /// What came of a look at the clock.
@@ -52,24 +84,33 @@ pub(super) struct Today {
 }
 
 impl Calendar {
-    /// The clock was at `left` when it was looked at last, perhaps long ago.
-    pub(super) fn new(left: Timestamp, at: Instant) -> Self {
-        Calendar { believed: Mark { wall: left, at }, doubted: None }
+    /// Goes on from what was kept, perhaps long ago.
+    pub(super) fn new(kept: Kept, at: Instant) -> Self {
+        Calendar { believed: Mark { wall: kept.believed, at }, doubted: None, earlier: kept.doubted }
+    }
+
+    /// What is to be kept.
+    pub(super) fn keep(&self, at: Instant) -> Kept {
+        let doubted = self.doubted.map(|doubted| (doubted.last.then(at), doubted.lasted(at)));
+        Kept { believed: self.believed.wall, doubted }
     }
 
     /// Looks at the clock, which shows `wall`.
     pub(super) fn look(&mut self, wall: Timestamp, at: Instant) -> Today {
         let now = Mark { wall, at };
-        let doubted = self.doubted.filter(|doubted| doubted.fits(now));
-        let lasted = doubted.is_some_and(|doubted| at.saturating_duration_since(doubted.at) >= DAY);
-        if lasted || self.believed.fits(now) {
-            *self = Calendar { believed: now, doubted: None };
+        let lasted = self.doubted.filter(|doubted| doubted.last.fits(now)).map(|doubted| doubted.lasted(at));
+        if lasted.is_some_and(|lasted| lasted >= DAY) || self.believed.fits(now) {
+            *self = Calendar { believed: now, doubted: None, earlier: None };
             return Today { time: wall, believed: true, jumped: None };
         }
         let should = self.believed.then(at);
         let ahead = Duration::try_from(wall.duration_since(should)).ok();
-        let jumped = if doubted.is_some() { None } else { ahead };
-        self.doubted = doubted.or(Some(now));
+        let jumped = if lasted.is_some() { None } else { ahead };
+        // A clock that was set right meanwhile shows less than before.
+        let day = SignedDuration::from_hours(24);
+        let earlier = self.earlier.take().filter(|(shown, _)| wall.duration_since(*shown) > -day);
+        let before = lasted.or(earlier.map(|(_, lasted)| lasted)).unwrap_or_default();
+        self.doubted = Some(Doubt { last: now, before });
         Today { time: wall.min(should), believed: false, jumped }
     }
 }
@@ -91,7 +132,14 @@ mod tests {
         #[allow(clippy::disallowed_methods)] // a beginning; from there time is the test's
         fn left(ago: Duration) -> Self {
             let (wall, at) = ("2026-06-01T10:00:00Z".parse::<Timestamp>().expect("a time"), Instant::now());
-            Bench { calendar: Calendar::new(wall - ago, at), wall, at }
+            Bench { calendar: Calendar::new((wall - ago).into(), at), wall, at }
+        }
+
+        /// The machine is off for 15 hours.
+        fn night(&mut self) {
+            let kept = self.calendar.keep(self.at);
+            self.wall += HOUR * 15;
+            self.calendar = Calendar::new(kept, self.at);
         }
 
         fn pass(&mut self, time: Duration) -> Today {
@@ -131,6 +179,46 @@ mod tests {
         assert_eq!(bench.pass(Duration::ZERO).time, start - HOUR * 24 * 100);
         assert_eq!(bench.pass(HOUR * 23).time, start - HOUR * (24 * 100 - 23));
         assert_eq!(bench.pass(HOUR), Today { time: start + HOUR * 24, believed: true, jumped: None });
+    }
+
+    #[test]
+    fn what_became_too_old_goes_also_on_a_machine_that_is_switched_off_every_evening() {
+        let mut bench = Bench::left(HOUR * 63);
+        let left = bench.calendar.keep(bench.at).believed;
+        for _ in 0..2 {
+            assert!(!bench.pass(Duration::ZERO).believed);
+            let today = bench.pass(HOUR * 9);
+            assert_eq!((today.believed, today.time), (false, left + HOUR * 9));
+            bench.night();
+        }
+        bench.pass(Duration::ZERO);
+        assert_eq!(bench.pass(HOUR * 7), Today { time: bench.wall, believed: true, jumped: None });
+        bench.night();
+        assert!(bench.pass(Duration::ZERO).believed, "and is believed on");
+    }
+
+    #[test]
+    fn what_became_too_old_goes_also_on_a_machine_that_sleeps_at_night() {
+        let mut bench = Bench::left(HOUR * 63);
+        for day in 0..3 {
+            let looks: Vec<bool> = (0..9).map(|_| bench.pass(HOUR).believed).collect();
+            assert_eq!(looks.last(), Some(&(day == 2)));
+            // No other clock than that on the wall goes on meanwhile.
+            bench.wall += HOUR * 15;
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_right_between_two_starts_is_doubted_anew() {
+        let mut bench = Bench::left(Duration::ZERO);
+        bench.wall += HOUR * 24 * 150;
+        bench.pass(Duration::ZERO);
+        bench.pass(HOUR * 23);
+        bench.wall -= HOUR * 24 * 100;
+        bench.night();
+        bench.pass(Duration::ZERO);
+        assert!(!bench.pass(HOUR * 23).believed);
+        assert!(bench.pass(HOUR).believed);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
-use super::calendar::Calendar;
+use super::calendar::{Calendar, Kept};
 use super::schema::{self, Schema};
 use super::{DatabaseError, Limits, Retention, retention};
 use crate::event::{Event, EventId, Kind, Stay};
@@ -29,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Between two steps of removing them, for whoever writes.
 const STEP_EVERY: Duration = Duration::from_millis(20);
 /// How often what the clock shows is kept.
-const NOTE_EVERY: Duration = Duration::from_secs(3_600);
+const NOTE_EVERY: Duration = Duration::from_secs(600);
 
 pub(super) const SCHEMA: Schema = Schema {
     file: "events.db",
@@ -211,12 +211,12 @@ struct Book {
 }
 
 impl EventWriter {
-    /// The sending end, and the work of the thread. The clock was at `last_look` when it was looked at last, if it was.
+    /// The sending end, and the work of the thread. `last_look` was kept of the clock when it was looked at last, if it was.
     pub(super) fn new(
         connection: Connection,
         folder: &Path,
         limits: Limits,
-        last_look: Option<Timestamp>,
+        last_look: Option<Kept>,
     ) -> (Self, impl FnOnce() + Send + 'static) {
         let (sender, queue) = mpsc::channel();
         let (removed, removals) = watch::channel(EventId::default());
@@ -231,7 +231,7 @@ impl EventWriter {
             folder: folder.to_owned(),
             shared: shared.clone(),
             keep: limits.keep,
-            calendar: Calendar::new(last_look.unwrap_or_else(Timestamp::now), Instant::now()),
+            calendar: Calendar::new(last_look.unwrap_or_else(|| Timestamp::now().into()), Instant::now()),
             noted: None,
             tidy_at: Instant::now(),
             removed,
@@ -462,12 +462,12 @@ impl Scribe {
                 "the clock is so far ahead of where it was last; no event is removed for that before it has run on for a day: if this machine was not off for so long, set the clock right"
             );
         }
-        if today.believed && self.noted.is_none_or(|noted| now.duration_since(noted) >= NOTE_EVERY) {
+        if self.noted.is_none_or(|noted| now.duration_since(noted) >= NOTE_EVERY) {
             self.noted = Some(now);
             // Where the disk is full, removing is what helps.
-            if let Err(error) = retention::note_look(&self.connection, today.time) {
+            if let Err(error) = retention::note_look(&mut self.connection, self.calendar.keep(now)) {
                 let path = self.folder.join(SCHEMA.file);
-                warn!(%error, "what the clock shows can not be kept in {}; tried again in an hour", path.display());
+                warn!(%error, "what the clock shows can not be kept in {}; tried again in ten minutes", path.display());
             }
         }
         let more = self.keep.step(&mut self.connection, today.time)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
+use super::calendar::Kept;
 use crate::config::Config;
 use crate::event::EventId;
 
@@ -18,6 +19,8 @@ const SPARE: u64 = 1_024;
 
 /// The name under which the record has what the clock showed when it was believed last, milliseconds since 1970.
 const CLOCK: &str = "clock";
+/// The names under which it has what the clock shows where it is not believed, and for how long it ran on so, milliseconds.
+const DOUBTED: [&str; 2] = ["doubted", "doubted_for"];
 
 /// The name under which the record has the last event that was removed.
 const REMOVED: &str = "removed";
@@ -29,22 +32,37 @@ pub(super) fn removed(connection: &Connection) -> rusqlite::Result<EventId> {
     Ok(EventId::from(removed.unwrap_or(0)))
 }
 
-/// What the clock showed when it was looked at last; where nobody knows, when the newest event happened.
-pub(super) fn last_look(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+/// What was kept of the clock when it was looked at last; where nobody knows, it was believed when the newest event happened.
+pub(super) fn last_look(connection: &Connection) -> rusqlite::Result<Option<Kept>> {
     let mut noted = connection.prepare("SELECT value FROM marks WHERE name = ?1")?;
-    let noted: Option<i64> = noted.query_row([CLOCK], |row| row.get(0)).optional()?;
+    let mut noted = |name: &str| noted.query_row([name], |row| row.get::<_, i64>(0)).optional();
+    let time = |milliseconds: i64| Timestamp::from_millisecond(milliseconds).ok();
     let newest = "SELECT time FROM events WHERE NOT imported ORDER BY id DESC LIMIT 1";
-    let time = match noted {
+    let believed = match noted(CLOCK)? {
         None => connection.query_row(newest, [], |row| row.get(0)).optional()?,
         noted => noted,
     };
-    Ok(time.and_then(|time| Timestamp::from_millisecond(time).ok()))
+    let doubted = match (noted(DOUBTED[0])?.and_then(time), noted(DOUBTED[1])?.map(u64::try_from)) {
+        (Some(shown), Some(Ok(lasted))) => Some((shown, Duration::from_millis(lasted))),
+        _ => None,
+    };
+    Ok(believed.and_then(time).map(|believed| Kept { believed, doubted }))
 }
 
-/// Keeps what the clock shows.
-pub(super) fn note_look(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-    let mut note = connection.prepare_cached("INSERT OR REPLACE INTO marks (name, value) VALUES (?1, ?2)")?;
-    note.execute(params![CLOCK, now.as_millisecond()]).map(drop)
+/// Keeps what the clock shows, and whether that is believed.
+pub(super) fn note_look(connection: &mut Connection, kept: Kept) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let mut note = transaction.prepare_cached("INSERT OR REPLACE INTO marks (name, value) VALUES (?1, ?2)")?;
+        note.execute(params![CLOCK, kept.believed.as_millisecond()])?;
+        if let Some((shown, lasted)) = kept.doubted {
+            note.execute(params![DOUBTED[0], shown.as_millisecond()])?;
+            note.execute(params![DOUBTED[1], i64::try_from(lasted.as_millis()).unwrap_or(i64::MAX)])?;
+        } else {
+            transaction.execute("DELETE FROM marks WHERE name IN (?1, ?2)", DOUBTED)?;
+        }
+    }
+    transaction.commit()
 }
 
 /// How much of what happened is kept; by default all of it.
