@@ -18,6 +18,7 @@ pub(crate) struct Bench {
     pub(crate) plans: Arc<Plans>,
     pub(crate) now: Now,
     life: u32,
+    began: Option<Timestamp>,
     people: BTreeMap<String, Known>,
 }
 
@@ -73,11 +74,23 @@ impl Bench {
         let plans = Arc::new(plans);
         let clock = "2026-03-02T12:00:00Z".parse().expect("a time");
         let now = Now { at: Instant::now(), clock };
-        Bench { policy: Policy::new("tavern", plans.clone()), plans, now, life: 1, people: BTreeMap::new() }
+        Bench {
+            policy: Policy::new("tavern", plans.clone()),
+            plans,
+            now,
+            life: 1,
+            began: None,
+            people: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn set_clock(&mut self, clock: Timestamp) {
         self.now.clock = clock;
+    }
+
+    /// What the room says of when its life began.
+    pub(crate) fn set_began(&mut self, began: Timestamp) {
+        self.began = Some(began);
     }
 
     pub(crate) fn input(&mut self, input: Input<'_>) -> Vec<String> {
@@ -88,7 +101,7 @@ impl Bench {
 
     pub(crate) fn hold(&mut self) -> Vec<String> {
         let life = format!("life-{}", self.life);
-        self.input(Input::Holding { life: &life, since: None })
+        self.input(Input::Holding { life: &life, since: self.began })
     }
 
     /// The room was gone and is there again; those inside come back.

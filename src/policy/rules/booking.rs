@@ -56,6 +56,8 @@ impl Rule for Ending {
     fn judge(&mut self, cx: &Context<'_>, seen: &Seen<'_>, out: &mut Opinions) {
         let now = cx.now;
         match seen {
+            // Whoever began to meet when the time was over does so without a booking.
+            Seen::Opened { new_life: true, since } if *since > self.until => self.countdown = None,
             Seen::Opened { .. } => self.countdown = Some(Countdown::new(now.clock, self.until, &WARN)),
             Seen::Timeout if self.look_at.is_some_and(|at| at <= now.at) => {}
             _ => return,
@@ -107,12 +109,21 @@ mod tests {
     #[test]
     fn a_room_that_comes_up_after_its_end_is_closed_at_once_and_a_new_life_wins_no_time() {
         let mut late = room("2026-03-02T11:59:00Z");
+        late.set_began("2026-03-02T11:58:59Z".parse().expect("a time"));
         assert_eq!(late.hold(), ["booking close schedule"]);
         let mut again = room("2026-03-02T12:00:30Z");
         again.hold();
         again.wait(20);
         again.new_life();
         assert_eq!(again.wait(10), ["booking close schedule"]);
+    }
+
+    #[test]
+    fn a_meeting_that_began_when_the_time_was_over_is_somebody_elses() {
+        let mut late = room("2026-03-02T11:30:00Z");
+        late.set_began("2026-03-02T11:30:01Z".parse().expect("a time"));
+        assert!(late.hold().is_empty());
+        assert!(late.wait(7200).is_empty());
     }
 
     #[test]
