@@ -483,7 +483,9 @@ impl Desk<'_, '_> {
         if self.guards_password {
             self.cx.effects.push(Effect::LockForm);
         }
-        if std::mem::take(&mut self.moderation.put_out) || new {
+        // Components greet whoever comes in and is not inside by another session: then what they do not say is off.
+        let greeted = self.moderation.heard.iter().any(|push| matches!(push, Push::Metadata(_)));
+        if std::mem::take(&mut self.moderation.put_out) || new || greeted {
             self.keep(settings::Input::Unheard);
         }
         for push in std::mem::take(&mut self.moderation.heard) {

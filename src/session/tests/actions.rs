@@ -29,6 +29,18 @@ fn joining() -> Bench {
     bench
 }
 
+/// In that tavern, where components said that both are on.
+fn as_it_should_be() -> Bench {
+    let mut bench = joining();
+    bench.metadata(METADATA, r#"{"startMuted":{"audio":true}}"#);
+    bench.list("tavern");
+    bench.av_moderation(AV, true);
+    bench.components();
+    bench.life("6a5b");
+    assert_eq!(told(&mut bench), [""; 0]);
+    bench
+}
+
 /// To whom the session said something that is not a question.
 fn told(bench: &mut Bench) -> Vec<String> {
     let messages = bench.stanzas().into_iter().filter(|element| element.name() == "message");
@@ -64,13 +76,7 @@ fn only_a_component_is_believed_once_it_is_known_which_those_are() {
 
 #[test]
 fn what_was_changed_while_we_were_put_out_is_not_taken_for_unchanged() {
-    let mut bench = joining();
-    bench.metadata(METADATA, r#"{"startMuted":{"audio":true}}"#);
-    bench.list("tavern");
-    bench.av_moderation(AV, true);
-    bench.components();
-    bench.life("6a5b");
-    assert_eq!(told(&mut bench), [""; 0]);
+    let mut bench = as_it_should_be();
     bench.hear(&format!(
         "<presence xmlns='jabber:client' type='unavailable' from='tavern@{MUC}/{NICK}'>\
          <x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='none'/>\
@@ -83,6 +89,27 @@ fn what_was_changed_while_we_were_put_out_is_not_taken_for_unchanged() {
     bench.list("tavern");
     bench.life("6a5b");
     assert_eq!(told(&mut bench), [AV, METADATA], "both were switched off meanwhile");
+}
+
+#[test]
+fn what_was_changed_while_the_stream_was_lost_is_known_by_what_components_greet_us_with() {
+    let mut bench = as_it_should_be();
+    let mut again = |greeting: bool| {
+        bench.lose();
+        bench.put(Input::Online(bound(true)));
+        bench.answer_disco(MUC, "conference", "text");
+        let request = bench.conference();
+        bench.ready(&request);
+        if greeting {
+            bench.metadata(METADATA, r#"{"startMuted":{"audio":true}}"#);
+        }
+        bench.list("tavern");
+        bench.components();
+        bench.life("6a5b");
+        told(&mut bench)
+    };
+    assert_eq!(again(false), [""; 0], "our old session is still inside, and nobody is greeted twice");
+    assert_eq!(again(true), [AV], "it was switched off meanwhile");
 }
 
 #[test]
