@@ -160,6 +160,41 @@ async fn every_file_is_the_owners_alone() {
 }
 
 #[tokio::test]
+async fn the_record_of_an_earlier_program_goes_on_and_is_not_emptied_for_having_been_away() {
+    let (folder, database) = fresh();
+    database.close().await;
+    drop(database);
+    // What the second version of the schema had not.
+    let old = Connection::open(folder.path().join("events.db")).expect("the file");
+    let back = "DROP TABLE marks; ALTER TABLE events DROP COLUMN imported; PRAGMA user_version = 2;";
+    old.execute_batch(back).expect("the old schema");
+    let begun = Timestamp::now().checked_sub(SignedDuration::from_hours(24 * 200)).expect("near");
+    let mut maker = Maker { last: EventId::default(), time: begun };
+    let told: Vec<Event> = ["ada", "bob"].map(|nick| maker.joined("tavern", person(nick))).into();
+    for (at, event) in told.iter().enumerate() {
+        let nick = &*event.what.person().expect("a person").nick;
+        old.execute("INSERT INTO people VALUES (?1, ?2, '', '', '')", (at, nick)).expect("a person");
+        let what = serde_json::to_string(&event.what).expect("plain data");
+        let values = (event.id.number(), event.time.as_millisecond(), at, what);
+        let insert = "INSERT INTO events VALUES (?1, ?2, 'meet', 'tavern', 'life-1', 'occupant.joined', ?3, ?4)";
+        old.execute(insert, values).expect("an event");
+    }
+    drop(old);
+    let keep = Retention { age: Some(Duration::from_secs(90 * 86_400)), bytes: None };
+    let (database, warnings) = open(folder.path(), Limits { keep, ..Limits::default() });
+    assert_eq!((warnings, database.last_event()), (Vec::new(), maker.last));
+    // Whoever writes looks for old events before it takes anything.
+    maker.time = Timestamp::now();
+    let new = maker.joined("tavern", person("cid"));
+    database.record(&new);
+    database.flush().await.expect("open");
+    let found = database.events(Filter { own: true, after: Some(EventId::default()), ..Filter::default() }).await;
+    let found: Vec<Event> = found.expect("open").iter().map(|record| record.event().expect("readable")).collect();
+    assert_eq!(found, [told, vec![new]].concat(), "nothing is too old on the first day");
+    database.close().await;
+}
+
+#[tokio::test]
 async fn a_file_of_a_newer_program_is_refused_and_left_as_it_is() {
     for (file, newest) in [("policy.db", 5), ("events.db", 4)] {
         let (folder, database) = fresh();
