@@ -751,6 +751,10 @@ impl Desk<'_, '_> {
             self.pending(|pending, _, out| pending.said(body, out));
             return;
         }
+        if said.age != Age::Live {
+            // Nobody expects any more that a command of minutes ago is obeyed.
+            return;
+        }
         let line = Line { nick, text: body, private: !said.groupchat };
         let heard = self.moderation.chat.hear(self.cx.now, line, &self.inside.occupants, &self.moderated.chat);
         let Some(outcome) = heard else { return };

@@ -1706,6 +1706,22 @@ fn a_moderator_reaches_no_further_by_our_hand_than_by_their_own() {
     assert!(kicks(&bench.says("a", "!kick o"), "o"), "whom the admin lists may");
 }
 
+#[test]
+fn a_command_that_was_said_while_the_stream_was_lost_is_not_obeyed() {
+    let mut bench = Bench::held();
+    let chat = chat::Settings { moderators: true, ..chat::Settings::default() };
+    let moderated = Some(Arc::new(Moderated { chat, ..Moderated::default() }));
+    bench.put(Input::Settings(Arc::new(Settings { moderated, ..settings(true) })));
+    bench.say("m", &occupant(Role::Moderator, Affiliation::None, "mod@meet.jitsi/1"));
+    bench.say("a", &occupant(Role::Participant, Affiliation::None, "ann@meet.jitsi/1"));
+    bench.put(Input::Message { nick: None, said: &Said { body: None, subject: Some("".into()), ..message("") } });
+    bench.put(Input::Offline { cause: &Cause::new(Word::Disconnected, "gone"), resumable: true });
+    bench.put(Input::Online { resumed: true });
+    let again = Said { age: Age::History, ..message("!kick a") };
+    assert!(!steps(&bench.put(Input::Message { nick: Some("m"), said: &again })).contains(&&kick("a")));
+    assert!(steps(&bench.says("m", "!kick a")).contains(&&kick("a")));
+}
+
 fn lobby_info(on: bool) -> RoomInfo {
     RoomInfo {
         meeting_id: Some("life-1".into()),
