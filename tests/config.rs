@@ -1153,7 +1153,14 @@ fn reservations_are_answered_on_this_machine_unless_networks_are_named() {
         (of("listen = \"127.0.0.1:8320\"").replace("service = \"meet\"", "service = \"other\""), "expected \"meet\""),
         (
             of("listen = \"127.0.0.1:8320\"\n[[reservations]]\nservice = \"meet\"\nlisten = \"127.0.0.1:8320\""),
-            "another",
+            "another [[reservations]] listens there",
+        ),
+        (of("listen = \"127.0.0.1:8300\"\n[http]"), "reservations.listen: [http] listens there"),
+        (
+            of(
+                "listen = \"[::]:8310\"\nallow = [\"::/0\"]\n[[line]]\nname = \"l\"\nlisten = \"127.0.0.1:8310\"\nfile = \"line\"",
+            ),
+            "[[line]] listens there; expected an address for each",
         ),
     ] {
         let found = problems(&text).join("\n");

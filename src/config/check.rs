@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::listen::Listen;
 use super::raw::{Entry, Place, Raw, Reporter, Section, Value};
 use super::value::{self, FOCUS_NICK};
 use super::{
@@ -22,7 +23,8 @@ const NICK: &str = "00000000_innkeeper";
 pub fn check(input: &Input<'_>) -> Result<Config, Vec<Problem>> {
     let mut reporter = Reporter::new(&input.files);
     let raw = raw::read(input, &mut reporter);
-    let mut checker = Checker { input, reporter, warnings: Vec::new(), incomplete: raw.incomplete };
+    let mut checker =
+        Checker { input, reporter, warnings: Vec::new(), listening: Vec::new(), incomplete: raw.incomplete };
     let config = checker.config(&raw);
     if checker.reporter.is_empty() { Ok(config) } else { Err(checker.reporter.finish()) }
 }
@@ -31,6 +33,8 @@ pub(super) struct Checker<'a> {
     pub(super) input: &'a Input<'a>,
     pub(super) reporter: Reporter<'a>,
     pub(super) warnings: Vec<String>,
+    /// Where our own ends listen, and how they are called.
+    pub(super) listening: Vec<(Listen, &'static str)>,
     /// A file is no TOML: what is missing may stand in it.
     pub(super) incomplete: bool,
 }

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::check::{Checker, View, absolute, quoted};
+use super::check::{Checker, View, quoted};
+use super::listen::{Listen, listen};
 use super::login::Sources;
 use super::raw::{Raw, Section};
 use super::{Secret, problem};
@@ -34,24 +35,6 @@ pub struct Http {
     pub tokens: Vec<HttpToken>,
 }
 
-/// Where the HTTP interface listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listen {
-    /// An address and a port.
-    Tcp(SocketAddr),
-    /// A Unix socket, made with mode 0660.
-    Unix(PathBuf),
-}
-
-impl std::fmt::Display for Listen {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Listen::Tcp(address) => address.fmt(f),
-            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
 /// One bearer token (RFC 6750).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpToken {
@@ -76,6 +59,7 @@ impl Checker<'_> {
         let listen = self
             .parsed(view, "listen", "\"ADDRESS:PORT\" or \"unix:PATH\"", |text| listen(text, &self.input.base.clone()))
             .unwrap_or_else(|| Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 8300))));
+        self.listens(view, &listen, "[http]");
         let tls = self.tls(view);
         let behind_proxy = self.flag(view, "behind_proxy").unwrap_or(false);
         if let (Listen::Tcp(address), None, false) = (&listen, &tls, behind_proxy)
@@ -188,12 +172,4 @@ impl Checker<'_> {
         scopes.dedup();
         Some(scopes)
     }
-}
-
-/// `ADDRESS:PORT` or `unix:PATH`.
-pub(super) fn listen(text: &str, base: &std::path::Path) -> Result<Listen, String> {
-    if let Some(path) = text.strip_prefix("unix:") {
-        return if path.is_empty() { Err("no path".to_owned()) } else { Ok(Listen::Unix(absolute(base, path))) };
-    }
-    text.parse().map(Listen::Tcp).map_err(|_| "no address with a port".to_owned())
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::check::{Checker, View, absolute, quoted};
-use super::http::{Listen, listen};
+use super::listen::{LINE, Listen, listen};
 use super::login::Sources;
 use super::raw::Section;
 use super::{HostPort, HttpToken, Secret};
@@ -108,6 +108,7 @@ impl Checker<'_> {
             (Some(entry), None) => {
                 let expected = "\"ADDRESS:PORT\" or \"unix:PATH\"";
                 let listen = self.parsed(view, "listen", expected, |text| listen(text, &base))?;
+                self.listens(view, &listen, LINE);
                 let tls = self.tls(view);
                 self.of_no_use(view, &["ca_file"], "listen");
                 if let (Listen::Tcp(address), None) = (&listen, &tls)

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::Service;
 use super::check::{Checker, View};
-use super::http::{Listen, listen};
+use super::listen::{Listen, listen};
 use super::raw::Section;
 
 /// A listener for Jitsi's reservation requests about the rooms of one service.
@@ -86,12 +86,7 @@ impl Checker<'_> {
             }
             let reveal_password = self.flag(view, "reveal_password").unwrap_or(false);
             let (Some(service), Some(listen)) = (service, listen) else { continue };
-            // Port 0 is another one each time.
-            let shared = !matches!(&listen, Listen::Tcp(address) if address.port() == 0);
-            if shared && all.iter().any(|other| other.listen == listen) {
-                let at = view.entry("listen").map_or(&section.at, |entry| &entry.at);
-                self.wrong(view, "listen", at, "another [[reservations]] listens there", "an address for each");
-            }
+            self.listens(view, &listen, "[[reservations]]");
             all.push(Reservations { service, listen, allow, reveal_password });
         }
         all

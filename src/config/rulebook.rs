@@ -45,7 +45,7 @@ pub fn rulebook(input: &Input<'_>) -> Result<Rulebook, Vec<Problem>> {
     };
     let services: Vec<Service> = raw.services.iter().map(service).collect();
     // What is missing may stand in another file.
-    let mut checker = Checker { input, reporter, warnings: Vec::new(), incomplete: true };
+    let mut checker = Checker { input, reporter, warnings: Vec::new(), listening: Vec::new(), incomplete: true };
     let mut policies = checker.policies(&raw, &BTreeMap::new(), std::iter::empty());
     let guests = raw.services.values().filter_map(|section| text(section, "guest_domain"));
     policies.guest_domains.extend(guests.map(Into::into));
