@@ -725,12 +725,18 @@ impl Room {
         let of = |one: &Occupant| one.real_jid.as_deref().is_some_and(|real| jid::domain(real) == domain);
         let here: Vec<Box<str>> =
             inside.occupants.iter().filter(|(_, one)| of(one)).map(|(nick, _)| nick.into()).collect();
+        let mut spared = Vec::new();
         if let Some(watch) = self.watch.as_deref_mut() {
-            watch.ousting.retain(|one| one.account.as_deref() != Some(domain));
+            let theirs = |one: &mut Ousted| one.account.as_deref() == Some(domain);
+            spared.extend(watch.ousting.extract_if(.., theirs).map(|one| one.nick));
             watch.domains.iter_mut().filter(|(known, _)| **known == *domain).for_each(|(_, answered)| *answered = true);
         }
         for nick in here {
             self.hold_against_bans(&nick, cx);
+            // Lifted, or ended, meanwhile.
+            if spared.contains(&nick) && !self.ousts(&nick) {
+                self.let_be(&nick, cx);
+            }
         }
     }
 

@@ -46,7 +46,7 @@ fn message(body: &str) -> Said {
 fn whoever_is_banned_is_put_out_at_the_door_once_and_by_what_holds() {
     let mut bench = Bench::held();
     let ban = |key: &str| crate::policy::bans::Ban {
-        target: Target::Key(policy::OccupantKey::read(key).expect("a key")),
+        target: Target::read(key).expect("a target"),
         service: None,
         rooms: None,
         until: None,
@@ -350,7 +350,7 @@ impl Bench {
 
 fn banned(key: &str) -> crate::policy::bans::Ban {
     crate::policy::bans::Ban {
-        target: Target::Key(policy::OccupantKey::read(key).expect("a key")),
+        target: Target::read(key).expect("a target"),
         service: None,
         rooms: None,
         until: None,
@@ -558,6 +558,26 @@ fn a_ban_that_was_lifted_while_the_room_was_asked_puts_nobody_out_any_more() {
     assert!(steps(&bench.answer(&effects, Answered::Refused(&item_not_found))).is_empty(), "nor under a new nick");
     let effects = bench.ban("hint:Ada-xyz");
     assert_eq!(steps(&effects), [&kick("h")], "a new ban is another matter: {effects:?}");
+}
+
+#[test]
+fn who_came_while_a_domain_was_cast_out_in_vain_is_judged_where_the_ban_ended_meanwhile() {
+    let mut bench = ruled("[words]\nwords = [\"spam\"]\naction = \"kick\"", policy::Mode::Enforce);
+    let own = bench.joining_nick();
+    bench.say(&own, &occupant(Role::Moderator, Affiliation::Owner, "keeper@meet.jitsi/k"));
+    bench.say("g", &somebody("1@guest.meet.jitsi/1", "x"));
+    let effects = bench.ban("accounts:*@guest.meet.jitsi");
+    let outcast = Step::Affiliate { jids: vec!["guest.meet.jitsi".into()], to: Affiliation::Outcast };
+    assert_eq!(steps(&effects), [&outcast]);
+    let joined = bench.say("h", &somebody("2@guest.meet.jitsi/1", "y"));
+    assert!(steps(&joined).is_empty(), "they go with the others");
+    bench.bans = Bans::default();
+    bench.put(Input::Bans);
+    assert!(steps(&bench.answer(&effects, Answered::Silence)).is_empty(), "they may stay");
+    for nick in ["h", "g"] {
+        let effects = bench.says(nick, "buy spam");
+        assert_eq!(steps(&effects), [&kick(nick)], "{nick}: {effects:?}");
+    }
 }
 
 #[test]
