@@ -169,7 +169,6 @@ pub fn read(bytes: &[u8]) -> Result<Dialogue, Unreadable> {
     Ok(dialogue)
 }
 
-/// What to do instead.
 /// The longest that a message may stand behind its dialogue's beginning: a year.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
@@ -178,6 +177,7 @@ fn since_beginning(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok().filter(|since| *since <= LONGEST)
 }
 
+/// What to do instead.
 const HOW: &str = "a capture is a HAR as Chrome's network panel exports it, its list of WebSocket messages, \
                    or lines that begin with < or >";
 

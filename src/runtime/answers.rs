@@ -146,7 +146,8 @@ impl Supervisor {
             Command::Reload { plan } => self.reload(plan).await,
         };
         if let Some(asked) = asked {
-            if if matches!(answer, Reply::Refused { .. }) { if_refused } else { if_done } {
+            let audited = if matches!(answer, Reply::Refused { .. }) { if_refused } else { if_done };
+            if audited {
                 self.audit_command(&asked, &requester.who, &answer);
             }
             let who = &requester.who;
