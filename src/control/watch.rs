@@ -150,7 +150,7 @@ mod tests {
     use super::*;
     use crate::command::Who;
     use crate::event::What;
-    use crate::store::{Database, Limits, Retention, Store};
+    use crate::store::{Database, Retention};
 
     fn publish(bus: &Bus, room: &str) -> Arc<Event> {
         let time = "2026-03-01T10:00:00Z".parse().expect("a time");
@@ -182,8 +182,7 @@ mod tests {
     #[tokio::test]
     async fn who_comes_back_after_what_was_too_old_for_the_record_is_told_so_once() {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path()).expect("a folder of our own").0;
-        let (database, _) = Database::open(&store, Limits::default()).expect("databases");
+        let database = Database::of_test(folder.path());
         let bus = Bus::new(EventId::default(), Some(database.clone()));
         let now = Timestamp::now();
         let long_ago = now.checked_sub(SignedDuration::from_hours(9)).expect("near");

@@ -160,7 +160,6 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::store::{Limits, Store};
 
     fn publish(bus: &Bus, room: &str) -> Arc<Event> {
         let time = "2026-03-01T10:00:00Z".parse().expect("a time");
@@ -182,8 +181,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_still_on_its_way_to_the_disk_is_read_there_all_the_same() {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path()).expect("a folder of our own").0;
-        let (database, _) = Database::open(&store, Limits::default()).expect("databases");
+        let database = Database::of_test(folder.path());
         let bus = Bus::new(EventId::default(), Some(database.clone()));
         let first = publish(&bus, "a");
         database.flush().await.expect("open");
@@ -211,8 +209,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_taken_in_from_another_record_is_no_news() {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path()).expect("a folder of our own").0;
-        let (database, _) = Database::open(&store, Limits::default()).expect("databases");
+        let database = Database::of_test(folder.path());
         let bus = Bus::new(EventId::default(), Some(database.clone()));
         let first = publish(&bus, "a");
         let later = first.time + Duration::from_secs(3_600);

@@ -312,6 +312,15 @@ fn spawn(name: &str, path: &Path, work: impl FnOnce() + Send + 'static) -> Resul
 }
 
 #[cfg(test)]
+impl Database {
+    /// Databases of a test, in a folder that nobody else has.
+    pub(crate) fn of_test(folder: &Path) -> Database {
+        let store = Store::open(folder).expect("a folder of our own").0;
+        Database::open(&store, Limits::default()).expect("databases").0
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::super::Filter;
     use super::*;
@@ -319,8 +328,7 @@ mod tests {
     #[tokio::test]
     async fn searches_of_people_leave_a_reader_to_everything_else() {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path()).expect("a folder of our own").0;
-        let (database, _) = Database::open(&store, Limits::default()).expect("databases");
+        let database = Database::of_test(folder.path());
         let turn = database.turn().await;
         let mut next = Box::pin(database.turn());
         assert!(futures_util::poll!(&mut next).is_pending());

@@ -321,7 +321,6 @@ mod tests {
     use crate::config::{Content, File, Files, Input, check};
     use crate::event::What;
     use crate::sinks::webhook::queue::Kept;
-    use crate::store::{Limits, Store};
 
     struct NoFiles;
     impl Files for NoFiles {
@@ -348,8 +347,7 @@ mod tests {
     #[allow(clippy::disallowed_methods)] // nobody else decides when a listener is asked
     async fn a_receiver_that_goes_and_comes_back_at_once_is_told_nothing_twice() {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path()).expect("a folder of our own").0;
-        let (database, _) = Database::open(&store, Limits::default()).expect("databases");
+        let database = Database::of_test(folder.path());
         let bus = Bus::new(EventId::default(), Some(database.clone()));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let port = listener.local_addr().expect("bound").port();

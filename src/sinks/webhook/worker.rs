@@ -313,7 +313,7 @@ impl Running {
 
     async fn send(&mut self) {
         let mut jobs: Vec<Job> = Vec::new();
-        while let Some(job) = self.queue.next((self.w.clock)()) {
+        while let Some(job) = self.queue.next(self.now()) {
             let known = self.letters.get(&job.lane).is_some_and(|(id, _)| *id == job.event.id);
             if !known {
                 match self.write(&job).await {
@@ -345,7 +345,7 @@ impl Running {
             if let Err(error) = self.w.database.keep_webhook(name, self.kept.clone(), Vec::new(), Vec::new()).await {
                 let why = format!("nothing is sent before that can be kept: {:#}", anyhow::Error::new(error));
                 for job in jobs {
-                    self.queue.answered((self.w.clock)(), &job.lane, Outcome::Unsent(why.clone()));
+                    self.queue.answered(self.now(), &job.lane, Outcome::Unsent(why.clone()));
                 }
                 return;
             }
@@ -424,7 +424,7 @@ impl Running {
         if outcome == Outcome::Accepted {
             self.letters.remove(&job.lane);
         }
-        self.queue.answered((self.w.clock)(), &job.lane, outcome);
+        self.queue.answered(self.now(), &job.lane, outcome);
     }
 
     // ── what is kept, and told
@@ -658,11 +658,10 @@ mod tests {
     use crate::event::What;
     use crate::rights::RoomPattern;
     use crate::sinks::webhook::queue::KeptLane;
-    use crate::store::{Imported, Limits, Retention, Store};
+    use crate::store::{Imported, Retention};
 
     fn worker(folder: &std::path::Path) -> Worker {
-        let store = Store::open(folder).expect("a folder of our own").0;
-        let (database, _) = Database::open(&store, Limits::default()).expect("databases");
+        let database = Database::of_test(folder);
         let bus = Bus::new(EventId::default(), Some(database.clone()));
         worker_of(&database, &bus)
     }
