@@ -478,7 +478,7 @@ impl World {
             | Report::Listed(..)
             | Report::Undo { .. }
             | Report::Setting(..)
-            | Report::Ban { .. }
+            | Report::Ban(..)
             | Report::Errand(_) => {
                 unreachable!("nobody moderates here")
             }

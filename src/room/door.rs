@@ -85,12 +85,7 @@ impl Room {
         let trust = self.trust().unwrap_or(&cx.bans.trust);
         let seen = one.presence(nick, false, false);
         let person = policy::Person::look(cx.now, &seen, &AllowList::default(), trust);
-        if self.settings.plans.as_ref().is_some_and(|plans| plans.exempt.holds(&person)) {
-            return None;
-        }
-        let key = &self.settings.key;
-        let found = cx.bans.find(&person, cx.clock, &key.service, &key.name)?;
-        Some(found.ban.reason.as_str().into())
+        Some(self.ban_on(&person, cx)?.reason.as_str().into())
     }
 
     /// Whether an authority lets somebody in who is banned; then it hears why that is not done.

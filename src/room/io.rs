@@ -171,23 +171,8 @@ pub enum Effect {
     },
     /// Something is to be known about a locked setting.
     Setting(settings::Output),
-    /// A moderator, or a rule, wants an occupant banned.
-    Ban {
-        /// Their nick.
-        nick: Box<str>,
-        /// As whom people knew them; empty where it is nobody who can be banned.
-        known_as: Box<str>,
-        /// By what they are to be known again.
-        targets: Vec<Target>,
-        /// For how long; `None`: for good.
-        period: Option<Duration>,
-        /// Why, as they are told.
-        reason: Box<str>,
-        /// What only admins read.
-        note: Box<str>,
-        /// Who says so.
-        actor: Actor,
-    },
+    /// Somebody is to be banned.
+    Ban(Box<BanWish>),
     /// Something happened in the room.
     Happened {
         /// In which life of the room.
@@ -199,6 +184,25 @@ pub enum Effect {
     Waiting(Vec<Person>),
     /// This is to outlive a restart; [`Input::Recall`] brings it back.
     Remember(Box<policy::State>),
+}
+
+/// A moderator, or a rule, wants an occupant banned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BanWish {
+    /// Their nick.
+    pub nick: Box<str>,
+    /// As whom people knew them; empty where it is nobody who can be banned.
+    pub known_as: Box<str>,
+    /// By what they are to be known again.
+    pub targets: Vec<Target>,
+    /// For how long; `None`: for good.
+    pub period: Option<Duration>,
+    /// Why, as they are told.
+    pub reason: Box<str>,
+    /// What only admins read.
+    pub note: Box<str>,
+    /// Who says so.
+    pub actor: Actor,
 }
 
 /// What happens to a room.

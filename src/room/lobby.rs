@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::told::departure;
+use super::told::{by_whom, departure};
 use super::{Occupant, Occupants};
 use crate::event::Departure;
 use crate::xmpp::jid::{bare, domain, local};
@@ -186,8 +186,7 @@ impl Attendance {
                 let new = if read.has(Status::RENAMED) { read.new_nick.as_deref() } else { None };
                 place.occupants.leave(nick, new);
                 if let Some(one) = waited {
-                    let said = |text: &Option<String>| text.as_deref().filter(|text| !text.is_empty()).map(Into::into);
-                    let (by, reason) = (said(&read.actor), said(&read.reason));
+                    let (by, reason) = by_whom(read);
                     let (nick, one, how) = (nick.into(), Box::new(one), departure(read));
                     self.news.push(News::Left { nick, one, how, by, reason });
                     // Under the new nick they knock anew.

@@ -25,7 +25,7 @@ use crate::xmpp::muc::{Role, RoomPresence, Status};
 use crate::xmpp::ping;
 use crate::xmpp::stanza::StanzaError;
 
-pub use io::{Context, Effect, FocusFacts, Input, Next, Rules, Settings, Snapshot};
+pub use io::{BanWish, Context, Effect, FocusFacts, Input, Next, Rules, Settings, Snapshot};
 pub use moderation::{LobbyOrigin, Moderated, PasswordFrom, Surroundings};
 pub use occupant::{Change, Ids, Occupant, Occupants};
 pub use watch::wished;

@@ -11,7 +11,7 @@ use super::pending::{self, Answer, Components, Facts, Pending, Step};
 use super::settings::{self, Keeper, Locked, OnDrift, Setting};
 use super::target::target;
 use super::watch::LockNews;
-use super::{Context, Effect, Inside, Occupant, Occupants, Room, State};
+use super::{BanWish, Context, Effect, Inside, Occupant, Occupants, Room, State};
 use crate::action::{Action, Actor, Progress, Request, Standing, Verb};
 use crate::cause::{Cause, Word};
 use crate::config::{Media, Secret};
@@ -787,7 +787,8 @@ impl Desk<'_, '_> {
         let targets = person.as_ref().map(|person| targets_of(&person.identity_alone())).unwrap_or_default();
         let known_as = person.as_ref().map(known_as).unwrap_or_default().into();
         let (period, note) = (Some(period), "".into());
-        self.cx.effects.push(Effect::Ban { nick, known_as, targets, period, reason, note, actor });
+        let wish = BanWish { nick, known_as, targets, period, reason, note, actor };
+        self.cx.effects.push(Effect::Ban(Box::new(wish)));
     }
 
     /// Whether somebody may have another put out or silenced by us: we are higher than most moderators, and must not be

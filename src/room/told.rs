@@ -39,6 +39,12 @@ pub(super) fn presence(person: &Person) -> RoomPresence {
     }
 }
 
+/// Who sent somebody out, and why, where the room says so.
+pub(super) fn by_whom(read: &RoomPresence) -> (Option<Box<str>>, Option<Box<str>>) {
+    let filled = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(Into::into);
+    (filled(read.actor.as_deref()), filled(read.reason.as_deref()))
+}
+
 /// How somebody went, by what the room says of it.
 pub(super) fn departure(read: &RoomPresence) -> Departure {
     // Prosody says 307, too, of whom it lost.

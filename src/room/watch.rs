@@ -10,11 +10,10 @@ use jiff::Timestamp;
 
 use super::inside::focus_in;
 use super::join::SLOW;
-use super::moderation::Happening;
-use super::moderation::has_lobby;
-use super::told::{departure, machinery, moment, person, presence};
+use super::moderation::{Happening, has_lobby};
+use super::told::{by_whom, departure, machinery, moment, person, presence};
 use super::unheard::Message;
-use super::{Change, Context, Effect, Inside, LobbyOrigin, Occupant, Occupants, Room, State};
+use super::{BanWish, Change, Context, Effect, Inside, LobbyOrigin, Occupant, Occupants, Room, State};
 use crate::action::{Action, Actor, Request, Standing};
 use crate::backoff::Ladder;
 use crate::cause::{Cause, Word};
@@ -388,10 +387,9 @@ impl Room {
         let machine = inside.machine(nick, gone, self.settings.focus, cx.focus, self.trust());
         let by_us = read.actor.as_deref() == Some(&*inside.nick);
         if machine != Some(event::Machine::Keeper) {
-            let (by, reason) = (read.actor.as_deref(), read.reason.as_deref());
-            let filled = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(Into::into);
+            let (by, reason) = by_whom(read);
             let person = person(nick, gone, machine);
-            let left = What::OccupantLeft { person, how, by: filled(by), reason: filled(reason) };
+            let left = What::OccupantLeft { person, how, by, reason };
             if let Some(life) = &inside.life {
                 tell(cx, life, left);
             } else if let State::Inside(inside) = &mut self.state
@@ -677,12 +675,17 @@ impl Room {
             return None;
         }
         let person = inside.look(nick, self.settings.focus, self.trust(), cx)?;
-        if self.settings.plans.as_ref().is_some_and(|plans| plans.exempt.holds(&person)) {
+        let ban = self.ban_on(&person, cx)?;
+        Some((person, ban))
+    }
+
+    /// The ban that is to keep somebody out, unless the rules of the room exempt them.
+    pub(super) fn ban_on<'b>(&self, person: &Person, cx: &Context<'b>) -> Option<&'b Ban> {
+        if self.settings.plans.as_ref().is_some_and(|plans| plans.exempt.holds(person)) {
             return None;
         }
         let key = &self.settings.key;
-        let ban = cx.bans.find(&person, cx.clock, &key.service, &key.name)?.ban;
-        Some((person, ban))
+        Some(cx.bans.find(person, cx.clock, &key.service, &key.name)?.ban)
     }
 
     /// The list of bans is another one: everybody is held against it.
@@ -898,8 +901,8 @@ impl Room {
                 let Some(person) = inside.look_closely(&nick, self.settings.focus, self.trust(), cx) else { return };
                 let (targets, known_as) = (targets_of(&person.identity_alone()), known_as(&person).into());
                 self.oust(&person, actor.clone(), reason.clone(), cx);
-                let note = note.into();
-                cx.effects.push(Effect::Ban { nick, known_as, targets, period: lasts, reason, note, actor });
+                let wish = BanWish { nick, known_as, targets, period: lasts, reason, note: note.into(), actor };
+                cx.effects.push(Effect::Ban(Box::new(wish)));
                 return;
             }
         };
@@ -1024,14 +1027,7 @@ impl Room {
             (Action::Affiliate { jid: account, to: Standing::Outcast }, _) => {
                 // Who can not be made an outcast can perhaps be kicked.
                 for nick in inside.nicks_of(account) {
-                    if request.actor == Actor::Bans && self.banned(&nick, cx).is_none() {
-                        // Lifted meanwhile.
-                        self.let_be(&nick, cx);
-                        continue;
-                    }
-                    self.watch.get_or_insert_default().oust(&nick, None);
-                    let Request { actor, real_jid, reason, .. } = request.clone();
-                    self.ask(actor, Action::Kick { nick }, real_jid, reason, cx);
+                    self.kick_after_all(nick, &request, cx);
                 }
             }
             (Action::Kick { nick }, Actor::Rule { .. } | Actor::Bans) => self.missed(nick, &request, cx),
@@ -1069,8 +1065,12 @@ impl Room {
             }
             return self.let_be(&nick, cx);
         }
+        self.kick_after_all(nick, request, cx);
+    }
+
+    /// Kicks somebody whom the room did not put out otherwise, but nobody whose ban was lifted meanwhile.
+    fn kick_after_all(&mut self, nick: Box<str>, request: &Request, cx: &mut Context<'_>) {
         if request.actor == Actor::Bans && self.banned(&nick, cx).is_none() {
-            // Lifted meanwhile.
             return self.let_be(&nick, cx);
         }
         self.watch.get_or_insert_default().oust(&nick, None);

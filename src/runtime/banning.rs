@@ -19,9 +19,10 @@ use crate::action::{Action, Actor, Request, Standing};
 use crate::command::Reply;
 use crate::config::{Config, RoomKey};
 use crate::pattern::Pattern;
-use crate::policy::bans::{Ban, Bans, Target};
+use crate::policy::bans::{Ban, Bans};
 use crate::policy::rules::booking::booked;
 use crate::policy::{self, AllowList, Now, Plans};
+use crate::room::BanWish;
 use crate::session::{Found, Input, Report};
 use crate::store::{BanId, Database, DatabaseError, StoredBan};
 
@@ -169,9 +170,7 @@ impl Supervisor {
             }
             Report::Progress { room, request, progress, over } => self.progressed(&room, &request, &progress, over),
             Report::Undo { room, key, action } => self.ledger.can_undo(room, key, *action),
-            Report::Ban { room, nick, known_as, targets, period, reason, note, actor } => {
-                self.ban_asked(&room, (&nick, &known_as), targets, period, &reason, &note, &actor);
-            }
+            Report::Ban(room, wish) => self.ban_asked(&room, *wish),
             _ => {}
         }
     }
@@ -186,17 +185,8 @@ impl Supervisor {
     }
 
     /// A rule, or a moderator in chat, wants somebody banned from a room.
-    #[expect(clippy::too_many_arguments, reason = "they are the ban's own parts")]
-    pub(super) fn ban_asked(
-        &mut self,
-        room: &RoomKey,
-        (nick, known_as): (&str, &str),
-        targets: Vec<Target>,
-        period: Option<Duration>,
-        reason: &str,
-        note: &str,
-        actor: &Actor,
-    ) {
+    pub(super) fn ban_asked(&mut self, room: &RoomKey, wish: BanWish) {
+        let BanWish { nick, known_as, targets, period, reason, note, actor } = wish;
         let now = Timestamp::now();
         let until = period.map(|period| later(now, period));
         let ban = |target| Ban {
@@ -204,14 +194,14 @@ impl Supervisor {
             service: Some((&*room.service).into()),
             rooms: Some(Pattern::new(&room.name)),
             until,
-            reason: reason.to_owned(),
-            note: note.to_owned(),
+            reason: reason.to_string(),
+            note: note.to_string(),
             by: actor.to_string(),
-            known_as: known_as.to_owned(),
+            known_as: known_as.to_string(),
             at: now,
         };
         let bans: Vec<Ban> = targets.into_iter().map(ban).collect();
-        let then = match actor {
+        let then = match &actor {
             Actor::Chat { nick: asker, .. } if bans.is_empty() => {
                 let text = format!("not done: {nick} is not here, or is no person");
                 return self.whisper(room, asker, &text);

@@ -626,9 +626,7 @@ impl Supervisor {
             Report::Undo { room, key, action } => self.ledger.can_undo(room, key, *action),
             Report::Setting(room, told) => self.setting(&room, &told),
             Report::Errand(errand) => running.errand(slot, *errand, &mut ground),
-            Report::Ban { room, nick, known_as, targets, period, reason, note, actor } => {
-                self.ban_asked(&room, (&nick, &known_as), targets, period, &reason, &note, &actor);
-            }
+            Report::Ban(room, wish) => self.ban_asked(&room, *wish),
             Report::Happened { room, life, what } => {
                 self.tell_authorities(&room, &what);
                 self.herald.room(clock.now(), &room, Some(&life), *what);

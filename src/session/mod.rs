@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::action::{Action, Actor, Progress, Request};
+use crate::action::{Action, Progress, Request};
 use crate::cause::{Cause, Word};
 use crate::config::{BlockList, Media, PaceKind, RoomKey, Secret};
 use crate::event::{Person, Present, What};
 use crate::jitsi::focus::{Focus, Gate, Verdict};
 use crate::jitsi::{CONFERENCE_TIMEOUT, citizen};
-use crate::policy::bans::{Bans, Target};
+use crate::policy::bans::Bans;
 use crate::policy::{self, Now};
-use crate::room::{self, Effect, FocusFacts, Room, Rules, Settings, Snapshot, settings};
+use crate::room::{self, BanWish, Effect, FocusFacts, Room, Rules, Settings, Snapshot, settings};
 use crate::stream::{Acks, Bound, Resume};
 use crate::xml::{Bad, Element};
 use crate::xmpp::caps::Capabilities;
@@ -237,24 +237,7 @@ pub enum Report {
     /// Something is to be known about a locked setting.
     Setting(RoomKey, settings::Output),
     /// Somebody is to be banned, on a rule's word or a moderator's in chat.
-    Ban {
-        /// In which room.
-        room: RoomKey,
-        /// Their nick.
-        nick: Box<str>,
-        /// As whom people knew them.
-        known_as: Box<str>,
-        /// By what they are to be known again.
-        targets: Vec<Target>,
-        /// For how long; `None`: for good.
-        period: Option<Duration>,
-        /// Why, as they are told.
-        reason: Box<str>,
-        /// What only admins read.
-        note: Box<str>,
-        /// Who says so.
-        actor: Actor,
-    },
+    Ban(RoomKey, Box<BanWish>),
     /// A block list says something.
     List(BlockList, Told),
     /// Something happened in a room.
@@ -866,10 +849,7 @@ impl Session {
                 out.reports.push(Report::Undo { room: settings.key.clone(), key, action });
             }
             Effect::Setting(told) => out.reports.push(Report::Setting(settings.key.clone(), told)),
-            Effect::Ban { nick, known_as, targets, period, reason, note, actor } => {
-                let room = settings.key.clone();
-                out.reports.push(Report::Ban { room, nick, known_as, targets, period, reason, note, actor });
-            }
+            Effect::Ban(wish) => out.reports.push(Report::Ban(settings.key.clone(), wish)),
             Effect::Happened { life, what } => {
                 out.reports.push(Report::Happened { room: settings.key.clone(), life, what });
             }

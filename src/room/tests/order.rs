@@ -45,18 +45,8 @@ fn message(body: &str) -> Said {
 #[test]
 fn whoever_is_banned_is_put_out_at_the_door_once_and_by_what_holds() {
     let mut bench = Bench::held();
-    let ban = |key: &str| crate::policy::bans::Ban {
-        target: Target::read(key).expect("a target"),
-        service: None,
-        rooms: None,
-        until: None,
-        reason: "spam".into(),
-        note: String::new(),
-        by: "admin".into(),
-        known_as: String::new(),
-        at: Timestamp::UNIX_EPOCH,
-    };
-    bench.bans = Bans::new([ban("account:mallory@meet.jitsi"), ban("hint:Ada-xyz")], policy::AllowList::default());
+    bench.bans =
+        Bans::new([banned("account:mallory@meet.jitsi"), banned("hint:Ada-xyz")], policy::AllowList::default());
     bench.put(Input::Bans);
     let effects = bench.say("m", &somebody("mallory@meet.jitsi/1", "x"));
     let outcast = Step::Affiliate { jids: vec!["mallory@meet.jitsi".into()], to: Affiliation::Outcast };
@@ -612,7 +602,7 @@ fn a_hint_that_was_copied_from_somebody_inside_bans_nobody() {
     let mut bans = |nick: &str| {
         let effects = bench.says(nick, "spam");
         let ban = effects.iter().find_map(|effect| match effect {
-            Effect::Ban { targets, known_as, .. } => Some((targets.clone(), known_as.to_string())),
+            Effect::Ban(wish) => Some((wish.targets.clone(), wish.known_as.to_string())),
             _ => None,
         });
         let (targets, known_as) = ban.unwrap_or_else(|| panic!("{effects:?}"));
@@ -648,7 +638,7 @@ fn a_moderator_reaches_no_further_by_our_hand_than_by_their_own() {
     ] {
         let effects = bench.says("m", command);
         assert!(said(&effects).contains(part), "{command}: {effects:?}");
-        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Ban { .. })), "{effects:?}");
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Ban(_))), "{effects:?}");
     }
     assert!(said(&bench.says("a", "!kick focus")).contains("conference focus"));
     let kicks = |effects: &[Effect], nick: &str| steps(effects).contains(&&kick(nick));

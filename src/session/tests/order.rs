@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::*;
-use crate::action::Standing;
+use crate::action::{Actor, Standing};
 use crate::pattern::Pattern;
 use crate::policy::bans::{Ban, Target as Banned};
 use crate::policy::bench::plans;
@@ -356,7 +356,8 @@ impl Day {
                     }
                 }
             }
-            Report::Ban { targets, period, reason, .. } => {
+            Report::Ban(_, wish) => {
+                let BanWish { targets, period, reason, .. } = *wish;
                 let now = self.session.clock.clock_at(self.now);
                 let until = period.map(|period| now + period);
                 let ban = |target| Ban {
