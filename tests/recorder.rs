@@ -28,13 +28,19 @@ fn world() -> (Prosody, Focus) {
 }
 
 /// The recordings of a folder by name, each of them whole and readable by nobody else.
+///
+/// Whoever reads while a row is written may see half of it: the old tail and the new row share bytes, and reading is not
+/// one step. A file that nobody writes any longer stays torn if it is.
 fn recordings(folder: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("the folder of recordings") {
         let path = entry.expect("an entry").path();
         assert_eq!(fs::metadata(&path).expect("its mode").permissions().mode() & 0o777, 0o600);
-        let text = fs::read_to_string(&path).expect("a recording");
-        serde_json::from_str::<serde_json::Value>(&text).expect("a whole HAR");
+        let whole = || {
+            let text = fs::read_to_string(&path).ok()?;
+            serde_json::from_str::<serde_json::Value>(&text).is_ok().then_some(text)
+        };
+        let text = until(&format!("a whole HAR in {}", path.display()), seconds(5), whole);
         found.insert(path.file_name().expect("its name").to_string_lossy().into_owned(), text);
     }
     found
