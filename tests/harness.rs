@@ -25,7 +25,7 @@ use support::xml::Node;
 
 /// What stands for Jicofo's 15 s in these tests.
 const SHORT: Duration = Duration::from_millis(1500);
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 fn world(options: Options) -> (Prosody, Focus) {
     let prosody = Prosody::start(options);

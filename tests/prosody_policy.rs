@@ -90,7 +90,7 @@ fn guests_are_put_out_where_only_accounts_may_be_and_only_listed_people_stay_mod
     alice.conference("focus.meet.jitsi", &room, "alices-machine", "");
     walk_in(&mut alice, &room, "a11ce000", "Ali-1");
     alice.answer_disco(&room);
-    assert!(alice.becomes_moderator(&room, "a11ce000", seconds(10)), "the focus made her moderator");
+    assert!(alice.becomes_moderator(&room, "a11ce000", seconds(30)), "the focus made her moderator");
     let own = format!("{room}/a11ce000");
     alice.expect("alice is participant again", SOON, |node| {
         node.name == "presence" && node.attr("from") == own && node.muc().is_some_and(|muc| muc.role == "participant")

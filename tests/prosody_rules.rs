@@ -20,7 +20,7 @@ use support::prosody::{GUESTS, Login, Options, Prosody};
 use support::xml::{Node, escape};
 
 /// For what must happen soon.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 /// The nick of whoever a row is about.
 const EVE: &str = "e0e00000";
 /// Somebody else's.
@@ -389,7 +389,7 @@ const TEXTS: &[Row] = &[
     },
     Row {
         name: "flood",
-        policy: "[policy.flood]\nmessages = 3\naction = \"kick\"\n",
+        policy: "[policy.flood]\nmessages = 3\nper = \"60s\"\naction = \"kick\"\n",
         play: |stage| {
             let mut eve = stage.comes(EVE, "Eve");
             for n in 0..4 {
@@ -400,7 +400,7 @@ const TEXTS: &[Row] = &[
     },
     Row {
         name: "flood-presences",
-        policy: "[policy.flood]\npresences = 5\naction = \"kick\"\n",
+        policy: "[policy.flood]\npresences = 5\nper = \"60s\"\naction = \"kick\"\n",
         play: |stage| {
             let mut eve = stage.comes(EVE, "Eve");
             for n in 0..20 {
@@ -600,17 +600,17 @@ const ROOMS: &[Row] = &[
     },
     Row {
         name: "join_wave-lobby",
-        policy: "[policy.join_wave]\njoins = 2\ncalm = \"3s\"\n",
+        policy: "[policy.join_wave]\njoins = 2\nper = \"60s\"\ncalm = \"3s\"\n",
         play: |stage| stage.shuts_the_door("lobby on", "registration-required", "lobby off"),
     },
     Row {
         name: "join_wave-lock",
-        policy: "[policy.join_wave]\njoins = 2\ncalm = \"3s\"\nwith = \"lock\"\n",
+        policy: "[policy.join_wave]\njoins = 2\nper = \"60s\"\ncalm = \"3s\"\nwith = \"lock\"\n",
         play: |stage| stage.shuts_the_door("lock", "not-authorized", "unlock"),
     },
     Row {
         name: "join_wave-both",
-        policy: "[policy.join_wave]\njoins = 2\ncalm = \"3s\"\nwith = \"both\"\n",
+        policy: "[policy.join_wave]\njoins = 2\nper = \"60s\"\ncalm = \"3s\"\nwith = \"both\"\n",
         play: |stage| stage.shuts_the_door("lobby on", "registration-required", "unlock"),
     },
 ];
@@ -872,7 +872,7 @@ struct Locked {
 
 const LOCKED: &[Row] = &[Row {
     name: "join_wave-restart",
-    policy: "[policy.join_wave]\njoins = 3\ncalm = \"8s\"\nwith = \"lock\"\n",
+    policy: "[policy.join_wave]\njoins = 3\nper = \"60s\"\ncalm = \"15s\"\nwith = \"lock\"\n",
     play: |_| {},
 }];
 const SECRET: &str = "muc#roomconfig_roomsecret";
@@ -925,7 +925,7 @@ fn a_password_that_a_rule_set_is_told_to_an_admin_alone_and_outlives_a_restart()
 fn a_room_gets_the_password_back_that_it_had_before_the_wave() {
     let Locked { scene, mut alice, password: _, _inside } = locked_by_a_wave("hers");
     let room = stage_of(&scene).room;
-    until("her password is back", seconds(15), || (field(&mut alice, &room, SECRET) == "hers").then_some(()));
+    until("her password is back", SOON, || (field(&mut alice, &room, SECRET) == "hers").then_some(()));
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn who_comes_first_is_owner_and_who_is_not_says_so() {
     first.conference("focus.meet.jitsi", &jids[1], "their-machine", "");
     first.join(&jids[1], "f1r57000");
     first.answer_disco(&jids[1]);
-    assert!(first.becomes_moderator(&jids[1], "f1r57000", seconds(10)));
+    assert!(first.becomes_moderator(&jids[1], "f1r57000", seconds(30)));
     let daemon = Daemon::start(setup);
     let keeper = wait_keeper(&focus, &daemon, &jids[..1], seconds(15));
     assert_eq!(domain(&keeper.jid), DOMAIN);

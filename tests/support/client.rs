@@ -15,7 +15,7 @@ use super::websocket::Frames;
 use super::xml::{Item, Node, Reader, escape};
 
 /// For one step of a login, and for an answer that must come.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection that speaks XML, before anyone is logged in.
 pub struct Wire {
@@ -264,9 +264,10 @@ impl Client {
     /// The first stanza, of those that came and those that will, for which `wanted` holds; others are kept.
     ///
     /// # Panics
-    /// It does not come within `limit`, or the connection ends.
+    /// It does not come within the patience for `limit`, or the connection ends.
     #[track_caller]
     pub fn expect(&mut self, what: &str, limit: Duration, wanted: impl Fn(&Node) -> bool) -> Node {
+        let limit = super::process::patience(limit);
         match self.find(limit, wanted) {
             Ok(Some(node)) => node,
             Ok(None) => panic!("not within {limit:?}: {what}; came: {:#?}", self.seen),

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::process::{kill, signal, tail, terminate, wait_for};
+use super::process::{kill, patience, signal, tail, terminate, wait_for};
 use super::prosody::{ACCOUNT, DOMAIN, FOCUS, GUESTS, MUC, PASSWORD, Prosody, ROOMS, Tokens};
 
 /// What the daemon is configured with.
@@ -294,6 +294,7 @@ impl Daemon {
             let rows = self.rooms();
             (rows.len() >= self.setup.rooms.len() && rows.iter().all(&wanted)).then_some(rows)
         };
+        let limit = patience(limit);
         wait_for(limit, all).unwrap_or_else(|| {
             let odd: Vec<_> = self.rooms().into_iter().filter(|row| !wanted(row)).take(5).collect();
             panic!("not within {limit:?}: {what}; otherwise: {odd:#?}; log:\n{}", self.log_tail())
@@ -308,7 +309,7 @@ impl Daemon {
 
     /// Ends the daemon politely (SIGTERM); `None` when it did not run.
     pub fn stop(&mut self) -> Option<ExitStatus> {
-        self.child.take().and_then(|mut child| terminate(&mut child, Duration::from_secs(10)))
+        self.child.take().and_then(|mut child| terminate(&mut child, patience(Duration::from_secs(10))))
     }
 
     /// Ends the daemon at once (SIGKILL).
@@ -328,7 +329,7 @@ impl Daemon {
     /// How the daemon ended, within `limit`.
     pub fn wait_exit(&mut self, limit: Duration) -> Option<ExitStatus> {
         let child = self.child.as_mut()?;
-        let status = wait_for(limit, || child.try_wait().ok().flatten());
+        let status = wait_for(patience(limit), || child.try_wait().ok().flatten());
         if status.is_some() {
             self.child = None;
         }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::client::Client;
 use super::daemon::Daemon;
 use super::focus::{Focus, MemberSeen, Options as FocusOptions, Seen};
-use super::process::wait_for;
+use super::process::{patience, wait_for};
 use super::prosody::{DOMAIN, LISTS, Options, Prosody};
 
 /// The bare JID of the account that innkeeper uses.
@@ -36,7 +36,7 @@ pub fn alice(prosody: &Prosody, room: &str) -> Client {
     alice.conference("focus.meet.jitsi", room, "alices-machine", "");
     alice.enter(room, "a11ce000");
     alice.answer_disco(room);
-    assert!(alice.becomes_moderator(room, "a11ce000", seconds(10)), "alice is no moderator of {room}");
+    assert!(alice.becomes_moderator(room, "a11ce000", seconds(30)), "alice is no moderator of {room}");
     alice
 }
 
@@ -58,6 +58,7 @@ pub fn keeper(focus: &Focus, room: &str) -> Option<MemberSeen> {
 #[track_caller]
 pub fn wait_keeper(focus: &Focus, daemon: &Daemon, rooms: &[String], limit: Duration) -> MemberSeen {
     let all = || rooms.iter().map(|room| keeper(focus, room)).collect::<Option<Vec<_>>>();
+    let limit = patience(limit);
     let held = wait_for(limit, all).unwrap_or_else(|| {
         let (seen, last) = (focus.rooms(), focus.log());
         let last: Vec<_> = last.iter().rev().take(12).map(|seen| (&seen.room, &seen.what)).collect();
@@ -79,6 +80,7 @@ pub fn wait_state(daemon: &Daemon, name: &str, state: &str, cause: &str, limit: 
         let row = daemon.try_json(&["room", name])?;
         (row["state"] == state && (cause.is_empty() || row["cause"] == cause)).then_some(row)
     };
+    let limit = patience(limit);
     wait_for(limit, look).unwrap_or_else(|| {
         panic!("not {state}/{cause} within {limit:?}, but {:#}; log:\n{}", row(daemon, name), daemon.log_tail())
     })

@@ -73,6 +73,7 @@ impl Observer {
     /// Not within `limit`; says who was there.
     #[track_caller]
     pub fn wait(&self, what: &str, limit: Duration, wanted: impl Fn(&Occupants) -> bool) -> Occupants {
+        let limit = super::process::patience(limit);
         let found = super::process::wait_for(limit, || Some(self.occupants()).filter(&wanted));
         found.unwrap_or_else(|| panic!("not within {limit:?}: {what}; there are {:#?}", self.occupants()))
     }

@@ -9,6 +9,15 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Between two looks at a condition; short beside everything that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// The least that something expected is waited for: what takes a moment on a free machine may take long on one that is busy
+/// with other tests, and where it comes, waiting costs nothing. A promise about time is measured, never waited for.
+const BUSY: Duration = Duration::from_secs(30);
+
+/// How long something that must come is waited for, where a free machine needs `limit` at most.
+pub fn patience(limit: Duration) -> Duration {
+    limit.max(BUSY)
+}
+
 /// Looks again and again until `look` finds something; gives up after `limit`.
 pub fn wait_for<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + limit;
@@ -23,9 +32,10 @@ pub fn wait_for<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Opti
     }
 }
 
-/// Looks until `look` finds something, and fails the test with `what` when it does not within `limit`.
+/// Looks until `look` finds something, and fails the test with `what` when it does not within the [`patience`] for `limit`.
 #[track_caller]
 pub fn until<T>(what: &str, limit: Duration, look: impl FnMut() -> Option<T>) -> T {
+    let limit = patience(limit);
     match wait_for(limit, look) {
         Some(found) => found,
         None => panic!("not within {limit:?}: {what}"),

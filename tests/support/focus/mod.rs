@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::process::wait_for;
+use super::process::{patience, wait_for};
 use super::prosody::{DOMAIN, MUC, Prosody};
 use super::xml::bare;
 use links::run;
@@ -120,7 +120,7 @@ impl Focus {
         let mut focus = Focus { options, notes: Arc::default(), running: None };
         focus.spawn();
         assert!(
-            wait_for(Duration::from_secs(10), || focus.connected().then_some(())).is_some(),
+            wait_for(patience(Duration::from_secs(10)), || focus.connected().then_some(())).is_some(),
             "the focus does not get into the server at {}",
             focus.options.component
         );
@@ -233,6 +233,7 @@ impl Focus {
         limit: Duration,
         wanted: impl Fn(&Observation) -> bool,
     ) -> Observation {
+        let limit = patience(limit);
         let found = wait_for(limit, || self.notes().log.iter().skip(mark).find(|seen| wanted(seen)).cloned());
         found.unwrap_or_else(|| {
             let seen: Vec<_> = self.since(mark).into_iter().map(|seen| (seen.room, seen.what)).collect();
@@ -278,6 +279,7 @@ impl Focus {
                 },
             )
         };
+        let limit = patience(limit);
         match wait_for(limit, all) {
             Some(last) => last.unwrap_or_else(Instant::now),
             None => {
