@@ -407,16 +407,20 @@ impl Script {
 
 // ── the client's side
 
+/// For what is waited for in vain.
+const SHORT: Duration = Duration::from_millis(300);
+
+/// What comes may take as long as a busy machine needs; only a goodbye is not answered by every peer here.
 fn deadlines() -> Deadlines {
-    let short = Duration::from_millis(300);
+    let long = Duration::from_secs(30);
     Deadlines {
         dns: Duration::from_secs(3),
-        connect: Duration::from_secs(3),
-        tls: short,
-        upgrade: short,
-        step: short,
-        login: Duration::from_secs(5),
-        close: short,
+        connect: long,
+        tls: long,
+        upgrade: long,
+        step: long,
+        login: Duration::from_secs(60),
+        close: SHORT,
     }
 }
 
@@ -748,7 +752,8 @@ async fn the_sessions_of_one_account_derive_one_key() {
     for one in all.collect::<Vec<_>>() {
         one.await.unwrap();
     }
-    assert!(begun.elapsed() < once, "{:?} for twenty, {once:?} for one", begun.elapsed());
+    // twenty of them on two cores would take ten times as long
+    assert!(begun.elapsed() < once * 5, "{:?} for twenty, {once:?} for one", begun.elapsed());
     let _ = target;
 }
 
@@ -861,7 +866,8 @@ async fn an_iteration_bomb_costs_nothing() {
     let begun = std::time::Instant::now();
     let cause = cause_of(Script { iterations: 4_000_000_000, ..Script::default() }, &plan()).await;
     says(&cause, Word::ServerNotAuthentic, &["4000000000 iterations"]);
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    // four thousand million iterations take minutes
+    assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test]
@@ -893,8 +899,9 @@ async fn a_server_that_says_nothing_or_hangs_up_is_told_apart() {
         tokio::time::sleep(Duration::from_secs(60)).await;
     })
     .await;
-    let cause = failed(&target(Endpoint::StartTls(at(silent)), &no_tls()), &plan()).await;
-    says(&cause, Word::TimedOut, &["stream features"]);
+    let mut short = target(Endpoint::StartTls(at(silent)), &no_tls());
+    short.deadlines.step = SHORT;
+    says(&failed(&short, &plan()).await, Word::TimedOut, &["stream features"]);
     let gone = serve(|stream| async move { drop(stream) }).await;
     let cause = failed(&target(Endpoint::StartTls(at(gone)), &no_tls()), &plan()).await;
     says(&cause, Word::Disconnected, &["while we waited for the stream features"]);
@@ -999,8 +1006,9 @@ async fn a_tls_handshake_that_ends_or_does_not_end_is_told_apart() {
         tokio::time::sleep(Duration::from_secs(60)).await;
     })
     .await;
-    let cause = failed(&target(Endpoint::DirectTls(at(silent)), &authority.tls()), &plan()).await;
-    says(&cause, Word::TimedOut, &["TLS handshake"]);
+    let mut short = target(Endpoint::DirectTls(at(silent)), &authority.tls());
+    short.deadlines.tls = SHORT;
+    says(&failed(&short, &plan()).await, Word::TimedOut, &["TLS handshake"]);
 }
 
 #[tokio::test]
@@ -1075,8 +1083,9 @@ async fn an_upgrade_that_is_not_answered_times_out() {
     })
     .await;
     let url = format!("ws://127.0.0.1:{}/", silent.port());
-    let cause = failed(&target(Endpoint::WebSocket(url.parse().unwrap()), &no_tls()), &plan()).await;
-    says(&cause, Word::TimedOut, &["WebSocket upgrade"]);
+    let mut short = target(Endpoint::WebSocket(url.parse().unwrap()), &no_tls());
+    short.deadlines.upgrade = SHORT;
+    says(&failed(&short, &plan()).await, Word::TimedOut, &["WebSocket upgrade"]);
 }
 
 // ── failures before anything is said
@@ -1095,13 +1104,12 @@ async fn a_connection_that_nobody_takes_times_out() {
     let listener = socket.listen(0).unwrap();
     let address = listener.local_addr().unwrap();
     // Once its queue is full, the kernel drops what comes.
-    let short = Duration::from_millis(100);
     let mut queue = Vec::new();
-    while let Ok(stream) = tokio::time::timeout(short, TcpStream::connect(address)).await {
+    while let Ok(stream) = tokio::time::timeout(SHORT, TcpStream::connect(address)).await {
         queue.push(stream.unwrap());
     }
     let mut target = target(Endpoint::StartTls(at(address)), &no_tls());
-    target.deadlines.connect = short;
+    target.deadlines.connect = SHORT;
     says(&failed(&target, &plan()).await, Word::TimedOut, &["did not take the connection", &address.to_string()]);
 }
 
