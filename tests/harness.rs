@@ -24,7 +24,7 @@ use support::prosody::{ACCOUNT, FOCUS, MUC, Options, PASSWORD, Prosody, ROOMS};
 use support::xml::Node;
 
 /// What stands for Jicofo's 15 s in these tests.
-const SHORT: Duration = Duration::from_millis(1500);
+const SHORT: Duration = Duration::from_secs(3);
 const SOON: Duration = Duration::from_secs(30);
 
 fn world(options: Options) -> (Prosody, Focus) {
