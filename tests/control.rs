@@ -268,10 +268,18 @@ fn more_than_32_connections_are_told_so_and_places_come_back() {
     assert!(line(last).contains("\"reply\":\"rooms\""));
     assert!(line(&daemon.connect()).contains("\"error\":\"busy\""));
     open.clear();
-    std::thread::sleep(Duration::from_millis(300));
-    let mut stream = daemon.connect();
-    stream.write_all(b"{\"command\":\"rooms\"}\n").unwrap();
-    assert!(line(&stream).contains("\"reply\":\"rooms\""));
+    let begun = Instant::now();
+    // each of the 32 is noticed to be gone on its own
+    loop {
+        let mut stream = daemon.connect();
+        // who is one too many may be sent away before that is written
+        let _ = stream.write_all(b"{\"command\":\"rooms\"}\n");
+        let said = line(&stream);
+        if said.contains("\"reply\":\"rooms\"") {
+            break;
+        }
+        assert!(said.contains("\"error\":\"busy\"") && begun.elapsed() < Duration::from_secs(30), "{said}");
+    }
 }
 
 #[tokio::test]
@@ -308,7 +316,7 @@ fn run(folder: &Path) -> Child {
 fn wait_for_socket(folder: &Path) {
     let start = Instant::now();
     while UnixStream::connect(folder.join("control.sock")).is_err() {
-        assert!(start.elapsed() < Duration::from_secs(10), "no socket");
+        assert!(start.elapsed() < Duration::from_secs(30), "no socket");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

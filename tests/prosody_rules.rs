@@ -545,7 +545,7 @@ const ROOMS: &[Row] = &[
     },
     Row {
         name: "idle_close-empty",
-        policy: "[policy.idle_close]\nempty = \"6s\"\n",
+        policy: "[policy.idle_close]\nempty = \"15s\"\n",
         play: |stage| {
             stage.comes(EVE, "Eve").leave(&stage.room, EVE);
             stage.is_closed(None, "closed-idle");
@@ -553,7 +553,7 @@ const ROOMS: &[Row] = &[
     },
     Row {
         name: "idle_close-silent",
-        policy: "[policy.idle_close]\nempty = \"1h\"\nsilent = \"6s\"\n",
+        policy: "[policy.idle_close]\nempty = \"1h\"\nsilent = \"15s\"\n",
         play: |stage| {
             let mut eve = stage.comes(EVE, "Eve");
             stage.is_closed(Some(&mut eve), "closed-idle");
@@ -600,17 +600,17 @@ const ROOMS: &[Row] = &[
     },
     Row {
         name: "join_wave-lobby",
-        policy: "[policy.join_wave]\njoins = 2\nper = \"60s\"\ncalm = \"3s\"\n",
+        policy: "[policy.join_wave]\njoins = 2\nper = \"30s\"\ncalm = \"12s\"\n",
         play: |stage| stage.shuts_the_door("lobby on", "registration-required", "lobby off"),
     },
     Row {
         name: "join_wave-lock",
-        policy: "[policy.join_wave]\njoins = 2\nper = \"60s\"\ncalm = \"3s\"\nwith = \"lock\"\n",
+        policy: "[policy.join_wave]\njoins = 2\nper = \"30s\"\ncalm = \"12s\"\nwith = \"lock\"\n",
         play: |stage| stage.shuts_the_door("lock", "not-authorized", "unlock"),
     },
     Row {
         name: "join_wave-both",
-        policy: "[policy.join_wave]\njoins = 2\nper = \"60s\"\ncalm = \"3s\"\nwith = \"both\"\n",
+        policy: "[policy.join_wave]\njoins = 2\nper = \"30s\"\ncalm = \"12s\"\nwith = \"both\"\n",
         play: |stage| stage.shuts_the_door("lobby on", "registration-required", "unlock"),
     },
 ];
