@@ -6,12 +6,17 @@ ENDURANCE_SECONDS ?= 120
 # requests that schemathesis makes up for each route and each of its ways
 EXAMPLES ?= 20
 SCHEMATHESIS ?= $(or $(CARGO_TARGET_DIR),target)/schemathesis
+PROSODY_13 ?= $(or $(CARGO_TARGET_DIR),target)/prosody-13
+# the test programs that start a server
+LIVE = $(patsubst tests/%.rs,--test %,$(shell grep -l '^mod support;' tests/*.rs))
 
-.PHONY: help demo test test-api test-captures endurance bench bench-record fuzz lint install-deps captures
+.PHONY: help demo test test-prosody-13 test-api test-captures endurance bench bench-record fuzz lint install-deps captures
 
 help:
 	@echo "make demo          hold three rooms on a real Prosody, kill it, and watch them come back"
 	@echo "make test          all tests, the live ones on a real Prosody"
+	@echo "make test-prosody-13"
+	@echo "                   the live tests on Prosody 13: the installed one, that of INNKEEPER_PROSODY, or Debian's, fetched and not installed"
 	@echo "make test-api      the HTTP interface against its description, by schemathesis (in a Python environment of its own)"
 	@echo "make test-captures DIR=…"
 	@echo "                   explain the captures in a folder, and compare with what is expected of them"
@@ -30,6 +35,12 @@ demo: install-deps
 # the live tests wait for servers most of the time, so that more of them than there are cores run at once
 test: install-deps
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} $(CARGO) test --no-fail-fast
+
+# not a part of CI: a mirror need not have the package
+test-prosody-13: install-deps
+	@program="$$INNKEEPER_PROSODY"; [ -n "$$program" ] || program=$$(tests/prosody/fetch-13.sh "$(PROSODY_13)") || exit 1; \
+	echo "the live tests run on $$program"; \
+	INNKEEPER_PROSODY="$$program" RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} $(CARGO) test --no-fail-fast $(LIVE)
 
 # more of them say more: EXAMPLES=200 takes some minutes
 test-api: install-deps

@@ -66,6 +66,29 @@ fn scram_sha_256_is_used_where_the_server_has_it() {
 }
 
 #[test]
+fn a_login_is_bound_to_its_channel_where_the_server_binds_it() {
+    let options = Options { password_hash: "SHA-256", require_tls: true, ..Options::default() };
+    let (prosody, focus) = world(options);
+    // 0.12 knows only the binding of TLS 1.2
+    let bound = if prosody.major() >= 13 { "SCRAM-SHA-256-PLUS" } else { "SCRAM-SHA-256" };
+    let tls = |url: String| Setup { url, ca_file: Some(prosody.ca_file()), ..Setup::websocket(&prosody) };
+    let starttls = format!("xmpp://localhost:{}", prosody.ports.c2s);
+    for (name, url, mechanism) in [
+        ("direct-tls", prosody.tls_url(), bound),
+        ("starttls", starttls, bound),
+        ("wss", prosody.wss_url(), bound),
+        // behind a web server that ends TLS, there is nothing to bind to
+        ("ws", prosody.ws_url(), "SCRAM-SHA-256"),
+    ] {
+        let setup = tls(url).rooms([format!("tavern-{name}")]);
+        let jids = setup.jids();
+        let daemon = Daemon::start(setup);
+        focus.wait_held(&jids, BARE, seconds(15));
+        assert_eq!(daemon.json(&["status"])["services"][0]["mechanism"], mechanism, "{name}");
+    }
+}
+
+#[test]
 fn a_plain_room_is_created_configured_and_owned() {
     let prosody = Prosody::start(Options::default());
     let setup = Setup::plain_rooms(&prosody).rooms(["library"]);

@@ -28,5 +28,7 @@ use support::xml::{bare, domain};
 
 /// How often `jid` (bare) has logged in, as the server says.
 fn logins(prosody: &Prosody, jid: &str) -> usize {
-    prosody.log().matches(&format!("Authenticated as {jid}\n")).count()
+    // Prosody 13 adds the account's role: `[prosody:registered]`
+    let who = |line: &str| line.split_once("Authenticated as ")?.1.split(' ').next().map(str::to_owned);
+    prosody.log().lines().filter_map(who).filter(|who| who == jid).count()
 }

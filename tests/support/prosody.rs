@@ -46,6 +46,8 @@ pub const FOCUS: &str = "focus.meet.jitsi";
 /// Password of `focus@auth.meet.jitsi` and secret of the component.
 pub const FOCUS_SECRET: &str = "focus-secret";
 
+/// Names another program than the `prosody` that is installed.
+const PROGRAM: &str = "INNKEEPER_PROSODY";
 /// Said when there is no Prosody; a test that needs it fails and does not pass silently.
 const MISSING: &str = "no prosody here: run `make install-deps`, or `apt-get install prosody`";
 
@@ -266,7 +268,8 @@ impl Prosody {
     /// Starts the server without waiting for its ports.
     pub fn spawn(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.path("console.log")).expect("a log file");
-        let spawned = Command::new("prosody")
+        let program = std::env::var_os(PROGRAM).unwrap_or_else(|| "prosody".into());
+        let spawned = Command::new(program)
             .arg("--config")
             .arg(self.path("prosody.cfg.lua"))
             .arg("-F")
@@ -389,6 +392,13 @@ impl Prosody {
     /// The URL for direct TLS.
     pub fn tls_url(&self) -> String {
         format!("xmpps://localhost:{}", self.ports.direct_tls)
+    }
+
+    /// The first number of its version, as it greeted: 0 for 0.12, 13 for 13.0. It must log at `info` or `debug`.
+    pub fn major(&self) -> u32 {
+        let log = self.log();
+        let version = log.split_once("Prosody version ").map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit));
+        version.and_then(|digits| digits.collect::<String>().parse().ok()).expect("the server greets with its version")
     }
 
     /// The end of the server's log.
