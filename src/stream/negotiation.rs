@@ -396,8 +396,13 @@ impl Negotiation {
             _ => (Word::BadCredentials, "refuses"),
         };
         let advice = match (&self.plan.account, &self.plan.token, word) {
-            (None, None, Word::BadCredentials) => "; it may want a token (login = \"token\") or an account",
-            _ => "",
+            (None, None, Word::BadCredentials) => "; it may want a token (login = \"token\") or an account".to_owned(),
+            // what Prosody 13 says when somebody between us and it ends our TLS and begins another
+            (Some(_), _, Word::ProtocolError) if mechanism.is_plus() && condition == "malformed-request" => format!(
+                "; if a proxy before the server ends TLS, no login can be bound to it (-PLUS): name {} in `mechanisms`",
+                mechanism.name().trim_end_matches("-PLUS")
+            ),
+            _ => String::new(),
         };
         Cause::new(word, format!("the server {what} {who} ({condition}, {}){said}{advice}", mechanism.name()))
     }
@@ -711,6 +716,36 @@ mod tests {
             }
             assert!(!cause.text.contains("pencil"));
         }
+    }
+
+    #[test]
+    fn a_login_that_cannot_be_bound_names_the_mechanism_that_can_do_without() {
+        // Prosody 13.0.1 behind a proxy that ends TLS and begins it again, as recorded
+        const FEATURES: &str = "<stream:features xmlns:stream='http://etherx.jabber.org/streams'>\
+            <authentication xmlns='urn:xmpp:sasl:2'><mechanism>SCRAM-SHA-1</mechanism>\
+            <mechanism>SCRAM-SHA-1-PLUS</mechanism><inline><bind xmlns='urn:xmpp:bind:0'/></inline></authentication>\
+            <mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-1</mechanism>\
+            <mechanism>SCRAM-SHA-1-PLUS</mechanism></mechanisms>\
+            <sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/></sasl-channel-binding>\
+            <limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>262144</max-bytes><idle-seconds>840</idle-seconds></limits>\
+            </stream:features>";
+        const FAILURE: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><malformed-request/>\
+            <text>Invalid channel binding value.</text></failure>";
+        let bound = Security { tls: true, exporter: Some([7; 32]), ..Security::default() };
+        let mut talk = Talk::new(plan(), bound.clone(), false);
+        talk.hears(FEATURES);
+        assert!(talk.last().contains("mechanism='SCRAM-SHA-1-PLUS'"), "{}", talk.last());
+        talk.hears(FAILURE);
+        let cause = talk.failed.unwrap();
+        assert_eq!(cause.word, Word::ProtocolError);
+        assert!(cause.text.ends_with("name SCRAM-SHA-1 in `mechanisms`"), "{cause}");
+
+        let agreed = Plan { mechanisms: Some(vec![Mechanism::ScramSha1]), ..plan() };
+        let mut talk = Talk::new(agreed, bound, false);
+        talk.hears(FEATURES);
+        assert!(talk.last().contains("mechanism='SCRAM-SHA-1'"), "{}", talk.last());
+        talk.hears(FAILURE);
+        assert!(!talk.failed.unwrap().text.contains("mechanisms"), "there was nothing to bind");
     }
 
     #[test]

@@ -96,7 +96,8 @@ impl Mechanism {
         }
     }
 
-    fn is_plus(self) -> bool {
+    /// Whether it binds the login to the TLS that it goes over.
+    pub(super) fn is_plus(self) -> bool {
         matches!(self, Mechanism::ScramSha1Plus | Mechanism::ScramSha256Plus)
     }
 
