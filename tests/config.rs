@@ -1098,7 +1098,8 @@ fn settings_that_are_to_stay_are_read_for_a_room_and_by_default() {
     let text = "[defaults]\nlobby = true\nchat_commands = true\non_drift = \"report\"\n".to_owned()
         + &service("")
         + "[[room]]\nservice = \"meet\"\nname = \"a\"\nlobby = false\nav_moderation = [\"audio\"]\n\
-           start_muted = [\"video\"]\nmax_occupants = 5\nform = [\"muc#roomconfig_roomname=A = B\"]\n\
+           start_muted = [\"video\"]\nmax_occupants = 5\nform = [\"muc#roomconfig_roomname=A = B\", \
+           \"{xmpp:prosody.im}muc#allow_modpm=1\"]\n\
            chat_accounts = [\"ann@meet.jitsi\"]\non_drift = \"restore\"\n[[room]]\nservice = \"meet\"\nname = \"b\"";
     let config = accepted(&text);
     let moderated = |name| config.rooms[&RoomKey::new("meet", name)].moderated.clone().expect("something is wanted");
@@ -1110,6 +1111,7 @@ fn settings_that_are_to_stay_are_read_for_a_room_and_by_default() {
     assert_eq!(a.locked.av_moderation.get(&Medium::Audio), Some(&true));
     assert_eq!(a.locked.av_moderation.get(&Medium::Video), Some(&false));
     assert_eq!(a.locked.fields.get("muc#roomconfig_roomname").map(AsRef::as_ref), Some("A = B"));
+    assert_eq!(a.locked.fields.get("{xmpp:prosody.im}muc#allow_modpm").map(AsRef::as_ref), Some("1"));
     assert_eq!((a.locked.on_drift, a.chat.moderators, a.chat.accounts.len()), (OnDrift::Restore, true, 1));
     let b = moderated("b");
     assert_eq!((b.locked.lobby, b.locked.on_drift), (Some(true), OnDrift::Report));

@@ -85,9 +85,11 @@ impl Checker<'_> {
             room_form::PERSISTENT,
             room_form::MAX_USERS,
         ];
+        // a field that is one server's own carries its namespace: `{xmpp:prosody.im}muc#allow_modpm`
+        let is_field = |var: &str| var.starts_with("muc#roomconfig_") || var.starts_with('{') && var.contains('}');
         let fields = self.list(view, "form", expected, &[], |text| match text.split_once('=') {
             Some((var, _)) if own.contains(&var) => Err("a field with a key of its own"),
-            Some((var, value)) if var.starts_with("muc#roomconfig_") => Ok((Box::from(var), Box::from(value))),
+            Some((var, value)) if is_field(var) => Ok((Box::from(var), Box::from(value))),
             _ => Err("no field of the room's form"),
         });
         fields.unwrap_or_default().into_iter().collect()

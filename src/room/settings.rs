@@ -418,12 +418,21 @@ impl Keeper {
                 self.lacks(&setting, "the room does not offer it", out);
                 continue;
             };
+            // Prosody 13 says `participant` where XEP-0045 has `participants`, and takes both without an effect.
+            if !field.options.is_empty() && !field.options.contains(&should) {
+                let why = format!("the room takes no {should:?} for it, but {}", field.options.join(", "));
+                self.lacks(&setting, &why, out);
+                continue;
+            }
             let truth = |text: &str| matches!(text, "1" | "true");
-            let same = field.value() == should || field.kind == "boolean" && truth(&should) == field.is_true();
+            // A list that holds more than the one value is another one.
+            let same = field.values.len() < 2 && field.value() == should
+                || field.kind == "boolean" && truth(&should) == field.is_true();
+            let values = field.values.join(", ");
             let (is, should) = match &**var == room_form::ROOM_SECRET {
                 true if field.value().is_empty() => ("none", "[secret]"),
                 true => ("another", "[secret]"),
-                false => (field.value(), should.as_str()),
+                false => (values.as_str(), should.as_str()),
             };
             self.compare(now, setting.clone(), &Compared { same, is, should, by: None }, locked, out);
         }

@@ -101,6 +101,46 @@ fn what_is_only_reported_is_left_and_what_is_ignored_is_not_even_said() {
 }
 
 #[test]
+fn a_value_that_a_list_does_not_offer_is_told_with_those_that_it_does_and_a_longer_list_is_another() {
+    // Prosody 13.0.1's form, cut down; the order of a list's values is not the same each time
+    let offered = |presence: &str| {
+        format!(
+            "<iq xmlns='jabber:client' type='result'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+             <x xmlns='jabber:x:data' type='form'>\
+             <field var='muc#roomconfig_presencebroadcast' type='list-multi'><option label='none'><value>none</value></option>\
+             <option><value>visitor</value></option><option><value>participant</value></option>\
+             <option><value>moderator</value></option>{presence}</field>\
+             <field var='muc#roomconfig_allowpm' type='list-single'><option><value>visitor</value></option>\
+             <option><value>participant</value></option><option><value>none</value></option><value>visitor</value></field>\
+             <field var='{{xmpp:prosody.im}}muc#allow_modpm' type='boolean'><value>0</value></field></x></query></iq>"
+        )
+    };
+    let form = |presence: &str| RoomForm::read(&offered(presence).parse().expect("the test's own text"));
+    let locked = Locked {
+        fields: [
+            ("muc#roomconfig_allowpm".into(), "participants".into()),
+            ("muc#roomconfig_presencebroadcast".into(), "moderator".into()),
+            ("{xmpp:prosody.im}muc#allow_modpm".into(), "false".into()),
+        ]
+        .into(),
+        ..Locked::default()
+    };
+    let mut scene = Scene::new(locked);
+    scene.with(Input::Moderator { new: true });
+    let three = "<value>moderator</value><value>visitor</value><value>participant</value>";
+    let out = scene.with(Input::Form(&form(three)));
+    let allowpm = Setting::Field("muc#roomconfig_allowpm".into());
+    let why = "the room takes no \"participants\" for it, but visitor, participant, none";
+    assert_eq!(out[0], Output::Unsupported(allowpm, why.into()));
+    let presence = Setting::Field("muc#roomconfig_presencebroadcast".into());
+    let set = Action::Configure { fields: vec![("muc#roomconfig_presencebroadcast".into(), vec!["moderator".into()])] };
+    assert_eq!(out[1..], [Output::Do(presence.clone(), set)]);
+    assert_eq!(scene.with(Input::Acted { setting: &presence, unsupported: None }), [Output::AskForm]);
+    assert_eq!(scene.with(Input::Form(&form("<value>moderator</value>"))), []);
+    assert_eq!(scene.keeper.drifting().count(), 0);
+}
+
+#[test]
 fn what_the_room_has_otherwise_in_its_form_is_set_and_the_password_never_said() {
     let locked = Locked {
         password: Some(Secret::new("sesame")),
