@@ -473,7 +473,11 @@ impl Pending {
             // Its form was accepted, and was looked at again.
             if let Answer::Form(form) = answer {
                 let seen = in_form(&item.request.action, form);
-                let said = format!("{} said yes to {}", facts.room, item.request.action.verb());
+                let what = match &item.request.action {
+                    Action::Configure { fields } => fields.iter().map(|(var, _)| format!(" {var}")).collect(),
+                    _ => String::new(),
+                };
+                let said = format!("{} said yes to {}{what}", facts.room, item.request.action.verb());
                 let progress = match (seen, item.changed) {
                     (true, _) => Progress::Seen,
                     // Somebody else was quicker.
@@ -952,6 +956,10 @@ fn refusal(action: &Action, error: &StanzaError, room: &str) -> Cause {
         (_, "forbidden") => Cause::new(
             Word::NotModerator,
             format!("{room} refuses {verb} ({said}): we are no longer high enough there"),
+        ),
+        (Verb::Retract, "item-not-found") => Cause::new(
+            Word::ActionRefused,
+            format!("{room} does not know that message ({said}): its archive keeps it no longer, or the room has none"),
         ),
         (_, "item-not-found") => {
             Cause::new(Word::OccupantGone, format!("{room} does not know whom {verb} was about ({said})"))
