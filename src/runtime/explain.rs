@@ -72,7 +72,8 @@ pub fn who_can(about: &About<'_>, view: &RoomView, lists: Option<&Lists>) -> Who
     }
     let mut hints = vec![
         "accounts in the server's `admins`, and in those of the group chat component, own every room without standing in \
-         its lists; who they are cannot be known from outside, only from the server's configuration"
+         its lists, on Prosody 13 only with `component_admins_as_room_owners`; who they are cannot be known from outside, \
+         only from the server's configuration"
             .to_owned(),
     ];
     for (affiliation, listed) in lists.into_iter().flatten() {
