@@ -57,9 +57,24 @@ pub fn refused(error: &StanzaError, room: &str, nick: &str) -> (Cause, Retry) {
             format!("the room {room} takes members only: make our account a member or owner"),
             Retry::Slow,
         ),
-        "forbidden" => {
+        "forbidden" if text.is_empty() => {
             (Word::Banned, format!("our account is banned from {room}: an owner must lift the ban"), Retry::Slow)
         }
+        // Prosody's mod_muc_rtbl, for one, whose list no owner can change
+        "forbidden" => (
+            Word::Banned,
+            format!("our account is banned from {room} ({said}): an owner or the server's admin must lift the ban"),
+            Retry::Slow,
+        ),
+        // RFC 6120 §8.3.3.5; so Prosody remembers rooms that were persistent
+        "gone" => (
+            Word::Destroyed,
+            format!(
+                "the room {room} was destroyed and may not be opened again ({said}): on Prosody one of the server's \
+                 admins may enter it, else it stays so for `muc_tombstone_expiry`, a month"
+            ),
+            Retry::Slow,
+        ),
         "conflict" => (Word::NickConflict, format!("somebody else in {room} is called {nick}"), Retry::OtherNick),
         "service-unavailable" => (
             Word::RoomFull,
@@ -157,6 +172,8 @@ mod tests {
             (error("not-authorized", ""), Word::WrongPassword, Retry::Slow),
             (error("registration-required", ""), Word::MembersOnly, Retry::Slow),
             (error("forbidden", ""), Word::Banned, Retry::Slow),
+            (error("forbidden", "You are banned from this service"), Word::Banned, Retry::Slow),
+            (error("gone", "done"), Word::Destroyed, Retry::Slow),
             (error("conflict", ""), Word::NickConflict, Retry::OtherNick),
             (error("service-unavailable", ""), Word::RoomFull, Retry::Ladder),
             (error("not-allowed", "Room creation is restricted"), Word::CreationRestricted, Retry::Soon),
