@@ -188,6 +188,30 @@ mod tests {
     }
 
     #[test]
+    fn a_moderators_retraction_and_what_it_leaves_in_the_history_are_nobodys_words() {
+        // both by Prosody 13.0.1 with mod_muc_moderation and mod_muc_mam
+        let announced = said(
+            "<message xmlns='jabber:client' from='r@c' id='LL6y' type='groupchat' to='keeper@x/i'>\
+             <apply-to xmlns='urn:xmpp:fasten:0' id='06b0-88c3'><moderated by='r@c/n' xmlns='urn:xmpp:message-moderate:0'>\
+             <occupant-id xmlns='urn:xmpp:occupant-id:0' id='71Pt='/><retract xmlns='urn:xmpp:message-retract:0'/>\
+             <reason>spam</reason></moderated></apply-to><occupant-id id='EoFD=' xmlns='urn:xmpp:occupant-id:0'/>\
+             <retract xmlns='urn:xmpp:message-retract:1' id='06b0-88c3'><moderated xmlns='urn:xmpp:message-moderate:1'>\
+             <occupant-id xmlns='urn:xmpp:occupant-id:0' id='71Pt='/></moderated><reason>spam</reason></retract>\
+             <stanza-id xmlns='urn:xmpp:sid:0' by='r@c' id='06b0-94a8'/></message>",
+        );
+        assert_eq!((announced.body, announced.subject, announced.statuses), (None, None, vec![]));
+        let left = said(
+            "<message xmlns='jabber:client' from='r@c/alice' id='m1' type='groupchat' to='keeper@x/i'>\
+             <moderated by='r@c/n' xmlns='urn:xmpp:message-moderate:0'>\
+             <retracted stamp='2026-11-21T21:53:13Z' xmlns='urn:xmpp:message-retract:0'/><reason>spam</reason></moderated>\
+             <occupant-id xmlns='urn:xmpp:occupant-id:0' id='EoFD='/>\
+             <delay from='r@c' xmlns='urn:xmpp:delay' stamp='2026-11-21T21:53:12.547710Z'/>\
+             <stanza-id xmlns='urn:xmpp:sid:0' by='r@c' id='06b0-88c3'/></message>",
+        );
+        assert_eq!((left.body, left.subject, left.age), (None, None, Age::History));
+    }
+
+    #[test]
     fn a_subject_beside_a_body_changes_nothing() {
         let read = said(
             "<message xmlns='jabber:client' type='groupchat' from='r@c/n'><subject>s</subject><body>b</body></message>",
