@@ -95,7 +95,10 @@ pub fn refused(error: &StanzaError, room: &str, nick: &str) -> (Cause, Retry) {
         "remote-server-not-found" => (Word::WrongMucDomain, wrong_domain(room), Retry::Slow),
         "not-allowed" if text.contains("creation is restricted") || error.has("room-does-not-exist") => (
             Word::CreationRestricted,
-            format!("the room {room} does not exist and only the focus may create it; it is asked again"),
+            format!(
+                "the room {room} does not exist, and its service leaves it to the focus and to admins to create one \
+                 (`restrict_room_creation`); it is tried again"
+            ),
             Retry::Soon,
         ),
         "not-allowed"

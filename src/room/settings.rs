@@ -405,7 +405,7 @@ impl Keeper {
     fn check_form(&mut self, now: Instant, form: &RoomForm, locked: &Locked, out: &mut Vec<Output>) {
         if let Some(lobby) = locked.lobby {
             match form.members_only() {
-                None => self.lacks(&Setting::Lobby, "the room does not offer it", out),
+                None => self.lacks(&Setting::Lobby, "the room does not offer it to us", out),
                 Some(is) => {
                     let compared = Compared { same: is == lobby, is: on_off(is), should: on_off(lobby), by: None };
                     self.compare(now, Setting::Lobby, &compared, locked, out);
@@ -415,7 +415,7 @@ impl Keeper {
         for (setting, should) in locked.fields() {
             let Setting::Field(var) = &setting else { continue };
             let Some(field) = form.field(var) else {
-                self.lacks(&setting, "the room does not offer it", out);
+                self.lacks(&setting, "the room does not offer it to us", out);
                 continue;
             };
             // Prosody 13 says `participant` where XEP-0045 has `participants`, and takes both without an effect.

@@ -153,7 +153,7 @@ fn what_the_room_has_otherwise_in_its_form_is_set_and_the_password_never_said() 
     let right = [(room_form::ROOM_SECRET, "sesame"), ("muc#roomconfig_roomname", "Pony")];
     let out = scene.with(Input::Form(&form(&right)));
     let missing = Setting::Field(room_form::MAX_USERS.into());
-    assert_eq!(out, [Output::Unsupported(missing.clone(), "the room does not offer it".into())]);
+    assert_eq!(out, [Output::Unsupported(missing.clone(), "the room does not offer it to us".into())]);
     assert_eq!(scene.keeper.unsupported().collect::<Vec<_>>(), [&missing]);
     assert_eq!(scene.with(Input::Changed), [Output::AskForm]);
     let out = scene.with(Input::Form(&form(&[(room_form::ROOM_SECRET, "open"), ("muc#roomconfig_roomname", "Pony")])));
