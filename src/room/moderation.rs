@@ -86,7 +86,7 @@ pub(super) struct Moderation {
     undo: Vec<(Box<str>, Action)>,
     /// The room's password as its form last showed it to us.
     password: Option<Secret>,
-    /// What rules, bans and the end of a meeting came to naught with, for [`super::watch`].
+    /// What rules, bans and the end of a meeting came to naught with, and whom they had kicked, for [`super::watch`].
     pub(super) failed: Vec<Request>,
     /// Domains that are outcasts now, by a ban, for [`super::watch`].
     pub(super) cast_out: Vec<Box<str>>,
@@ -431,17 +431,18 @@ impl Desk<'_, '_> {
                 self.judged();
                 self.early();
             }
-            Happening::Interrupted(cause) => self.pending(|pending, _, out| pending.interrupted(now, cause, out)),
+            Happening::Interrupted(cause) => self.pending(|pending, _, out| pending.interrupted(cause, out)),
             Happening::Resumed => {
-                if self.moderation.info.is_none() {
+                self.moderation.pending.resumed(now);
+                // Those questions were lost with the stream, and requests may wait for what they bring.
+                if !self.informed() {
                     self.cx.effects.push(Effect::AskInfo);
                 }
                 self.keep(settings::Input::Resumed);
             }
             Happening::Settings => self.keep(settings::Input::Lock),
             Happening::Timeout => {
-                let room = self.room;
-                self.pending(|pending, _, out| pending.timeout(now, room, out));
+                self.pending(|pending, facts, out| pending.timeout(now, facts, out));
                 self.keep(settings::Input::Timeout);
                 self.attend();
             }
@@ -672,6 +673,13 @@ impl Desk<'_, '_> {
     }
 
     fn act(&mut self, mut request: Request) {
+        if let Some(lost) = self.inside.lost.as_ref().filter(|_| !self.moderation.pending.knows(&request.key)) {
+            let text = format!(
+                "the connection is lost ({}) and nothing was said in {}: ask again when it is back",
+                lost.text, self.room
+            );
+            return self.refuse(request, Cause::new(lost.word, text));
+        }
         // What is not known yet must not be taken for missing.
         if asks_what_is_offered(request.action.verb()) && !self.informed() && self.moderation.early.len() < MOST_EARLY {
             self.moderation.early.push(request);
@@ -842,7 +850,8 @@ impl Desk<'_, '_> {
         }
         let watched = matches!(request.actor, Actor::Rule { .. } | Actor::Bans)
             || matches!(request.action, Action::End | Action::Destroy);
-        if watched && progress.cause().is_some() {
+        // Who was seen to go may be another, who took the nick of the one that was meant.
+        if watched && over && (progress.cause().is_some() || matches!(request.action, Action::Kick { .. })) {
             self.moderation.failed.push((*request).clone());
         }
         if let (Action::Affiliate { jid, to: Standing::Outcast }, Actor::Bans, true, None) =

@@ -27,8 +27,6 @@ use crate::xmpp::stanza::StanzaError;
 const EFFECT: Duration = Duration::from_secs(10);
 /// How long a message may take to come back, or a component to speak: nothing answers those.
 const UNANSWERED: Duration = Duration::from_secs(20);
-/// How long an effect may take to show where the answer was lost with the stream: as long as servers keep a session.
-const INTERRUPTED: Duration = Duration::from_secs(90);
 /// How long the focus may take to make a newcomer a part of the media session; until then it mutes nobody.
 const NEWCOMER: Duration = Duration::from_secs(15);
 /// How long to wait before it is asked to mute a newcomer again.
@@ -309,6 +307,13 @@ impl Pending {
         self.items.is_empty()
     }
 
+    /// Whether an action was asked for under that key.
+    #[must_use]
+    pub fn knows(&self, key: &str) -> bool {
+        self.items.iter().any(|item| *item.request.key == *key)
+            || self.settled.iter().any(|(known, ..)| **known == *key)
+    }
+
     /// When [`Pending::timeout`] is next due; monotonic clock.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
@@ -497,9 +502,7 @@ impl Pending {
         }
         match answer {
             Answer::Refused(error) if too_early(&item.request, error, now, facts) => {
-                // The other answer of the same burst is no longer waited for.
                 item.stage = Stage::Preparing;
-                item.left = plan(&item.request, facts).unwrap_or_default();
                 item.again_at = Some(now + AGAIN);
                 return;
             }
@@ -571,7 +574,7 @@ impl Pending {
             Action::Kick { nick: kicked } => left && **kicked == *nick && !read.has(Status::RENAMED),
             Action::Voice { nick: meant, on } => {
                 let voice = matches!(read.role, Some(Role::Participant | Role::Moderator));
-                **meant == *nick && (left || voice == *on)
+                **meant == *nick && !read.has(Status::RENAMED) && (left || voice == *on)
             }
             Action::Affiliate { jid: meant, to } => {
                 let about = read.real_jid.as_deref().is_some_and(|real| jid::bare(real) == &**meant);
@@ -641,21 +644,35 @@ impl Pending {
         }
     }
 
-    /// The stream is lost and may be resumed: answers to what is on its way will not be heard, effects may yet show.
-    pub fn interrupted(&mut self, now: Instant, cause: &Cause, out: &mut Vec<Output>) {
+    /// The stream is lost and may be resumed. What was said comes to the server then, and its answer and effect to us; what
+    /// takes several steps would go on from what the room was before.
+    pub fn interrupted(&mut self, cause: &Cause, out: &mut Vec<Output>) {
         while let Some(at) = self.items.iter().position(|item| matches!(item.stage, Stage::Queued | Stage::Preparing)) {
             self.finish(at, Progress::Refused(cause.clone()), out);
         }
+    }
+
+    /// The stream is resumed: nothing could be heard meanwhile, so what is waited for may take its whole time again.
+    pub fn resumed(&mut self, now: Instant) {
         for item in &mut self.items {
-            item.give_up_at.get_or_insert(now + INTERRUPTED);
+            let patience = if item.stage == Stage::Answered { EFFECT } else { UNANSWERED };
+            item.give_up_at = item.give_up_at.map(|_| now + patience);
         }
     }
 
     /// A deadline passed.
-    pub fn timeout(&mut self, now: Instant, room: &str, out: &mut Vec<Output>) {
+    pub fn timeout(&mut self, now: Instant, facts: &Facts<'_>, out: &mut Vec<Output>) {
+        let room = facts.room;
         while let Some(at) = self.items.iter().position(|item| item.again_at.is_some_and(|at| at <= now)) {
             self.items[at].again_at = None;
-            self.begin(now, at, out);
+            // By now the nick may be another's.
+            match plan(&self.items[at].request, facts) {
+                Ok(left) => {
+                    self.items[at].left = left;
+                    self.begin(now, at, out);
+                }
+                Err(cause) => self.finish(at, Progress::Refused(cause), out),
+            }
         }
         while let Some(at) = self.items.iter().position(|item| item.give_up_at.is_some_and(|at| at <= now)) {
             let item = &self.items[at];

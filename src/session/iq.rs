@@ -76,6 +76,16 @@ impl<T> Questions<T> {
         self.deadlines.clear();
     }
 
+    /// Forgets those that are not to be kept; the others may be answered until `give_up_at`.
+    pub fn keep(&mut self, keeps: impl Fn(&T) -> bool, give_up_at: Instant) {
+        self.open.retain(|_, open| keeps(&open.about));
+        self.deadlines.clear();
+        for (number, open) in &mut self.open {
+            open.give_up_at = give_up_at;
+            self.deadlines.insert((give_up_at, *number));
+        }
+    }
+
     fn take(&mut self, number: u64) -> Option<T> {
         let open = self.open.remove(&number)?;
         self.deadlines.remove(&(open.give_up_at, number));
@@ -115,6 +125,20 @@ mod tests {
         assert_eq!(questions.answer(Some("a@example"), &id, own), Some(1));
         let id = questions.ask("example", 2, now, Duration::from_secs(1));
         assert_eq!(questions.answer(None, &id, own), Some(2));
+    }
+
+    #[test]
+    fn what_is_kept_may_be_answered_for_longer_and_the_rest_no_more() {
+        let now = Instant::now();
+        let (soon, later) = (now + Duration::from_secs(1), now + Duration::from_secs(9));
+        let mut questions = Questions::new("x");
+        let kept = questions.ask("a", 'a', now, Duration::from_secs(1));
+        let forgotten = questions.ask("b", 'b', now, Duration::from_secs(2));
+        questions.keep(|about| *about == 'a', later);
+        assert_eq!((questions.expired(soon), questions.deadline()), (None, Some(later)));
+        assert_eq!(questions.answer(Some("b"), &forgotten, |_| false), None);
+        assert_eq!(questions.answer(Some("a"), &kept, |_| false), Some('a'));
+        assert_eq!(questions.deadline(), None);
     }
 
     #[test]

@@ -35,6 +35,8 @@ impl Session {
         self.link = Link::Online { jid, heard: now, spoke: now, pinged: None };
         let farewells = std::mem::take(&mut self.farewells);
         if resumed {
+            // What the server had not taken goes again now.
+            self.questions.keep(is_for_action, now + IQ_TIMEOUT);
             if let Some(focus) = &mut self.focus {
                 focus.regained();
             }
@@ -84,8 +86,12 @@ impl Session {
             self.acks.reset();
             self.farewells.clear();
         }
-        // Silence says nothing while nobody can be heard; who still wants an answer asks again.
-        self.questions.clear();
+        // Silence says nothing while nobody can be heard; who still wants an answer asks again. What was said for an action
+        // is not said again: its answer is waited for as long as it can come with a resumption.
+        match self.link {
+            Link::Lost { until, .. } => self.questions.keep(is_for_action, until + IQ_TIMEOUT),
+            _ => self.questions.clear(),
+        }
         self.components_asked = false;
         if let Some(focus) = &mut self.focus {
             focus.lost();
@@ -167,4 +173,8 @@ impl Session {
             _ => {}
         }
     }
+}
+
+fn is_for_action(about: &About) -> bool {
+    matches!(about, About::Step { .. } | About::Message { .. })
 }

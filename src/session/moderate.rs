@@ -95,7 +95,9 @@ impl Session {
         let element = match step {
             Step::Role { lobby: false, nick, role } => moderate::set_role(&room, &ask(&room), nick, role, reason),
             Step::Role { lobby: true, nick, role } => {
-                let Some(lobby) = held.room.lobby().map(Box::<str>::from) else { return };
+                let Some(lobby) = held.room.lobby().map(Box::<str>::from) else {
+                    return self.unsaid(now, id, number, "item-not-found", out);
+                };
                 moderate::set_role(&lobby, &ask(&lobby), nick, role, reason)
             }
             Step::Affiliate { jids, to } => {
@@ -135,18 +137,21 @@ impl Session {
     /// Says what takes a connection whose URL names the room.
     fn bound(&mut self, now: Instant, id: u32, number: u32, step: &Step, out: &mut Outbox) {
         let Some(held) = self.rooms.get(&id) else { return };
-        let (Some(components), Some((nick, _))) = (&self.components, held.room.inside()) else { return };
-        let room = held.room.settings().jid.clone();
-        let component = match step {
-            Step::Bound(Bound::End) => &components.end_conference,
-            Step::Bound(_) => &components.av_moderation,
-            _ => &components.metadata,
+        let component = self.components.as_ref().and_then(|components| match step {
+            Step::Bound(Bound::End) => components.end_conference.clone(),
+            Step::Bound(_) => components.av_moderation.clone(),
+            _ => components.metadata.clone(),
+        });
+        let (Some(component), Some((nick, _))) = (component, held.room.inside()) else {
+            return self.unsaid(now, id, number, "service-unavailable", out);
         };
-        let (Some(component), nick) = (component.clone(), Box::<str>::from(nick)) else { return };
+        let (room, nick) = (held.room.settings().jid.clone(), Box::<str>::from(nick));
         let question = self.say(now, id, number, &component);
         let element = match step {
             Step::Metadata { key, data } => {
-                let Ok(data) = serde_json::from_str(data) else { return };
+                let Ok(data) = serde_json::from_str(data) else {
+                    return self.unsaid(now, id, number, "bad-request", out);
+                };
                 json_message::set_metadata(&component, &question, &room, key, &data)
             }
             Step::Bound(Bound::AvModeration(medium, on)) => av_moderation::switch(&component, &question, *medium, *on),
@@ -167,6 +172,12 @@ impl Session {
             let enter = self.join(held.room.settings(), held.room.password(), &nick, "errand");
             out.reports.push(Report::Errand(Box::new(Errand { key, number, room, nick, enter, say: vec![element] })));
         }
+    }
+
+    /// There is nobody any more to say a step to: that is its answer.
+    fn unsaid(&mut self, now: Instant, id: u32, number: u32, condition: &str, out: &mut Outbox) {
+        let error = StanzaError { condition: condition.to_owned(), ..StanzaError::default() };
+        self.room_input(now, id, room::Input::Stepped { number, answer: Answer::Refused(&error) }, out);
     }
 
     pub(super) fn errand_done(

@@ -241,9 +241,8 @@ fn an_effect_that_does_not_show_is_said_to_be_unknown() {
     let mut scene = Scene::new();
     scene.ask("k", kick("ann"));
     scene.answer(0, Answer::Done);
-    let due = scene.pending.deadline().expect("the effect is waited for");
-    scene.pending.timeout(due, ROOM, &mut scene.out);
-    assert_eq!(words(&scene.out), ["timed-out"]);
+    scene.now = scene.pending.deadline().expect("the effect is waited for");
+    assert_eq!(words(&scene.with(|pending, now, facts, out| pending.timeout(now, facts, out))), ["timed-out"]);
     assert_eq!(scene.pending.deadline(), None);
 }
 
@@ -306,7 +305,7 @@ fn a_newcomer_whom_the_focus_does_not_mute_yet_is_muted_a_moment_later_on_an_aut
     for _ in 0..14 {
         assert_eq!(scene.answer(0, Answer::Refused(&refusal)), []);
         scene.now = scene.pending.deadline().expect("it is tried again");
-        let out = scene.with(|pending, now, _, out| pending.timeout(now, ROOM, out));
+        let out = scene.with(|pending, now, facts, out| pending.timeout(now, facts, out));
         assert_eq!(sent(&out), std::slice::from_ref(&step));
     }
     assert_eq!(words(&scene.answer(0, Answer::Done)), ["answered"]);
@@ -316,16 +315,63 @@ fn a_newcomer_whom_the_focus_does_not_mute_yet_is_muted_a_moment_later_on_an_aut
 }
 
 #[test]
+fn a_mute_that_is_said_again_is_not_for_whoever_took_the_nick_meanwhile() {
+    let mut scene = Scene::new();
+    let (action, real_jid) =
+        (Action::Mute { nick: Some("ann".into()), medium: Medium::Audio }, Some("ann@guest.example/1".into()));
+    let actor = Actor::Authority { name: "story".into() };
+    scene.request(Request { key: "a".into(), actor, action, real_jid, reason: "".into() });
+    assert_eq!(scene.answer(0, Answer::Refused(&error("internal-server-error"))), []);
+    scene.here.leave("ann", Some("anna"));
+    scene.here.enter(scene.now, "ann", &presence("participant", "none", "eve@guest.example/3"));
+    scene.now += AGAIN;
+    let out = scene.with(|pending, now, facts, out| pending.timeout(now, facts, out));
+    assert_eq!((sent(&out), words(&out), cause(&out)), (vec![], vec!["refused"], Word::OccupantGone));
+    assert!(scene.pending.is_idle());
+}
+
+#[test]
+fn a_new_nick_is_no_sign_that_somebody_was_given_voice() {
+    let mut scene = Scene::new();
+    scene.ask("v", Action::Voice { nick: "ann".into(), on: true });
+    let renamed = RoomPresence {
+        new_nick: Some("anna".into()),
+        statuses: vec![Status::RENAMED],
+        ..presence("participant", "none", "ann@guest.example/1")
+    };
+    scene.here.leave("ann", Some("anna"));
+    let out = scene.with(|pending, _, _, out| pending.presence("ann", &renamed, true, out));
+    assert_eq!(out, []);
+    assert_eq!(words(&scene.answer(0, Answer::Refused(&error("item-not-found")))), ["refused"]);
+}
+
+#[test]
 fn what_was_sent_before_the_stream_was_lost_may_yet_be_seen() {
     let mut scene = Scene::new();
     scene.ask("k", kick("ann"));
     scene.ask("l", Action::Lock { password: None });
     let cause = Cause::new(Word::Disconnected, "the connection is lost");
-    scene.pending.interrupted(scene.now, &cause, &mut scene.out);
+    scene.pending.interrupted(&cause, &mut scene.out);
     assert_eq!((words(&scene.out), self::cause(&scene.out)), (vec!["refused"], Word::Disconnected));
     scene.out.clear();
-    assert!(scene.pending.deadline().is_some());
     assert_eq!(words(&scene.leaves("ann", &RoomPresence::default())), ["seen"]);
+}
+
+#[test]
+fn what_is_waited_for_has_its_whole_time_again_when_the_stream_is_resumed() {
+    let mut scene = Scene::new();
+    scene.ask("s", Action::Say { nick: None, text: "hello".into() });
+    scene.ask("k", kick("ann"));
+    scene.answer(1, Answer::Done);
+    let cause = Cause::new(Word::Disconnected, "the connection is lost");
+    scene.pending.interrupted(&cause, &mut scene.out);
+    scene.now += Duration::from_secs(100);
+    scene.pending.resumed(scene.now);
+    assert_eq!(scene.with(|pending, now, facts, out| pending.timeout(now, facts, out)), []);
+    scene.now += EFFECT;
+    assert_eq!(words(&scene.with(|pending, now, facts, out| pending.timeout(now, facts, out))), ["timed-out"]);
+    assert_eq!(words(&scene.with(|pending, _, _, out| pending.said("hello", out))), ["seen"]);
+    assert_eq!(scene.pending.deadline(), None);
 }
 
 #[test]

@@ -571,6 +571,55 @@ fn who_came_while_a_domain_was_cast_out_in_vain_is_judged_where_the_ban_ended_me
 }
 
 #[test]
+fn who_has_another_kicked_in_their_place_is_kicked_themselves() {
+    let mut bench = ruled("[words]\nwords = [\"spam\"]\naction = \"kick\"", policy::Mode::Enforce);
+    bench.say("m", &somebody("mallory@meet.jitsi/1", "x"));
+    assert_eq!(steps(&bench.says("m", "buy spam")), [&kick("m")]);
+    bench.say("m", &RoomPresence { new_nick: Some("n".into()), ..away(303) });
+    bench.say("n", &somebody("mallory@meet.jitsi/1", "x"));
+    bench.say("m", &somebody("eve@meet.jitsi/1", "y"));
+    // The kick arrives.
+    let effects = bench.say("m", &away(307));
+    assert_eq!(steps(&effects), [&kick("n")], "{effects:?}");
+    assert!(steps(&bench.say("n", &away(307))).is_empty(), "and that is that");
+}
+
+#[test]
+fn nothing_is_said_while_the_stream_is_lost_and_whoever_asks_is_told_so() {
+    let mut bench = Bench::held();
+    bench.say("a", &somebody("ann@meet.jitsi/1", "x"));
+    let kick_ann = |key| asked(key, Actor::CommandLine { uid: 0 }, Action::Kick { nick: "a".into() });
+    assert_eq!(steps(&bench.put(kick_ann("one"))), [&kick("a")]);
+    bench.put(Input::Offline { cause: &Cause::new(Word::Disconnected, "gone"), resumable: true });
+    let outcomes = |effects: &[Effect]| -> Vec<(&'static str, bool)> {
+        let outcome = |effect: &Effect| match effect {
+            Effect::Progress { progress, over, .. } => Some((progress.as_str(), *over)),
+            _ => None,
+        };
+        effects.iter().filter_map(outcome).collect()
+    };
+    let effects = bench.put(kick_ann("two"));
+    assert_eq!((steps(&effects), outcomes(&effects)), (vec![], vec![("refused", true)]));
+    assert_eq!(outcomes(&bench.put(kick_ann("one"))), [("sent", false)], "it may yet be done");
+    bench.put(Input::Online { resumed: true });
+    assert_eq!(outcomes(&bench.say("a", &away(307))), [("seen", true)]);
+}
+
+#[test]
+fn what_was_asked_for_too_early_is_not_forgotten_with_a_lost_stream() {
+    let mut bench = Bench::held();
+    bench.around.components_known = false;
+    bench.put(asked("end", Actor::CommandLine { uid: 0 }, Action::End));
+    bench.put(Input::Info(&RoomInfo::default()));
+    bench.put(Input::Offline { cause: &Cause::new(Word::Disconnected, "gone"), resumable: true });
+    let effects = bench.put(Input::Online { resumed: true });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::AskInfo)), "{effects:?}");
+    bench.around.components_known = true;
+    let effects = bench.put(Input::Components);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Progress { .. })), "{effects:?}");
+}
+
+#[test]
 fn a_ban_on_a_name_makes_no_account_an_outcast() {
     let mut bench = Bench::held();
     bench.ban("name:eve");

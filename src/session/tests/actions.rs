@@ -113,6 +113,43 @@ fn what_was_changed_while_the_stream_was_lost_is_known_by_what_components_greet_
 }
 
 #[test]
+fn the_answer_to_an_action_is_heard_also_with_the_resumption_of_a_lost_stream() {
+    let outcomes = |bench: &mut Bench| -> Vec<&'static str> {
+        let reports = std::mem::take(&mut bench.out.reports).into_iter();
+        let outcome = |report| match report {
+            Report::Progress { progress, over: true, .. } => Some(progress.as_str()),
+            _ => None,
+        };
+        reports.filter_map(outcome).collect()
+    };
+    let mut bench = Bench::holding("tavern");
+    let action = Action::Affiliate { jid: "mallory@meet.jitsi".into(), to: crate::action::Standing::Outcast };
+    let ask = |key: &str| {
+        let actor = Actor::CommandLine { uid: 0 };
+        Input::Act(
+            super::key("tavern"),
+            Request { key: key.into(), actor, action: action.clone(), real_jid: None, reason: "".into() },
+        )
+    };
+    let room = format!("tavern@{MUC}");
+    bench.put(ask("heard"));
+    let is_ban = |element: &Element| element.get_child("query", ns::MUC_ADMIN).is_some();
+    let heard = bench.sent().into_iter().find(is_ban).expect("the room is asked");
+    bench.put(ask("silence"));
+    let handled = u32::try_from(bench.counted()).expect("few");
+    bench.lose();
+    // Silence says nothing while nobody can be heard.
+    bench.pass(Duration::from_secs(40));
+    assert_eq!(outcomes(&mut bench), [""; 0]);
+    bench.resume(handled);
+    let id = heard.attr("id").expect("an id");
+    bench.hear(&format!("<iq xmlns='jabber:client' type='result' from='{room}' id='{id}'/>"));
+    assert_eq!(outcomes(&mut bench), ["seen"]);
+    bench.pass(IQ_TIMEOUT);
+    assert_eq!(outcomes(&mut bench), ["timed-out"]);
+}
+
+#[test]
 fn a_component_that_refuses_ends_the_action_at_once_and_nobody_else_can_refuse_for_it() {
     let mut bench = Bench::with(Profile { one_room: true, websocket: true, ..profile() });
     bench.put(Input::Online(bound(true)));

@@ -66,8 +66,8 @@ enum Down {
     Other(String),
     /// An answer to a question about that room and its name, or about somebody in it.
     Info(usize, String),
-    /// An answer to a domain's being cast out.
-    Cast(usize, String),
+    /// An answer to the casting out of an account or a domain.
+    Cast(usize, String, String),
     Refused(String, String),
 }
 
@@ -121,9 +121,9 @@ struct Day {
     ids: BTreeSet<String>,
     /// Whose stays a removal on its way is about, by question.
     asked: BTreeMap<String, (usize, Vec<u64>)>,
-    /// Until when the server may say something to a domain's being cast out of a room: whoever comes meanwhile and is
-    /// banned goes with the others.
-    casting: [Option<Instant>; ROOMS.len()],
+    /// Until when the server may say something to an account's or a domain's being cast out of a room: whoever comes
+    /// meanwhile and is banned goes with the others.
+    casting: [BTreeMap<String, Instant>; ROOMS.len()],
     /// Who was last asked to be kicked under a nick.
     kicked: BTreeMap<(usize, String), u64>,
     /// What rules remembered, and when, that was not compared yet: a strike is the model's only behind its message.
@@ -206,7 +206,7 @@ impl Day {
             bans: Bans::default(),
             ids: BTreeSet::new(),
             asked: BTreeMap::new(),
-            casting: [None; ROOMS.len()],
+            casting: Default::default(),
             kicked: BTreeMap::new(),
             remembered: Vec::new(),
             tally: Tally::default(),
@@ -244,8 +244,10 @@ impl Day {
             self.kept.clear();
             self.asked.clear();
             self.kicked.clear();
-            self.casting = [None; ROOMS.len()];
+            self.casting = Default::default();
             self.rooms.iter_mut().for_each(Room::forget);
+        } else {
+            self.wait_until(self.now + IQ_TIMEOUT);
         }
         self.say(|| format!("online, resumed: {resumed:?}"));
         self.put(Input::Online(Bound { resumed, ..bound(true) }));
@@ -338,9 +340,7 @@ impl Day {
                 if let Action::Affiliate { jid: account, to: Standing::Outcast } = &request.action {
                     let shown = self.rooms[at].shown.values_mut();
                     shown.filter(|one| one.who.is_of(account)).for_each(|one| one.removal = None);
-                    if &**account == GUESTS {
-                        self.casting[at] = None;
-                    }
+                    self.casting[at].remove(&**account);
                 }
                 if let (Action::Kick { nick }, Actor::Rule { .. } | Actor::Bans) = (&request.action, &request.actor) {
                     let stay = self.kicked.get(&(at, nick.to_string())).copied();
@@ -438,8 +438,8 @@ impl Day {
             (_, Some("outcast")) => {
                 let account = item.attr("jid").expect("an outcast has an account, or a domain");
                 assert!(account.contains('@') || account == GUESTS, "{seed}: {account} is more than guests");
+                let last = self.casting[room].insert(account.to_owned(), now + IQ_TIMEOUT);
                 if account == GUESTS {
-                    let last = self.casting[room].replace(now + IQ_TIMEOUT);
                     assert!(last.is_none_or(|until| until <= now), "{seed}: {account} is cast out twice");
                     self.tally.domains += 1;
                 }
@@ -548,9 +548,9 @@ impl Day {
                 }
                 self.hear(&text);
             }
-            Down::Cast(room, text) => {
+            Down::Cast(room, account, text) => {
                 self.hear(&text);
-                self.casting[room] = None;
+                self.casting[room].remove(&account);
             }
             Down::Refused(id, text) => {
                 if let Some((room, stays)) = self.asked.remove(&id) {
@@ -562,20 +562,29 @@ impl Day {
         }
     }
 
-    /// Whoever is banned and of a domain that the room is just asked to cast out is on the way out, too.
+    /// Whoever is banned and of an account or a domain that the room is just asked to cast out is on the way out, too.
     fn cast_out(&mut self) {
         let clock = self.session.clock.clock_at(self.now);
         let now = policy::Now { at: self.now, clock };
-        for (room, state) in self.rooms.iter_mut().enumerate() {
+        for (room, state) in self.rooms.iter_mut().enumerate().filter(|(_, state)| state.entered.is_some()) {
             let key = &self.settings[room].key;
-            let Some(until) = self.casting[room].filter(|until| *until > self.now) else { continue };
-            if state.entered.is_some() && self.bans.casts_out(GUESTS, now, &key.service, &key.name) {
-                let theirs = state.shown.values_mut().filter(|one| one.who.is_of(GUESTS));
+            let banned = |jid: &str| self.bans.casts_out(jid, now, &key.service, &key.name);
+            for (jid, until) in self.casting[room].iter().filter(|(jid, until)| **until > now.at && banned(jid)) {
+                let theirs = state.shown.values_mut().filter(|one| one.who.is_of(jid));
                 theirs
                     .filter(|one| one.removal.is_none_or(|at| at <= now.at))
-                    .for_each(|one| one.removal = Some(until));
+                    .for_each(|one| one.removal = Some(*until));
             }
         }
+    }
+
+    /// What was asked and is not answered is waited for until then.
+    fn wait_until(&mut self, then: Instant) {
+        let now = self.now;
+        let removals =
+            self.rooms.iter_mut().flat_map(|room| room.shown.values_mut()).filter_map(|one| one.removal.as_mut());
+        let casting = self.casting.iter_mut().flat_map(BTreeMap::values_mut);
+        removals.chain(casting).filter(|until| **until > now).for_each(|until| *until = then);
     }
 
     fn hear(&mut self, text: &str) -> Vec<(usize, String, String, String)> {
@@ -674,8 +683,8 @@ impl Day {
                 }
                 _ => self.administer(room, &item),
             }
-            if item.attr("jid") == Some(GUESTS) {
-                return self.tell(Down::Cast(room, result("")));
+            if let (Some(account), Some("outcast")) = (item.attr("jid"), item.attr("affiliation")) {
+                return self.tell(Down::Cast(room, account.to_owned(), result("")));
             }
         }
         self.tell(Down::Other(result("")));
@@ -889,11 +898,8 @@ impl Day {
     fn lose(&mut self) {
         self.online = false;
         self.up.clear();
-        // What was asked and not answered is waited for until the session gives it up.
-        self.asked.clear();
-        let (now, shown) = (self.now, self.rooms.iter_mut().flat_map(|room| room.shown.values_mut()));
-        shown.filter(|one| one.removal.is_some_and(|until| until > now)).for_each(|one| one.removal = Some(now + HOUR));
-        self.casting.iter_mut().flatten().filter(|until| **until > now).for_each(|until| *until = now + HOUR);
+        // An answer comes with the resumption, or never.
+        self.wait_until(self.now + HOUR);
         self.put(Input::Offline(Cause::new(Word::Disconnected, "it broke")));
     }
 
