@@ -433,6 +433,11 @@ pub trait Rule: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Whether it keeps the door shut just now.
+    fn keeps_door_shut(&self) -> bool {
+        false
+    }
+
     /// What has to outlive a restart.
     fn export(&self, now: Now) -> Option<Value> {
         let _ = now;
@@ -540,12 +545,6 @@ impl Plans {
         enforced.filter_map(|rule| rule.plan.closed_until(clock)).max()
     }
 
-    /// Whether a rule is enforced that shuts the door when many come at once, and opens it again.
-    #[must_use]
-    pub fn minds_the_door(&self) -> bool {
-        self.rules.get(rules::DOOR).is_some_and(|rule| rule.mode == Mode::Enforce)
-    }
-
     /// Until when the rules that are enforced let the room stay open that is opened at that time; `None`: for ever.
     #[must_use]
     pub fn open_until(&self, clock: Timestamp) -> Option<Timestamp> {
@@ -645,6 +644,13 @@ impl Policy {
         self.life.as_ref().map(|(life, _)| &**life)
     }
 
+    /// Whether a rule that is enforced keeps the door shut just now.
+    #[must_use]
+    pub fn keeps_door_shut(&self) -> bool {
+        let mut attached = self.plans.rules.values().zip(&self.rules);
+        attached.any(|(attached, rule)| attached.mode == Mode::Enforce && rule.keeps_door_shut())
+    }
+
     /// How many strikes somebody has that count.
     #[must_use]
     pub fn strikes(&self, now: Instant, who: &OccupantKey) -> usize {
@@ -672,7 +678,10 @@ impl Policy {
                 self.people.clear();
                 self.holding = false;
             }
-            Input::Lost => self.holding = false,
+            Input::Lost => {
+                self.holding = false;
+                self.people.settle();
+            }
             Input::Holding { life, since } => self.opened(now, life, since, out),
             Input::Present(presence) => {
                 let plans = &self.plans;

@@ -255,6 +255,11 @@ impl People {
         self.by_nick.get_mut(nick).map(|person| &mut **person)
     }
 
+    /// Nobody came just now: when the room is held again, who is here was here before.
+    pub(super) fn settle(&mut self) {
+        self.by_nick.values_mut().for_each(|person| person.live = false);
+    }
+
     pub(super) fn clear(&mut self) {
         self.by_nick = HashMap::new();
     }

@@ -211,6 +211,15 @@ impl Room {
         self.moderation.as_ref().and_then(|moderation| moderation.info.as_ref())
     }
 
+    /// Whether a rule just has the door opened or shut.
+    pub(super) fn switches_door(&self) -> bool {
+        let of_door = |request: &Request| {
+            matches!(request.action, Action::Lobby { .. } | Action::Lock { .. })
+                && matches!(request.actor, Actor::Rule { .. })
+        };
+        self.moderation.as_ref().is_some_and(|known| known.pending.requests().chain(&known.early).any(of_door))
+    }
+
     /// Where the room's lobby comes from, while it has one.
     #[must_use]
     pub fn lobby_origin(&self) -> Option<&LobbyOrigin> {
@@ -512,6 +521,9 @@ impl Desk<'_, '_> {
             // Whether there is a lobby now only the room knows.
             if let (true, Some(info)) = (read.destroyed.is_some(), &mut self.moderation.info) {
                 info.lobby = None;
+                if !has_lobby(info) {
+                    self.no_lobby();
+                }
             }
             self.cx.effects.push(Effect::AskInfo);
         }
@@ -521,16 +533,25 @@ impl Desk<'_, '_> {
         }
     }
 
+    /// There is no lobby any more: the next one is whoever's switches that on.
+    fn no_lobby(&mut self) {
+        if self.moderation.origin.take().is_some() {
+            self.moderation.locks.push(LockNews::Lobby { actor: Actor::Settings, on: false });
+        }
+    }
+
     /// Keeps where the lobby comes from.
     fn story(&mut self, info: &RoomInfo) {
         let people = self.inside.occupants.iter().any(|(nick, one)| {
             let machine = self.inside.machine(nick, one, self.focus, self.cx.focus, self.trust);
             !matches!(machine, Some(event::Machine::Keeper | event::Machine::Focus))
         });
+        if !has_lobby(info) {
+            return self.no_lobby();
+        }
         let moderation = &mut *self.moderation;
-        match (moderation.info.as_ref().map(has_lobby), has_lobby(info)) {
-            (_, false) => moderation.origin = None,
-            (None, true) => {
+        match moderation.info.as_ref().map(has_lobby) {
+            None => {
                 let left = moderation.left.take();
                 let same = left.as_ref().is_some_and(|left| left.life.is_some() && left.life == info.meeting_id);
                 let before = match left {
@@ -540,10 +561,10 @@ impl Desk<'_, '_> {
                 };
                 moderation.origin = Some(moderation.switched_by.take().map_or(before, LobbyOrigin::By));
             }
-            (Some(false), true) => {
+            Some(false) => {
                 moderation.origin = Some(moderation.switched_by.take().map_or(LobbyOrigin::Unsaid, LobbyOrigin::By));
             }
-            (Some(true), true) => {}
+            Some(true) => {}
         }
     }
 
@@ -873,7 +894,9 @@ impl Desk<'_, '_> {
             let (actor, password) = (request.actor.clone(), password.clone());
             self.moderation.locks.push(LockNews::Set { actor, password, before });
         }
-        if let (Action::Lobby { on }, true, None) = (&request.action, over, progress.cause()) {
+        // Whoever wants what is so already has not switched it.
+        let switched = undo.as_ref().is_none_or(|(_, undo)| *undo != request.action);
+        if let (Action::Lobby { on }, true, None, true) = (&request.action, over, progress.cause(), switched) {
             self.moderation.locks.push(LockNews::Lobby { actor: request.actor.clone(), on: *on });
         }
         if let Some((key, undo)) = undo.filter(|(_, undo)| progress.cause().is_none() && *undo != request.action) {

@@ -314,6 +314,11 @@ impl Pending {
             || self.settled.iter().any(|(known, ..)| **known == *key)
     }
 
+    /// Every action on its way.
+    pub fn requests(&self) -> impl Iterator<Item = &Request> {
+        self.items.iter().map(|item| &*item.request)
+    }
+
     /// When [`Pending::timeout`] is next due; monotonic clock.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {

@@ -34,7 +34,8 @@ const REMEMBERED_WITHIN: Duration = Duration::from_secs(1);
 /// What led to a step against somebody is kept at once, but not more often than this: there may be many who offend.
 const STRIKES_EVERY: Duration = Duration::from_millis(100);
 
-/// How long somebody banned is let be whom the room did not put out, the first time; then longer and longer.
+/// How long somebody banned is let be whom the room did not put out, or a door that it did not open, the first time; then
+/// longer and longer.
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// How long the room may take to say which life it is in before it is named as if it had none: nothing is judged until
@@ -64,6 +65,9 @@ pub(super) struct Watch {
     pub(super) lock: Lock,
     /// A rule switched the lobby on, which was off.
     lobby_by_rule: bool,
+    /// When a door is looked at again that stayed as it was against a rule's word, and how long that was waited for.
+    door_at: Option<Instant>,
+    door: Ladder,
 }
 
 /// What is recorded of a room, as its focus shows it.
@@ -119,7 +123,7 @@ impl Watch {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let policy = self.policy.as_ref().and_then(Policy::deadline);
-        policy.into_iter().chain(self.remember_at).chain(self.again_at).min()
+        policy.into_iter().chain(self.remember_at).chain(self.again_at).chain(self.door_at).min()
     }
 
     /// What has to outlive a restart.
@@ -225,6 +229,8 @@ impl Room {
             watch.domains.clear();
             watch.again_at = None;
             watch.again.reset();
+            watch.door_at = None;
+            watch.door.reset();
         }
         self.begin_policy(cx);
     }
@@ -494,7 +500,6 @@ impl Room {
         let State::Inside(inside) = &mut self.state else { return };
         let moderator = inside.moderator && inside.lost.is_none();
         let check = moderator && !std::mem::replace(&mut inside.checked, moderator) && !cx.bans.is_empty();
-        let door = moderator && !std::mem::replace(&mut inside.door_seen, moderator);
         let everybody: Vec<Box<str>> =
             if check { inside.occupants.iter().map(|(nick, _)| nick.into()).collect() } else { Vec::new() };
         for nick in everybody {
@@ -503,15 +508,16 @@ impl Room {
         if check {
             self.hold_all_at_door_against_bans(cx);
         }
-        if door {
-            self.open_door(cx);
-        }
         let State::Inside(inside) = &self.state else { return };
         if let Some(watch) = self.watch.as_deref_mut()
-            && watch.policy.is_some()
+            && let Some(policy) = &watch.policy
         {
             let life = inside.life.clone().filter(|_| moderator);
             if watch.holding != life {
+                if life.is_some() && policy.life().is_some_and(|before| Some(before) != life.as_deref()) {
+                    // Whose lobby another life has a rule does not know.
+                    watch.lobby_by_rule = false;
+                }
                 watch.holding.clone_from(&life);
                 let info = self.moderation.as_ref().and_then(|moderation| moderation.info.as_ref());
                 let since = info.and_then(|info| Timestamp::from_millisecond(info.created?).ok());
@@ -524,6 +530,10 @@ impl Room {
         if let State::Inside(inside) = &mut self.state
             && inside.life.is_some()
         {
+            if moderator && !std::mem::replace(&mut inside.door_seen, true) {
+                self.open_door(cx);
+            }
+            let State::Inside(inside) = &mut self.state else { return };
             for Message { nick, said, judged } in inside.unheard.take() {
                 self.hear(&nick, &said, judged, cx);
             }
@@ -552,9 +562,13 @@ impl Room {
         let lock = match news {
             LockNews::Lobby { actor, on } => {
                 let by_rule = on && matches!(actor, Actor::Rule { .. });
+                if !by_rule && self.watch.is_none() {
+                    return;
+                }
                 let watch = self.watch.get_or_insert_default();
                 if std::mem::replace(&mut watch.lobby_by_rule, by_rule) != by_rule {
                     watch.remember_at = Some(cx.now);
+                    watch.door.reset();
                 }
                 return;
             }
@@ -563,6 +577,7 @@ impl Room {
             LockNews::Set { password, .. } if password == self.settings.password => Lock::default(),
             LockNews::Set { actor, password, before } => {
                 let by_rule = matches!(actor, Actor::Rule { .. }) && password != known.before;
+                let before = if known.by_rule && before == known.password { known.before.clone() } else { before };
                 Lock { password, before: before.filter(|_| by_rule), by_rule }
             }
         };
@@ -832,6 +847,11 @@ impl Room {
         {
             inside.checked = false;
         }
+        if watch.door_at.take_if(|at| *at <= cx.now).is_some()
+            && let State::Inside(inside) = &mut self.state
+        {
+            inside.door_seen = false;
+        }
         let due = watch.policy.as_ref().and_then(Policy::deadline).is_some_and(|at| at <= cx.now);
         if due {
             self.judge(policy::Input::Timeout, cx);
@@ -930,7 +950,7 @@ impl Room {
             Wish::Lobby(true) => {
                 // What a person switched on is theirs, and stays when the rule lets go.
                 let on = self.info().is_some_and(has_lobby);
-                if on {
+                if on && !self.switches_door() {
                     return;
                 }
                 Action::Lobby { on: true }
@@ -942,6 +962,10 @@ impl Room {
                 Action::Lobby { on: false }
             }
             Wish::Lock(true) => {
+                let locked = self.watch.as_ref().is_some_and(|watch| watch.lock.by_rule);
+                if locked && !self.switches_door() {
+                    return;
+                }
                 let secret: String = std::iter::repeat_with(|| cx.rng.alphanumeric()).take(12).collect();
                 Action::Lock { password: Some(Secret::new(secret)) }
             }
@@ -970,15 +994,16 @@ impl Room {
         self.watch.as_ref().is_some_and(|watch| watch.lobby_by_rule) && !by_other
     }
 
-    /// Opens what a rule shut that is not enforced here any more: it will not do so itself.
+    /// Opens what a rule shut that keeps it so no longer: it is no longer enforced, or what it said came to naught.
     fn open_door(&mut self, cx: &mut Context<'_>) {
-        if self.settings.plans.as_ref().is_some_and(|plans| plans.minds_the_door()) {
+        let policy = self.watch.as_ref().and_then(|watch| watch.policy.as_ref());
+        if policy.is_some_and(Policy::keeps_door_shut) || self.switches_door() {
             return;
         }
         let locked = self.watch.as_ref().is_some_and(|watch| watch.lock.by_rule);
         let wishes = [(self.lobby_is_rules(), Wish::Lobby(false)), (locked, Wish::Lock(false))];
         for (_, wish) in wishes.into_iter().filter(|(due, _)| *due) {
-            let note = "the rule that shut the door is no longer enforced".to_owned();
+            let note = "no rule keeps the door shut any more that a rule shut".to_owned();
             self.fulfil(RoomVerdict { rule: DOOR, mode: Mode::Enforce, wish, note }, cx);
         }
     }
@@ -1031,6 +1056,10 @@ impl Room {
                 }
             }
             (Action::Kick { nick }, Actor::Rule { .. } | Actor::Bans) => self.missed(nick, &request, cx),
+            (Action::Lobby { .. } | Action::Lock { .. }, Actor::Rule { .. }) => {
+                let watch = self.watch.get_or_insert_default();
+                watch.door_at = Some(cx.now + watch.door.next(AGAIN, SLOW, cx.rng));
+            }
             (action, Actor::Rule { .. }) => {
                 if let Some(nick) = action.occupant() {
                     self.judge(policy::Input::Refused { nick }, cx);

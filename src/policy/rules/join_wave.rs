@@ -115,6 +115,10 @@ impl Rule for JoinWave {
         self.armed_until
     }
 
+    fn keeps_door_shut(&self) -> bool {
+        self.armed_until.is_some()
+    }
+
     fn export(&self, now: Now) -> Option<Value> {
         serde_json::to_value(now.clock_at(self.armed_until?)).ok()
     }
@@ -129,6 +133,7 @@ impl Rule for JoinWave {
 
 #[cfg(test)]
 mod tests {
+    use crate::policy::Input;
     use crate::policy::bench::Bench;
 
     const OPTIONS: &str = "[join_wave]\njoins = 3\nper = \"10s\"\nwith = \"both\"\ncalm = \"1m\"";
@@ -153,6 +158,19 @@ mod tests {
         let mut room = Bench::new(OPTIONS);
         wave(&mut room, 0);
         assert!(room.hold().is_empty());
+    }
+
+    #[test]
+    fn who_came_before_the_stream_was_lost_comes_in_no_wave_when_it_is_resumed() {
+        let mut room = Bench::new(OPTIONS);
+        room.hold();
+        for n in 0..9 {
+            assert!(room.join(&format!("slow{n}")).is_empty());
+            room.wait(30);
+        }
+        room.input(Input::Lost);
+        assert!(room.hold().is_empty());
+        assert_eq!(wave(&mut room, 0).len(), 2, "who comes now does");
     }
 
     #[test]

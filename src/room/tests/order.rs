@@ -824,6 +824,87 @@ fn a_door_that_a_rule_shut_is_opened_when_the_rule_is_gone() {
     }
 }
 
+/// The wave is over, and the lobby is just switched off again.
+fn after_a_wave() -> (Bench, Vec<Effect>) {
+    let mut bench = ruled(WAVE, policy::Mode::Enforce);
+    bench.own();
+    bench.put(Input::Info(&lobby_info(false)));
+    wave(&mut bench);
+    bench.now += Duration::from_secs(61);
+    let effects = bench.put(Input::Timeout);
+    assert_eq!(switches(&effects, false), 1, "{effects:?}");
+    (bench, effects)
+}
+
+impl Bench {
+    /// What comes of each deadline within that time.
+    fn within(&mut self, time: Duration) -> Vec<Effect> {
+        let (end, mut effects) = (self.now + time, Vec::new());
+        while let Some(due) = self.room.deadline().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            effects.extend(self.put(Input::Timeout));
+        }
+        self.now = end;
+        effects
+    }
+}
+
+#[test]
+fn a_door_that_the_room_does_not_open_is_tried_again_later_and_later_until_it_does() {
+    let (mut bench, mut effects) = after_a_wave();
+    let refusal = error("not-allowed", "");
+    for least in [8, 16, 32] {
+        assert_eq!(switches(&bench.answer(&effects, Answered::Refused(&refusal)), false), 0, "not at once");
+        assert_eq!(switches(&bench.within(Duration::from_secs(least - 1)), false), 0);
+        effects = bench.within(Duration::from_secs(least));
+        assert_eq!(switches(&effects, false), 1, "after {least} s: {effects:?}");
+    }
+    bench.obeys(&effects);
+    assert_eq!(switches(&bench.within(Duration::from_secs(3600)), false), 0, "it is open");
+}
+
+#[test]
+fn a_door_that_was_to_be_opened_as_the_stream_was_lost_is_opened_by_the_next() {
+    for resumable in [false, true] {
+        let (mut bench, _) = after_a_wave();
+        bench.put(Input::Offline { cause: &Cause::new(Word::Disconnected, "gone"), resumable });
+        let mut effects = bench.put(Input::Online { resumed: resumable });
+        if !resumable {
+            bench.effects.clear();
+            bench.ask();
+            bench.put(Input::Conference(&ready()));
+            bench.list();
+            effects = bench.own();
+            effects.extend(bench.put(Input::Info(&lobby_info(true))));
+        }
+        effects.extend(bench.within(Duration::from_secs(30)));
+        assert_eq!(switches(&effects, false), 1, "resumable {resumable}: {effects:?}");
+    }
+}
+
+#[test]
+fn a_lobby_that_a_person_switched_off_and_on_again_is_theirs_and_so_is_one_of_another_life() {
+    for another_life in [false, true] {
+        let (mut bench, effects) = after_a_wave();
+        bench.answer(&effects, Answered::Refused(&error("not-allowed", "")));
+        if another_life {
+            bench.put(Input::Offline { cause: &Cause::new(Word::Disconnected, "gone"), resumable: false });
+            bench.put(Input::Online { resumed: false });
+            bench.effects.clear();
+            bench.ask();
+            bench.put(Input::Conference(&ready()));
+            bench.list();
+            bench.own();
+            let info = RoomInfo { meeting_id: Some("life-2".into()), ..lobby_info(true) };
+            assert_eq!(switches(&bench.put(Input::Info(&info)), false), 0);
+        } else {
+            bench.put(Input::Info(&lobby_info(false)));
+            bench.put(Input::Info(&lobby_info(true)));
+        }
+        assert_eq!(switches(&bench.within(Duration::from_secs(3600)), false), 0, "another life {another_life}");
+    }
+}
+
 #[test]
 fn a_flood_without_words_is_a_flood() {
     let mut bench = ruled("[flood]\npresences = 5\naction = \"kick\"", policy::Mode::Enforce);
