@@ -1,5 +1,7 @@
 //! Who was in a room, when and for how long: a fold over recorded events. Pure.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -71,56 +73,88 @@ pub fn how(one: &Attended) -> String {
     word.as_ref().and_then(|word| word.as_str()).unwrap_or_default().to_owned()
 }
 
+/// When somebody came who was inside before the first that is told of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Came {
+    /// When, or the first that is known of them.
+    pub at: Timestamp,
+    /// Whether they were inside before that.
+    pub earlier: bool,
+}
+
+/// Says of somebody who was inside in a life of the room, under this name, when they came; `None`: that is not known.
+pub type Earlier<'e> = dyn FnMut(&str, &Person) -> Option<Came> + 'e;
+
 /// Everybody's time in one room, from its events in their order.
 #[derive(Debug)]
 pub struct Attendance {
     since: Option<Timestamp>,
     most: usize,
     over: Vec<Attended>,
-    inside: Vec<Attended>,
+    /// The life of the room that those inside are in.
+    life: Box<str>,
+    /// By nick.
+    inside: BTreeMap<Box<str>, Attended>,
 }
 
 impl Attendance {
     /// Of those who were inside at `since` or came later; no more than the last `most`, however many came.
     #[must_use]
     pub fn new(since: Option<Timestamp>, most: usize) -> Self {
-        Attendance { since, most, over: Vec::new(), inside: Vec::new() }
+        Attendance { since, most, over: Vec::new(), life: "".into(), inside: BTreeMap::new() }
     }
 
-    /// Takes the next event of the room. Machines are nobody.
-    pub fn note(&mut self, event: &Event) {
+    /// Takes the next event of the room; of whom nothing was told before, `earlier` is asked. Machines are nobody.
+    pub fn note(&mut self, event: &Event, earlier: &mut Earlier<'_>) {
         let Some(person) = event.what.person().filter(|person| person.machine.is_none()) else { return };
         let life = event.life.as_deref().unwrap_or_default();
         let time = event.time;
+        let mut unseen = |person: &Person, before: &Person| {
+            let came = earlier(life, before).unwrap_or(Came { at: time, earlier: true });
+            begun(life, person, came)
+        };
         match &event.what {
             What::OccupantJoined { already_inside, .. } => {
                 self.another(life, time);
                 self.end(&person.nick, time, Departure::Unseen);
-                self.inside.push(begun(life, person, time, *already_inside));
+                let came = Came { at: time, earlier: *already_inside };
+                self.inside.insert(person.nick.clone(), begun(life, person, came));
             }
-            What::OccupantRenamed { old_nick, .. } => {
+            what @ What::OccupantRenamed { .. } => {
                 self.another(life, time);
-                let nick = old_nick.as_deref().unwrap_or(&person.nick);
-                match self.inside.iter_mut().find(|one| *one.person.nick == *nick) {
-                    Some(known) => known.person = person.clone(),
-                    None => self.inside.push(begun(life, person, time, true)),
-                }
+                let Some(before) = called_before(what) else { return };
+                let one = match self.inside.remove(&before.nick) {
+                    Some(known) => Attended { person: person.clone(), ..known },
+                    None => unseen(person, &before),
+                };
+                self.end(&person.nick, time, Departure::Unseen);
+                self.inside.insert(person.nick.clone(), one);
             }
             What::OccupantLeft { how, .. } => {
-                if !self.inside.iter().any(|one| *one.life == *life && one.person.nick == person.nick) {
-                    self.inside.push(begun(life, person, time, true));
-                }
-                self.end(&person.nick, time, *how);
+                let known = if *self.life == *life { self.inside.remove(&person.nick) } else { None };
+                let one = known.unwrap_or_else(|| unseen(person, person));
+                self.went(one, time, *how);
             }
             _ => {}
         }
+    }
+
+    /// Whether somebody is inside under that nick, by the events so far.
+    #[must_use]
+    pub fn has(&self, nick: &str) -> bool {
+        self.inside.contains_key(nick)
+    }
+
+    /// Takes somebody who is inside and of whom no event told.
+    pub fn stays(&mut self, life: &str, person: Person, came: Came) {
+        self.inside.insert(person.nick.clone(), begun(life, &person, came));
     }
 
     /// All of them by when they came; whoever is inside was so until `now`.
     #[must_use]
     pub fn finish(self, now: Timestamp) -> Vec<Attended> {
         let Attendance { mut over, inside, most, .. } = self;
-        over.extend(inside);
+        over.extend(inside.into_values());
         latest(&mut over, most);
         for one in &mut over {
             let end = one.went.unwrap_or(now);
@@ -131,14 +165,19 @@ impl Attendance {
 
     /// Nobody of an earlier life is inside any more.
     fn another(&mut self, life: &str, time: Timestamp) {
-        let gone: Vec<Attended> = self.inside.extract_if(.., |one| *one.life != *life).collect();
-        gone.into_iter().for_each(|one| self.went(one, time, Departure::Unseen));
+        if *self.life == *life {
+            return;
+        }
+        self.life = life.into();
+        for one in std::mem::take(&mut self.inside).into_values() {
+            self.went(one, time, Departure::Unseen);
+        }
     }
 
     fn end(&mut self, nick: &str, time: Timestamp, how: Departure) {
-        let Some(at) = self.inside.iter().position(|one| *one.person.nick == *nick) else { return };
-        let one = self.inside.swap_remove(at);
-        self.went(one, time, how);
+        if let Some(one) = self.inside.remove(nick) {
+            self.went(one, time, how);
+        }
     }
 
     /// What nobody asked for is not kept: a room may have had millions.
@@ -153,13 +192,24 @@ impl Attendance {
     }
 }
 
+/// Who somebody was before they took another name; `None`: that is not what happened.
+#[must_use]
+pub fn called_before(what: &What) -> Option<Person> {
+    let What::OccupantRenamed { person, old_nick, old_display_name } = what else { return None };
+    Some(match old_nick {
+        Some(nick) => Person { nick: nick.clone(), ..person.clone() },
+        None => Person { display_name: old_display_name.clone(), ..person.clone() },
+    })
+}
+
 /// Those who came last, in that order.
 fn latest(over: &mut Vec<Attended>, most: usize) {
     over.sort_by_key(|one| one.came);
     over.drain(..over.len().saturating_sub(most));
 }
 
-fn begun(life: &str, person: &Person, came: Timestamp, came_earlier: bool) -> Attended {
+fn begun(life: &str, person: &Person, came: Came) -> Attended {
+    let Came { at: came, earlier: came_earlier } = came;
     Attended { life: life.into(), person: person.clone(), came, came_earlier, went: None, how: None, seconds: 0 }
 }
 
@@ -179,7 +229,8 @@ mod tests {
         let mut attendance = Attendance::new(since.map(at), most);
         for (minute, life, what) in events {
             let number = u64::try_from(minute).expect("after 1970");
-            attendance.note(&Event::new(number.into(), at(minute), "meet", Some("tavern"), Some(life), what));
+            let event = Event::new(number.into(), at(minute), "meet", Some("tavern"), Some(life), what);
+            attendance.note(&event, &mut |_, _| None);
         }
         let row = |one: &Attended| {
             let earlier = if one.came_earlier { "<" } else { "" };
@@ -244,8 +295,32 @@ mod tests {
         assert_eq!(attended_since(Some(89), 9, events.clone()), inside, "ann is inside still");
         let mut attendance = Attendance::new(None, 3);
         for (minute, life, what) in events {
-            attendance.note(&Event::new(7.into(), at(minute), "meet", Some("tavern"), Some(life), what));
+            let event = Event::new(7.into(), at(minute), "meet", Some("tavern"), Some(life), what);
+            attendance.note(&event, &mut |_, _| None);
             assert!(attendance.over.len() < 6, "{}", attendance.over.len());
+        }
+    }
+
+    #[test]
+    fn who_went_under_another_name_than_they_came_is_asked_after_by_the_one_before() {
+        let renamed = |old_nick: Option<&str>, old_name: Option<&str>| What::OccupantRenamed {
+            person: Person { display_name: Some("Ann".into()), ..person("ann2") },
+            old_nick: old_nick.map(Into::into),
+            old_display_name: old_name.map(Into::into),
+        };
+        let (nick, name) = (renamed(Some("ann"), None), renamed(None, Some("An")));
+        for (what, asked) in [(nick, ("ann", Some("Ann"))), (name, ("ann2", Some("An"))), (left("eve"), ("eve", None))]
+        {
+            let mut attendance = Attendance::new(Some(at(5)), 9);
+            let event = Event::new(7.into(), at(7), "meet", Some("tavern"), Some("a"), what);
+            let mut found = false;
+            attendance.note(&event, &mut |life, before| {
+                found = (life, &*before.nick, before.display_name.as_deref()) == ("a", asked.0, asked.1);
+                Some(Came { at: at(1), earlier: false })
+            });
+            assert!(found, "{asked:?}");
+            let all = attendance.finish(at(9));
+            assert_eq!((all[0].came, all[0].came_earlier), (at(1), false));
         }
     }
 

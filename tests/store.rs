@@ -194,6 +194,105 @@ async fn the_record_of_an_earlier_program_goes_on_and_is_not_emptied_for_having_
     database.close().await;
 }
 
+// ── attendance
+
+/// So many came and went before anybody whom a test is about.
+fn a_crowd_came_and_went(folder: &Path, many: u64, begun: Timestamp) {
+    let connection = Connection::open(folder.join("events.db")).expect("the file");
+    let rows = "
+        CREATE TEMP TABLE n AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1) SELECT n FROM n;
+        INSERT INTO people SELECT 1000 + n, 'g' || n, '', 'g' || n || '@guest', '' FROM n;
+        INSERT INTO events SELECT ?2 + 2 * n, ?3 + n, 'meet', 'tavern', 'life-1', 'occupant.joined', 1000 + n,
+            '{\"kind\":\"occupant.joined\",\"person\":{\"nick\":\"g' || n || '\",\"real_jid\":\"g' || n || '@guest/1\"}}', 0 FROM n;
+        INSERT INTO events SELECT ?2 + 2 * n + 1, ?3 + n, 'meet', 'tavern', 'life-1', 'occupant.left', 1000 + n,
+            '{\"kind\":\"occupant.left\",\"person\":{\"nick\":\"g' || n || '\",\"real_jid\":\"g' || n
+            || '@guest/1\"},\"how\":\"left\"}', 0 FROM n;";
+    let first = EventId::default().next(begun).number();
+    let rows = rows.replace("?1", &many.to_string()).replace("?2", &first.to_string());
+    let rows = rows.replace("?3", &begun.as_millisecond().to_string());
+    connection.execute_batch(&format!("BEGIN; {rows} COMMIT;")).expect("they are recorded");
+}
+
+#[tokio::test]
+async fn attendance_since_a_time_reads_nothing_of_those_who_were_gone_by_then() {
+    let (folder, database) = fresh();
+    let mut maker = Maker::new("2026-03-01T07:00:00Z");
+    let ann = Person { real_jid: Some("ann@guest/1".into()), ..person("ann") };
+    let named = |nick: &str, name: &str| Person { display_name: Some(name.into()), ..person(nick) };
+    let renamed = |person: Person, old_nick: Option<&str>, old_name: Option<&str>| What::OccupantRenamed {
+        person,
+        old_nick: old_nick.map(Into::into),
+        old_display_name: old_name.map(Into::into),
+    };
+    let left = |person: Person| What::OccupantLeft { person, how: Departure::Left, by: None, reason: None };
+    let focus = Person { machine: Some(Machine::Recorder), ..person("recorder") };
+    // ann is inside all the time, bob under three names, cid goes later and dan comes later; eve was there before us.
+    let early = [
+        maker.joined("tavern", ann.clone()),
+        maker.joined("tavern", focus),
+        maker.joined("tavern", named("bob", "Bob")),
+        maker.event("tavern", renamed(named("bob", "Bobby"), None, Some("Bob"))),
+        maker.event("tavern", renamed(named("bobby", "Bobby"), Some("bob"), None)),
+        maker.joined("tavern", person("cid")),
+        maker.event("tavern", What::OccupantJoined { person: person("eve"), already_inside: true }),
+        maker.joined("tavern", person("gone")),
+        maker.event("tavern", left(person("gone"))),
+        maker.joined("hall", person("elsewhere")),
+    ];
+    for event in &early {
+        database.record(event);
+    }
+    database.flush().await.expect("open");
+    maker.time = at("2026-03-02T07:00:00Z");
+    let late = [
+        maker.event("tavern", left(person("cid"))),
+        maker.joined("tavern", person("dan")),
+        maker.event("tavern", renamed(named("rob", "Bobby"), Some("bobby"), None)),
+        // Of whom the record does not say when they came.
+        maker.event("tavern", left(person("fay"))),
+    ];
+    for event in &late {
+        database.record(event);
+    }
+    database.flush().await.expect("open");
+
+    let (since, now) = (at("2026-03-02T06:00:00Z"), at("2026-03-02T08:00:00Z"));
+    let asked = async |life: Option<&str>, since, most| {
+        let begun = Instant::now();
+        let room = RoomKey::new("meet", "tavern");
+        let all = database.attendance(room, life.map(Into::into), since, now, most).await.expect("in time");
+        println!("{life:?} since {since:?}: {} in {:?}", all.len(), begun.elapsed());
+        all
+    };
+    let rows = |all: &[innkeeper::attendance::Attended]| -> Vec<String> {
+        let row = |one: &innkeeper::attendance::Attended| {
+            let earlier = if one.came_earlier { " or before" } else { "" };
+            format!("{} {}{earlier} {:?}", one.person.nick, one.came.strftime("%d %H:%M"), one.how)
+        };
+        all.iter().map(row).collect()
+    };
+    let expected = [
+        "ann 01 07:00 None",
+        "rob 01 07:00 None",
+        "cid 01 07:00 Some(Left)",
+        "eve 01 07:00 or before None",
+        "dan 02 07:00 None",
+        "fay 02 07:00 or before Some(Left)",
+    ];
+    let after = |one: &innkeeper::attendance::Attended| one.went.is_none_or(|went| went >= since);
+    let whole = asked(None, Some(at("2026-03-01T06:00:00Z")), 100).await;
+    assert_eq!(
+        (whole.len(), rows(&whole.into_iter().filter(after).collect::<Vec<_>>())),
+        (7, expected.map(str::to_owned).into())
+    );
+    a_crowd_came_and_went(folder.path(), 100_000, at("2026-03-01T08:00:00Z"));
+    for life in [None, Some("life-1")] {
+        assert_eq!(rows(&asked(life, Some(since), 100).await), expected, "{life:?}");
+    }
+    assert!(asked(Some("life-2"), Some(since), 100).await.is_empty());
+    database.close().await;
+}
+
 #[tokio::test]
 async fn a_file_of_a_newer_program_is_refused_and_left_as_it_is() {
     for (file, newest) in [("policy.db", 5), ("events.db", 4)] {

@@ -152,7 +152,7 @@ impl Inside {
 
     /// Everybody who is here by that account.
     pub(super) fn nicks_of(&self, account: &str) -> Vec<Box<str>> {
-        let of = |one: &Occupant| one.real_jid.as_deref().is_some_and(|real| jid::bare(real) == account);
+        let of = |one: &Occupant| account_of(one) == Some(account);
         self.occupants.iter().filter(|(_, one)| of(one)).map(|(nick, _)| nick.into()).collect()
     }
 
@@ -165,15 +165,10 @@ impl Inside {
         cx: &Context<'_>,
     ) -> Option<Person> {
         let mut person = self.look(nick, focus, trust, cx)?;
-        let hint = |one: &Occupant| one.ids.as_deref().and_then(|ids| ids.stats_id.clone());
-        let own = self.occupants.by_nick(nick).and_then(hint);
-        let account = |one: &Occupant| one.real_jid.as_deref().map(|real| jid::bare(real).to_owned());
-        let same = self.occupants.by_nick(nick).and_then(account);
-        person.shares_hint = own.is_some()
-            && self
-                .occupants
-                .iter()
-                .any(|(other, one)| other != nick && hint(one) == own && (same.is_none() || account(one) != same));
+        let known = self.occupants.by_nick(nick);
+        let (own, account) = (known.and_then(hint), known.and_then(account_of));
+        let theirs = |one: &Occupant| hint(one) == own && (account.is_none() || account_of(one) != account);
+        person.shares_hint = own.is_some() && self.occupants.iter().any(|(other, one)| other != nick && theirs(one));
         Some(person)
     }
 }
@@ -1106,6 +1101,15 @@ impl Room {
         let Request { actor, real_jid, reason, .. } = request.clone();
         self.ask(actor, Action::Kick { nick }, real_jid, reason, cx);
     }
+}
+
+/// What somebody says of the browser that they come with.
+fn hint(one: &Occupant) -> Option<&str> {
+    one.ids.as_deref()?.stats_id.as_deref()
+}
+
+fn account_of(one: &Occupant) -> Option<&str> {
+    one.real_jid.as_deref().map(jid::bare)
 }
 
 /// Source: XEP-0045 §5.2.1 "Privileges Associated with Affiliations".
