@@ -764,6 +764,7 @@ impl Room {
             State::Inside(inside) if resumable => {
                 inside.lost = Some(cause.clone());
                 self.moderate(Happening::Interrupted(cause), cx);
+                self.watch_interrupted(cx);
             }
             State::Leaving { .. } => self.gone(cx),
             State::Gone | State::Closed { .. } => {}

@@ -217,6 +217,13 @@ impl Room {
         self.behind = Some(Box::new((present.life.clone(), occupants)));
     }
 
+    /// The stream is lost, and no time passes here until it is resumed.
+    pub(super) fn watch_interrupted(&mut self, cx: &Context<'_>) {
+        if let Some(watch) = self.watch.as_deref_mut() {
+            watch.remember_at = watch.remember_at.map(|at| at.min(cx.now));
+        }
+    }
+
     /// We have come in, and the list of occupants is complete.
     pub(super) fn watch_entered(&mut self, cx: &mut Context<'_>) {
         if let Some(watch) = self.watch.as_deref_mut() {

@@ -897,12 +897,13 @@ impl Session {
             if self.acks.full() || self.focus.as_ref().is_some_and(|focus| !focus.may_ask()) {
                 return;
             }
-            match self.pace.take(now, self.in_flight, wants_join) {
-                Ok(()) => {}
-                Err(at) => {
-                    self.pump_at = at;
-                    return;
-                }
+            if wants_join && let Err(at) = joins.has_one(now) {
+                self.pump_at = Some(at);
+                return;
+            }
+            if let Err(at) = self.pace.take(now, self.in_flight, wants_join) {
+                self.pump_at = at;
+                return;
             }
             if wants_join && let Err(at) = joins.take(now) {
                 self.pump_at = Some(at);

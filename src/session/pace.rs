@@ -64,6 +64,10 @@ impl Pace {
             return Err(None);
         }
         if self.kind == PaceKind::RateLimited {
+            // Both or none: what is taken for nothing is missing next time.
+            if join {
+                self.joins.has_one(now).map_err(Some)?;
+            }
             self.questions.take(now).map_err(Some)?;
             if join {
                 self.joins.take(now).map_err(Some)?;
@@ -152,9 +156,18 @@ impl Bucket {
     /// # Errors
     /// When the next one is there.
     pub fn take(&mut self, now: Instant) -> Result<(), Instant> {
+        self.has_one(now)?;
+        self.tokens -= 1.0;
+        Ok(())
+    }
+
+    /// Whether there is one to take.
+    ///
+    /// # Errors
+    /// When the next one is there.
+    pub fn has_one(&mut self, now: Instant) -> Result<(), Instant> {
         self.refill(now);
         if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
             return Ok(());
         }
         // At least a little: the last billionth of a token is rounded away, and would be waited for in a circle.
@@ -212,6 +225,18 @@ mod tests {
             }
         }
         assert!((19..=23).contains(&joined), "{joined}");
+    }
+
+    #[test]
+    fn a_join_that_has_to_wait_takes_no_place_of_a_question() {
+        let now = Instant::now();
+        let mut pace = Pace::new(PaceKind::RateLimited, now);
+        while pace.take(now, 0, true).is_ok() {}
+        for _ in 0..100 {
+            assert!(pace.take(now, 0, true).is_err());
+        }
+        let questions = (0..100).filter(|_| pace.take(now, 0, false).is_ok()).count();
+        assert_eq!(questions, 3, "of five, two went with the joins");
     }
 
     #[test]

@@ -606,6 +606,23 @@ fn nothing_is_said_while_the_stream_is_lost_and_whoever_asks_is_told_so() {
 }
 
 #[test]
+fn strikes_are_kept_before_the_stream_is_waited_for() {
+    let mut bench = ruled("[words]\nwords = [\"spam\"]", policy::Mode::Enforce);
+    bench.say("m", &somebody("mallory@meet.jitsi/1", "x"));
+    let kept = |effects: &[Effect]| {
+        let strikes = |effect: &Effect| match effect {
+            Effect::Remember(state) => Some(state.strikes.iter().map(|one| one.until.len()).sum::<usize>()),
+            _ => None,
+        };
+        effects.iter().find_map(strikes)
+    };
+    assert_eq!(kept(&bench.says("m", "buy spam")), Some(1));
+    assert_eq!(kept(&bench.says("m", "buy spam")), None, "in a moment");
+    let cause = Cause::new(Word::Disconnected, "gone");
+    assert_eq!(kept(&bench.put(Input::Offline { cause: &cause, resumable: true })), Some(2));
+}
+
+#[test]
 fn what_was_asked_for_too_early_is_not_forgotten_with_a_lost_stream() {
     let mut bench = Bench::held();
     bench.around.components_known = false;
