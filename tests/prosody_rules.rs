@@ -196,7 +196,7 @@ impl Stage<'_> {
 
     /// The rule wants the room closed: it is, where it is enforced, and says why.
     fn is_closed(&self, client: Option<&mut Client>, cause: &str) {
-        until(&format!("{}: closing is written down", self.name), seconds(40), || {
+        until(&format!("{}: closing is written down", self.name), seconds(60), || {
             self.matched().iter().any(|event| event["verdict"] == "close" && event["dry_run"] == self.dry).then_some(())
         });
         if self.dry {
@@ -530,7 +530,7 @@ const ROOMS: &[Row] = &[
     },
     Row {
         name: "max_duration",
-        policy: "[policy.max_duration]\nlasts = \"14s\"\nwarn = [\"6s\"]\n",
+        policy: "[policy.max_duration]\nlasts = \"24s\"\nwarn = [\"6s\"]\n",
         play: |stage| {
             let mut eve = stage.comes(EVE, "Eve");
             stage.is_warned_of_the_end(&mut eve);
@@ -628,7 +628,7 @@ impl Stage<'_> {
     }
 
     fn is_warned_of_the_end(&self, client: &mut Client) {
-        until(&format!("{}: a warning is written down", self.name), seconds(30), || {
+        until(&format!("{}: a warning is written down", self.name), seconds(60), || {
             self.matched().iter().any(|event| event["verdict"] == "say").then_some(())
         });
         if self.dry {
@@ -696,7 +696,7 @@ fn each_rule_about_the_room_is_told_of_in_a_dry_run_and_carried_out_when_enforce
         setup.env.push(("TZDIR".to_owned(), zones.path().display().to_string()));
     });
     std::fs::create_dir(zones.path().join("Test")).expect("a folder");
-    std::fs::write(zones.path().join("Test/Noon"), zone_where_noon_is_in(seconds(16))).expect("a zone");
+    std::fs::write(zones.path().join("Test/Noon"), zone_where_noon_is_in(seconds(28))).expect("a zone");
     scene.open();
     play(ROOMS, &scene);
 }
