@@ -18,6 +18,8 @@ const A_MINUTE: usize = 10;
 const MINUTE: Duration = Duration::from_secs(60);
 /// The longest ban that can be said in chat, and the one meant when none is said.
 const LONGEST_BAN: Duration = Duration::from_secs(3600);
+/// So many words are tried as somebody's name.
+const NAME_WORDS: usize = 8;
 /// Longer messages are no commands.
 const LONGEST: usize = 2048;
 
@@ -177,7 +179,7 @@ fn read(verb: &str, rest: &str, line: Line<'_>, here: &Occupants) -> Result<Outc
             plain(Action::AvModeration { medium: medium(which)?, on: on_off(on, "avmod")? })
         }
         "mute" => {
-            let (name, which) = name(rest)?;
+            let (name, which) = person(rest, here)?;
             let medium = medium(which)?;
             if name == "all" && here.by_nick("all").is_none() {
                 return plain(Action::Mute { nick: None, medium });
@@ -185,18 +187,18 @@ fn read(verb: &str, rest: &str, line: Line<'_>, here: &Occupants) -> Result<Outc
             with_target(&name, here, "", |nick| Action::Mute { nick: Some(nick), medium })
         }
         "voice" | "unvoice" => {
-            let (name, reason) = name(rest)?;
+            let (name, reason) = person(rest, here)?;
             with_target(&name, here, reason, |nick| Action::Voice { nick, on: verb == "voice" })
         }
         "kick" => {
-            let (name, reason) = name(rest)?;
+            let (name, reason) = person(rest, here)?;
             with_target(&name, here, reason, |nick| Action::Kick { nick })
         }
-        // Whoever waits is not in the room: the lobby's own list finds them.
-        "admit" => plain(Action::Admit { nick: name(rest)?.0.into() }),
-        "deny" => plain(Action::Deny { nick: name(rest)?.0.into() }),
+        // Whoever waits is not in the room: the lobby's own list finds them. Nothing follows their name.
+        "admit" => plain(Action::Admit { nick: whole(rest)?.into() }),
+        "deny" => plain(Action::Deny { nick: whole(rest)?.into() }),
         _ => {
-            let (name, rest) = name(rest)?;
+            let (name, rest) = person(rest, here)?;
             let (nick, _) = target(&name, here)?;
             let (first, others) = split(rest);
             let (period, reason) = match humantime::parse_duration(first) {
@@ -224,6 +226,26 @@ fn with_target(
 fn target(name: &str, here: &Occupants) -> Result<(Box<str>, Option<Box<str>>), String> {
     let (nick, occupant) = super::target::target(name, here, "here").map_err(|text| format!("not done: {text}"))?;
     Ok((nick.into(), occupant.real_jid.clone()))
+}
+
+/// Somebody's name at the start of a text, and the rest: what stands between quotes, else as many words as somebody here
+/// is called, for most are called by two, else the first word.
+fn person<'t>(text: &'t str, here: &Occupants) -> Result<(String, &'t str), String> {
+    let text = text.trim();
+    let ends = text.match_indices(char::is_whitespace).map(|(at, _)| at).take(NAME_WORDS - 1);
+    let ends: Vec<usize> = ends.chain([text.len()]).collect();
+    let spaced = || ends.iter().rev().map(|end| text.split_at(*end)).filter(|(name, _)| name.trim_end() == *name);
+    let called = |name: &str| !matches!(super::target::meant(name, here), super::target::Meant::Nobody);
+    match spaced().find(|(name, _)| !text.starts_with('"') && called(name)) {
+        Some((name, rest)) => Ok((name.to_owned(), rest.trim_start())),
+        None => name(text),
+    }
+}
+
+/// A text that is nothing but a name, with or without quotes.
+fn whole(text: &str) -> Result<String, String> {
+    let (quoted, rest) = name(text)?;
+    Ok(if rest.is_empty() { quoted } else { text.trim().to_owned() })
 }
 
 /// The first word, or what stands between quotes, and the rest.
@@ -270,6 +292,8 @@ mod tests {
             ("a1", "participant", "Ann", "ann@guest.example/2"),
             ("a2", "participant", "Ann", "eve@guest.example/3"),
             ("two words", "participant", "Tom", "tom@example/4"),
+            ("b1", "participant", "Bob", "bob@guest.example/5"),
+            ("b2", "participant", "Bob Builder", "bob@guest.example/6"),
         ] {
             let presence = RoomPresence {
                 role: Some(Role::read(role)),
@@ -312,6 +336,31 @@ mod tests {
         assert_eq!(says("!kick a1 be  nice"), kick("a1", "ann@guest.example/2", "be  nice"));
         assert_eq!(says("!kick Tom"), kick("two words", "tom@example/4", ""));
         assert_eq!(says("!kick \"two words\" now"), kick("two words", "tom@example/4", "now"));
+    }
+
+    #[test]
+    fn a_name_of_several_words_needs_no_quotes_and_the_longest_is_meant() {
+        let kick = |nick: &str, real: &str, reason: &str| Outcome::Do {
+            action: Action::Kick { nick: nick.into() },
+            real_jid: Some(real.into()),
+            reason: reason.into(),
+        };
+        assert_eq!(says("!kick Bob Builder be nice"), kick("b2", "bob@guest.example/6", "be nice"));
+        assert_eq!(says("!kick bob builder"), kick("b2", "bob@guest.example/6", ""));
+        assert_eq!(says("!kick Bob go away"), kick("b1", "bob@guest.example/5", "go away"));
+        assert_eq!(says("!kick \"Bob\" Builder"), kick("b1", "bob@guest.example/5", "Builder"));
+        assert_eq!(says("!kick two words"), kick("two words", "tom@example/4", ""));
+        let ban = Outcome::Ban { nick: "b2".into(), period: Duration::from_secs(600), reason: "spam".into() };
+        assert_eq!(says("!ban Bob Builder 10m spam"), ban);
+        let Outcome::Do { action: Action::Mute { nick, medium }, .. } = says("!mute Bob Builder video") else {
+            panic!()
+        };
+        assert_eq!((nick.as_deref(), medium), (Some("b2"), Medium::Video));
+        assert!(answer("!kick Nobody Here").contains("is called Nobody"));
+        let waits =
+            |nick: &str| Outcome::Do { action: Action::Admit { nick: nick.into() }, real_jid: None, reason: "".into() };
+        assert_eq!(says("!admit Carl Of Old"), waits("Carl Of Old"));
+        assert_eq!(says("!admit \"Carl Of Old\""), waits("Carl Of Old"));
     }
 
     #[test]

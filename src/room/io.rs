@@ -147,7 +147,7 @@ pub enum Effect {
         /// Why, for those concerned.
         reason: Box<str>,
     },
-    /// Ask for the configuration form on behalf of the locked settings; [`Input::Form`] is the answer.
+    /// Ask for the configuration form for the locked settings, or for the password; [`Input::Form`] is the answer.
     LockForm,
     /// Ask the room what it is; [`Input::Info`] is the answer.
     AskInfo,

@@ -334,7 +334,12 @@ impl Room {
                 }
             }
             Input::Stepped { number, answer } => self.moderate(Happening::Stepped { number, answer }, cx),
-            Input::Form(form) => self.moderate(Happening::Form(form), cx),
+            Input::Form(form) => {
+                self.moderate(Happening::Form(form), cx);
+                if let Ok(form) = form {
+                    self.shown_outside(form, cx);
+                }
+            }
             Input::Info(info) => self.moderate(Happening::Info(info), cx),
             Input::Push(push) => self.moderate(Happening::Push(push), cx),
             Input::Components => self.moderate(Happening::Components, cx),
@@ -573,6 +578,9 @@ impl Room {
         let State::Joining(joining) = &self.state else { return };
         if joining.said == self.settings {
             if !self.knock(error, &cause, cx) {
+                if cause.word == Word::WrongPassword && self.settings.focus {
+                    cx.effects.push(Effect::LockForm);
+                }
                 self.outside(cause, retry, cx);
             }
         } else {

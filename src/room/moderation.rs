@@ -11,7 +11,7 @@ use super::pending::{self, Answer, Components, Facts, Pending, Step};
 use super::settings::{self, Keeper, Locked, OnDrift, Setting};
 use super::target::target;
 use super::watch::LockNews;
-use super::{BanWish, Context, Effect, Inside, Occupant, Occupants, Room, State};
+use super::{BanWish, Context, Effect, Inside, Occupant, Occupants, Retry, Room, State};
 use crate::action::{Action, Actor, Progress, Request, Standing, Verb};
 use crate::cause::{Cause, Word};
 use crate::config::{Media, Secret};
@@ -244,6 +244,15 @@ impl Room {
         seen.or_else(|| written.map(from(PasswordFrom::Configuration)))
     }
 
+    /// The form of a room that did not let us in for want of its password, whose owner we may be all the same.
+    pub(super) fn shown_outside(&mut self, form: &RoomForm, cx: &mut Context<'_>) {
+        let State::Outside(outside) = &self.state else { return };
+        let (Some(password), Word::WrongPassword) = (secret(form), outside.cause.word) else { return };
+        let cause = outside.cause.clone();
+        self.moderation.get_or_insert_default().password = Some(password);
+        self.outside(cause, Retry::Soon, cx);
+    }
+
     /// The password that we last saw is wrong by now.
     pub(super) fn forget_password(&mut self) {
         if let Some(moderation) = &mut self.moderation {
@@ -426,6 +435,9 @@ impl Desk<'_, '_> {
             Happening::Info(info) => {
                 self.story(info);
                 self.moderation.info = Some(info.clone());
+                if self.moderation.moderator {
+                    self.learn_password();
+                }
                 self.judged();
                 self.attend();
                 self.early();
@@ -493,6 +505,7 @@ impl Desk<'_, '_> {
         if self.guards_password {
             self.cx.effects.push(Effect::LockForm);
         }
+        self.learn_password();
         // Components greet whoever comes in and is not inside by another session: then what they do not say is off.
         let greeted = self.moderation.heard.iter().any(|push| matches!(push, Push::Metadata(_)));
         if std::mem::take(&mut self.moderation.put_out) || new || greeted {
@@ -502,6 +515,17 @@ impl Desk<'_, '_> {
             self.pushed(&push);
         }
         self.keep(settings::Input::Moderator { new });
+    }
+
+    /// Whoever is put out of a room that a person has locked comes back with their password only. Where there is no
+    /// focus the next join may make the room anew, and would lock it.
+    fn learn_password(&mut self) {
+        let Some(info) = self.moderation.info.as_ref().filter(|_| self.focus) else { return };
+        if !info.password_protected {
+            self.moderation.password = None;
+        } else if !self.guards_password && self.moderated.locked.password.is_none() {
+            self.cx.effects.push(Effect::LockForm);
+        }
     }
 
     /// Is in the lobby exactly while the room has one and we moderate it.

@@ -7,6 +7,7 @@ use crate::config::{RoomKey, Secret};
 use crate::event::What;
 use crate::policy::bans::{Bans, Target};
 use crate::xmpp::muc::{Affiliation, Recording as Shown};
+use crate::xmpp::room_form::RoomForm;
 use crate::xmpp::room_info::RoomInfo;
 
 mod order;
@@ -1046,6 +1047,75 @@ fn a_room_with_a_locked_subject_gets_it_and_gets_it_back() {
     let drifted = bench.put(Input::Message { nick: Some("mallory"), said: &said("mine") });
     assert!(subject(&drifted), "{drifted:?}");
     assert!(drifted.iter().any(|one| matches!(one, Effect::Setting(settings::Output::Drifted { .. }))));
+}
+
+/// A room's form that shows this password.
+fn locked_with(password: &str) -> RoomForm {
+    let form = format!(
+        "<iq xmlns='jabber:client' type='result'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+         <x xmlns='jabber:x:data' type='form'><field var='muc#roomconfig_roomsecret' type='text-private'>\
+         <value>{password}</value></field></x></query></iq>"
+    );
+    RoomForm::read(&form.parse().expect("the test's own text"))
+}
+
+#[test]
+fn a_password_that_a_person_sets_is_learnt_from_the_form_and_lets_us_in_again() {
+    let mut bench = Bench::held();
+    bench.around.components_known = true;
+    let configured = Said { groupchat: true, statuses: vec![104], ..Said::default() };
+    let locked = RoomInfo { password_protected: true, ..RoomInfo::default() };
+    assert!(bench.put(Input::Message { nick: None, said: &configured }).contains(&Effect::AskInfo));
+    let asked = bench.put(Input::Info(&locked));
+    assert_eq!(asked.iter().filter(|one| **one == Effect::LockForm).count(), 1, "{asked:?}");
+    bench.put(Input::Form(Ok(&locked_with("sesame"))));
+    assert_eq!(bench.room.password().map(Secret::expose), Some("sesame"));
+    // A change of it is seen, too.
+    bench.put(Input::Message { nick: None, said: &configured });
+    assert!(bench.put(Input::Info(&locked)).contains(&Effect::LockForm));
+    bench.put(Input::Form(Ok(&locked_with("barley"))));
+    bench.thrown_out(&[307, 110]);
+    assert_eq!(bench.room.password().map(Secret::expose), Some("barley"));
+    bench.elapse();
+    bench.enter();
+    bench.put(Input::Info(&RoomInfo::default()));
+    assert_eq!(bench.room.password(), None, "it is open again");
+}
+
+#[test]
+fn an_owner_who_lacks_the_password_asks_for_the_form_from_outside() {
+    let mut bench = Bench::new(true);
+    bench.effects.clear();
+    bench.ask();
+    bench.put(Input::Conference(&ready()));
+    assert!(bench.refuse("not-authorized", "").contains(&Effect::LockForm));
+    assert!(bench.wait() > Duration::from_secs(60));
+    let forbidden = error("forbidden", "");
+    bench.put(Input::Form(Err(&forbidden)));
+    assert!(bench.wait() > Duration::from_secs(60), "we are no owner");
+    bench.put(Input::Form(Ok(&locked_with("sesame"))));
+    assert!(bench.wait() < Duration::from_secs(2));
+    bench.elapse();
+    bench.enter();
+    assert_eq!(bench.room.password().map(Secret::expose), Some("sesame"));
+}
+
+#[test]
+fn a_form_whose_password_does_not_let_us_in_sends_nobody_round_in_a_quick_circle() {
+    let mut bench = Bench::new(true);
+    let mut tries = 0;
+    let end = bench.now + Duration::from_secs(600);
+    bench.effects.clear();
+    while bench.now < end {
+        bench.ask();
+        bench.put(Input::Conference(&ready()));
+        if bench.refuse("not-authorized", "").contains(&Effect::LockForm) {
+            bench.put(Input::Form(Ok(&locked_with("stale"))));
+        }
+        bench.elapse();
+        tries += 1;
+    }
+    assert!(tries < 40, "{tries} tries in ten minutes");
 }
 
 #[test]

@@ -116,7 +116,8 @@ module:hook("muc-occupant-pre-join", function (event)
 	local reply = st.error_reply(stanza, "auth", "registration-required", nil, room.jid);
 	reply.tags[1].attr.code = "407";
 	if extra then reply:tag(extra, { xmlns = JITSI }):up(); end
-	reply:tag("lobbyroom", { xmlns = JITSI }):text(room._data.lobbyroom):up();
+	-- within the error, and for old clients once more beside it; a browser that finds both in one place joins them up
+	reply:tag("lobbyroom", { xmlns = JITSI }):text(room._data.lobbyroom):up():up();
 	reply:tag("lobbyroom"):text(room._data.lobbyroom):up();
 	origin.send(reply);
 	return true;

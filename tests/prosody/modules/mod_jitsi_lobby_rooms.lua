@@ -1,9 +1,16 @@
--- Imitates: jitsi-protocol.md §6.7 and §5.10, on the group chat component of the lobbies.
+-- Imitates: jitsi-protocol.md §1.4, §6.7 and §5.10, on the group chat component of the lobbies.
 --
+-- Who asks the component's node `lobbyrooms` hears that one needs a display name to knock.
 -- Affiliations in a lobby are those of its room, so that the room's moderators moderate it. Who waits sees moderators
 -- and nobody else who waits.
 
 local jid = require "util.jid";
+
+module:hook("host-disco-info-node", function (event)
+	if event.node ~= "lobbyrooms" then return; end
+	event.reply:tag("feature", { var = "http://jitsi.org/protocol/lobbyrooms#displayname_required" }):up();
+	event.exists = true;
+end);
 
 local function from_owner(lobby, nick)
 	local occupant = lobby:get_occupant_by_nick(nick);
