@@ -15,6 +15,8 @@ const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 const NO_TURN: &str = "no TURN credentials are offered; signalling and holding are unaffected, \
                        users behind strict NAT may have no media";
+/// Said of a refusal between two browsers, who both end what they had without a bridge.
+const THEIR_MEDIA: &str = "each of the two ends it when a third comes; then the media go by the bridge";
 
 /// Most facts of one kind that are kept.
 const MOST: usize = 1000;
@@ -111,6 +113,9 @@ impl Read {
             }
             (_, "urn:ietf:params:xml:ns:xmpp-session") => {
                 Question::Other("session".to_owned(), to, harmless("it has had no effect since RFC 6121"))
+            }
+            (_, ns::JINGLE) if jid::resource(&to).is_some_and(|nick| nick != "focus") => {
+                Question::Other("media between two browsers".to_owned(), to, harmless(THEIR_MEDIA))
             }
             (_, ns::VERSION) => Question::Other("version".to_owned(), to, harmless("nothing depends on it")),
             (_, BIND) => Question::Other("bind".to_owned(), to, None),

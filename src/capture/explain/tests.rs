@@ -73,6 +73,24 @@ const GRANT: &str = "\
 ";
 
 #[test]
+fn two_browsers_who_both_end_their_own_media_are_no_refusal_that_matters() {
+    let end = |to: &str| {
+        format!(
+            "> 6.0 <iq type='set' to='tavern@muc.meet.jitsi/{to}' id='j'><jingle xmlns='urn:xmpp:jingle:1' \
+             action='session-terminate' sid='s'/></iq>\n\
+             < 6.1 <iq type='error' from='tavern@muc.meet.jitsi/{to}' id='j'><error type='cancel'>\
+             <item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>\n"
+        )
+    };
+    let harmless = |to: &str| {
+        let told = read(&(HEAD.to_owned() + &request(2.0, "d", "", &ready("d", "", true)) + JOIN + &end(to)));
+        told.connections[0].refusals.last().map(|refusal| refusal.harmless.is_some())
+    };
+    assert_eq!(harmless("85928059"), Some(true));
+    assert_eq!(harmless("focus"), Some(false));
+}
+
+#[test]
 fn a_guest_with_a_session_id_is_told_from_one_that_is_refused() {
     let session = " session-id='c743d660-216a-43d8-b55c-7e5f7fc184fd'";
     let upgraded = HEAD.to_owned()
