@@ -486,6 +486,20 @@ fn a_password_is_set_without_ending_the_lobby() {
     assert!(ended.is_none(), "who waited was put out: {ended:#?}");
 }
 
+#[test]
+fn a_keeper_comes_back_after_a_crash_into_a_room_that_a_person_locked_meanwhile() {
+    let mut scene = scene(|prosody| Setup::websocket(prosody).rooms(["tavern"]));
+    let room = scene.room.clone();
+    assert_eq!(scene.alice.configure(&room, &[(SECRET, "barley")]).attr("type"), "result");
+    let known = || (scene.daemon.try_json(&["password", "tavern"])?["password"] == "barley").then_some(());
+    until("the keeper knows alice's password", seconds(20), known);
+    scene.daemon.kill9();
+    scene.daemon.run();
+    scene.daemon.wait_all_held(seconds(30));
+    assert_eq!(field(&mut scene.alice, &room, SECRET), "barley", "it is alice's to say");
+    assert!(!scene.daemon.log().contains("barley"));
+}
+
 // ── people's words
 
 #[test]
