@@ -51,17 +51,17 @@ fn show(attended: &[Attended]) -> String {
             let earlier = if one.came_earlier { " or before" } else { "" };
             let seconds = u64::try_from(one.seconds).unwrap_or(0);
             vec![
-                one.life.to_string(),
                 one.person.display_name.as_deref().unwrap_or(&one.person.nick).to_owned(),
                 one.person.account().unwrap_or_default().to_owned(),
                 format!("{}{earlier}", second(one.came)),
                 one.went.map_or_else(|| "inside".to_owned(), second),
                 humantime::format_duration(Duration::from_secs(seconds)).to_string(),
                 how(one),
+                one.life.to_string(),
             ]
         })
         .collect();
-    table(&["LIFE", "WHO", "ACCOUNT", "CAME", "WENT", "FOR", "HOW"], &rows, Paint::of_stdout())
+    table(&["WHO", "ACCOUNT", "CAME", "WENT", "FOR", "HOW", "LIFE"], &rows, Paint::of_stdout())
 }
 
 fn second(time: Timestamp) -> String {

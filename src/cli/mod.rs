@@ -30,6 +30,7 @@ mod rooms;
 mod rules;
 mod run;
 mod status;
+mod table;
 mod token;
 mod trial;
 mod webhook;

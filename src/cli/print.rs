@@ -1,10 +1,11 @@
 //! Tables, times and colours for people.
 
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 
 use jiff::Timestamp;
 use unicode_width::UnicodeWidthStr as _;
 
+use super::table::{GAP, INDENT, Layout, wrapped};
 use crate::command::RoomState;
 use crate::telemetry::text::{colour, printable};
 
@@ -19,22 +20,38 @@ pub(super) fn err(text: &str) {
     eprintln!("{text}");
 }
 
-/// Paints for standard output, or does not.
+/// What standard output is: whether it takes colours, and how wide it is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Paint(bool);
+pub(super) struct Paint {
+    colours: bool,
+    /// In columns; none where it is no screen, and a program may read each row as a line.
+    screen: Option<usize>,
+}
+
+/// What a terminal is taken for that does not say how wide it is.
+const SCREEN: usize = 120;
 
 impl Paint {
     pub(super) fn of_stdout() -> Self {
-        Paint(colour(&std::io::stdout()))
+        let stdout = std::io::stdout();
+        let columns = || rustix::termios::tcgetwinsize(&stdout).ok().map(|size| size.ws_col).filter(|width| *width > 0);
+        let screen = stdout.is_terminal().then(|| columns().map_or(SCREEN, usize::from));
+        Paint { colours: colour(&stdout), screen }
     }
 
     #[cfg(test)]
     pub(super) fn off() -> Self {
-        Paint(false)
+        Paint { colours: false, screen: None }
+    }
+
+    /// On a screen so wide, without colours.
+    #[cfg(test)]
+    pub(super) fn on_screen(columns: usize) -> Self {
+        Paint { colours: false, screen: Some(columns) }
     }
 
     fn with(self, code: &str, text: &str) -> String {
-        if self.0 && !code.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colours && !code.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     pub(super) fn bold(self, text: &str) -> String {
@@ -62,30 +79,46 @@ fn code(word: &str) -> &'static str {
 }
 
 /// A table, aligned as a terminal shows it: characters of East Asian scripts and emoji are two columns wide (UAX #11
-/// "East Asian Width"). Cells are made harmless here; a cell that is a state's word is painted.
+/// "East Asian Width"). It fits the screen, where there is one. Cells are made harmless here; a cell that is a state's word
+/// is painted.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>], paint: Paint) -> String {
     let rows: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|cell| printable(cell).into_owned()).collect()).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row.get(column).map_or(0, |cell| cell.width()));
-        cells.max().unwrap_or(0).max(head[column].width())
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let mut text = String::new();
-    let mut line = |cells: Vec<(String, String)>| {
-        let mut line = String::new();
-        for (column, (plain, painted)) in cells.into_iter().enumerate() {
-            line.push_str(&painted);
-            if column + 1 < widths.len() {
-                line.push_str(&" ".repeat(widths[column].saturating_sub(plain.width()) + 2));
-            }
+    let layout = Layout::fit(head, &rows, paint.screen);
+    let heads: Vec<(&str, &str)> = head.iter().map(|cell| (*cell, "1")).collect();
+    let mut text = aligned(&heads, &layout, paint);
+    for row in &rows {
+        let cells: Vec<(&str, &str)> = row.iter().map(|cell| (cell.as_str(), code(cell))).collect();
+        text.push_str(&aligned(&cells, &layout, paint));
+        for ((label, cell), _) in
+            head.iter().zip(row).zip(&layout.below).filter(|((_, cell), below)| **below && !cell.is_empty())
+        {
+            let indent = INDENT + label.width() + GAP;
+            let room = paint.screen.unwrap_or(usize::MAX).saturating_sub(indent);
+            let lines = wrapped(cell, room).join(&format!("\n{:indent$}", ""));
+            text.push_str(&format!("{:INDENT$}{}{:GAP$}{lines}\n", "", paint.bold(label), ""));
         }
-        text.push_str(line.trim_end());
+    }
+    text
+}
+
+/// A row of cells, each with its colour: as many lines as its highest cell has.
+fn aligned(cells: &[(&str, &str)], layout: &Layout, paint: Paint) -> String {
+    let shown = cells.iter().zip(&layout.widths).zip(&layout.below).filter(|(_, below)| !**below);
+    let shown: Vec<_> = shown.map(|(((cell, code), width), _)| (wrapped(cell, *width), *code, *width)).collect();
+    let mut text = String::new();
+    for at in 0..shown.iter().map(|(lines, ..)| lines.len()).max().unwrap_or(0) {
+        // Blanks only before what comes behind them.
+        let mut blanks = 0;
+        for (lines, code, width) in &shown {
+            let plain = lines.get(at).map_or("", String::as_str);
+            if !plain.is_empty() {
+                text.push_str(&" ".repeat(std::mem::take(&mut blanks)));
+                text.push_str(&paint.with(code, plain));
+            }
+            blanks += width.saturating_sub(plain.width()) + GAP;
+        }
         text.push('\n');
-    };
-    line(head.iter().map(|cell| ((*cell).to_owned(), paint.bold(cell))).collect());
-    for row in rows {
-        line(row.into_iter().map(|cell| (cell.clone(), paint.with(code(&cell), &cell))).collect());
     }
     text
 }
@@ -153,6 +186,21 @@ mod tests {
             "ROOM       STATE\ntavern     held\na\\u{1b}[31m  blocked\n"
                 .replace("ROOM       ", "ROOM         ")
                 .replace("tavern     ", "tavern       ")
+        );
+    }
+
+    #[test]
+    fn on_a_narrow_screen_texts_are_broken_and_addresses_stand_below() {
+        let jid = "679e3269-7f88-4e89-9418-86c93f31719c@guest.meet.jitsi/uJ4NVBuCAZ0L";
+        let rows = [
+            vec!["ada".into(), jid.into(), "asks again when the focus is there".into()],
+            vec!["bob".into(), String::new(), "held".into()],
+        ];
+        assert_eq!(
+            table(&["NICK", "REAL JID", "NEXT"], &rows, Paint::on_screen(32)),
+            "NICK  NEXT\n\
+             ada   asks again when the focus\n      is there\n    REAL JID  679e3269-7f88-4e89-9418-86c93f31719c@guest.meet.jitsi/uJ4NVBuCAZ0L\n\
+             bob   held\n"
         );
     }
 
