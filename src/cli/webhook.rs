@@ -7,7 +7,7 @@ use super::ask::json;
 use super::events::time;
 use super::print::{Paint, facts, next, table};
 use super::{Ask, Exit, Outcome};
-use crate::command::{Command, Reply, WebhookRow, WebhookTrial};
+use crate::command::{Command, Reply, WebhookRow, WebhookTrial, WebhookTrialRow};
 use crate::telemetry::text::printable;
 
 #[derive(Debug, Subcommand)]
@@ -76,13 +76,13 @@ impl Webhook {
                 _ => None,
             }),
             Webhook::Test(Test { target, ask }) => {
-                let mut well = true;
+                let mut all = true;
                 let exit = ask.show(&Command::WebhookTest { target }, |reply, as_json| {
                     let Reply::WebhookTested(trial) = reply else { return None };
-                    well = trial.rows.iter().all(|row| row.status.is_some_and(|status| (200..300).contains(&status)));
+                    all = trial.rows.iter().all(well);
                     Some(if as_json { json(trial) } else { tried(trial) })
                 })?;
-                Ok(if well { exit } else { Exit::Failed })
+                Ok(if all { exit } else { Exit::Failed })
             }
             Webhook::Replay(Replay { target, room, since, dead, ask }) => {
                 done(&ask, &Command::WebhookReplay { target, room, since, dead })
@@ -137,11 +137,15 @@ fn tried(trial: &WebhookTrial) -> String {
     for remark in &trial.remarks {
         text.push_str(&format!("{}: {}\n\n", trial.target, printable(remark)));
     }
+    // One refusal of all is said once, at the end, where it is read.
+    let refused = match trial.rows.as_slice() {
+        [first, rest @ ..] if !rest.is_empty() && !well(first) => {
+            let same = |row: &WebhookTrialRow| (row.status, &row.answer) == (first.status, &first.answer);
+            rest.iter().all(same).then(|| answer(first))
+        }
+        _ => None,
+    };
     for row in &trial.rows {
-        let answer = match row.status {
-            Some(status) => format!("{status} {}", printable(&row.answer)),
-            None => format!("none: {}", printable(&row.answer)),
-        };
         text.push_str(&facts(&[
             ("kind", row.kind.clone()),
             ("to", row.url.clone()),
@@ -151,16 +155,56 @@ fn tried(trial: &WebhookTrial) -> String {
                 "signed",
                 if row.signed == row.body { "the body".to_owned() } else { printable(&row.signed).into_owned() },
             ),
-            ("answer", answer.trim_end().to_owned()),
+            ("answer", if refused.is_some() { String::new() } else { answer(row) }),
         ]));
         text.push('\n');
     }
+    if let Some(answer) = refused {
+        text.push_str(&format!("the answer to each of these {}: {answer}\n", trial.rows.len()));
+    }
     text
+}
+
+/// What the receiver answered, or why nothing came.
+fn answer(row: &WebhookTrialRow) -> String {
+    match row.status {
+        Some(status) => format!("{status} {}", printable(&row.answer)).trim_end().to_owned(),
+        None => format!("none: {}", printable(&row.answer)),
+    }
+}
+
+fn well(row: &WebhookTrialRow) -> bool {
+    row.status.is_some_and(|status| (200..300).contains(&status))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_refusal_of_all_samples_is_said_once() {
+        let row = |kind: &str, status: Option<u16>, answer: &str| WebhookTrialRow {
+            kind: kind.to_owned(),
+            url: "https://crm.example/".to_owned(),
+            headers: Vec::new(),
+            body: "{}".to_owned(),
+            signed: "{}".to_owned(),
+            status,
+            answer: answer.to_owned(),
+        };
+        let shown =
+            |rows: Vec<WebhookTrialRow>| tried(&WebhookTrial { target: "crm".to_owned(), rows, remarks: Vec::new() });
+        let refused = |kind| row(kind, None, "connection refused");
+        let text = shown(vec![refused("room.held"), refused("room.lost"), refused("room.joined")]);
+        assert!(text.ends_with("\nthe answer to each of these 3: none: connection refused\n"), "{text}");
+        assert_eq!(text.matches("connection refused").count(), 1, "{text}");
+        assert!(text.contains("room.held") && text.contains("room.lost"), "{text}");
+        // Different answers, good ones, and that of the only sample stand with what was answered.
+        let text = shown(vec![refused("room.held"), row("room.lost", Some(401), "who are you")]);
+        assert!(text.contains("connection refused") && text.contains("401 who are you"), "{text}");
+        assert_eq!(shown(vec![row("a", Some(200), "ok"), row("b", Some(200), "ok")]).matches("200 ok").count(), 2);
+        assert!(!shown(vec![refused("room.held")]).contains("each"));
+    }
 
     #[test]
     fn what_was_lost_is_shown_of_a_receiver_that_takes_events_again() {
