@@ -141,6 +141,9 @@ fn bans_hold_on_each_rung_for_as_long_as_they_say() {
     put_out(&mut mallory, &room, "mallory1", SOON);
     let mut again = browser(&prosody, &room, "someone1", "Mal-1");
     put_out(&mut again, &room, "someone1", SOON);
+    // By the name that she had then, too, though the ban does not match it.
+    let why = daemon.cli(["why", "ban", "tavern", "mallory1"]);
+    assert!(why.stdout.contains("as they were called then") && why.stdout.contains("hint:Mal-1"), "{why:?}");
     // A name, after a restart too.
     let ran = daemon.cli(["ban", "tavern", "name:Nobody"]);
     assert!(ran.stdout.contains("name only"), "{ran:?}");
@@ -172,6 +175,14 @@ fn bans_hold_on_each_rung_for_as_long_as_they_say() {
         let mut alice = Client::account(prosody.c2s(), "alice", "wonderland");
         (alice.join(&room, "a11ce000").attr("type") != "error").then_some(())
     });
+    // Who is exempt is not banned, here or not, and the list says who that is.
+    assert_eq!(daemon.cli(["exempt", "add", "bob@meet.jitsi"]).code, Some(0));
+    let ran = daemon.cli(["ban", "tavern", "bob@meet.jitsi"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("exempt list"), "{ran:?}");
+    assert_eq!(daemon.cli(["exempt", "list"]).stdout, "bob@meet.jitsi\n");
+    assert_eq!(daemon.cli(["exempt", "remove", "bob@meet.jitsi"]).code, Some(0));
+    let ran = daemon.cli(["ban", "tavern", "bob@meet.jitsi"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
 }
 
 #[test]

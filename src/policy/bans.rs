@@ -130,6 +130,14 @@ impl Ban {
             && self.service.as_deref().is_none_or(|own| own == service)
             && self.rooms.as_ref().is_none_or(|rooms| rooms.matches(room))
     }
+
+    /// Whether whom it was said of was shown under this name, or with this bare JID, then.
+    #[must_use]
+    pub fn was_said_of(&self, who: &str) -> bool {
+        let shown = &*self.known_as;
+        let account = shown.strip_suffix(')').and_then(|shown| shown.rsplit_once(" ("));
+        !who.is_empty() && account.map_or(shown == who, |(name, account)| name == who || account == who)
+    }
 }
 
 /// The hash by which block lists name a bare JID or a domain.
@@ -341,6 +349,18 @@ pub fn targets_of(identity: &Identity) -> Vec<Target> {
 mod tests {
     use super::*;
     use crate::policy::bench::Bench;
+
+    #[test]
+    fn who_is_banned_is_found_by_the_name_and_the_address_of_then() {
+        let ban = |known_as: &str| Ban {
+            known_as: known_as.to_owned(),
+            ..from_block_list(&"a".repeat(64), "meet", "list", "", Timestamp::UNIX_EPOCH).expect("an entry")
+        };
+        let guest = ban("Guest (One) (679e@guest.meet.jitsi)");
+        assert!(guest.was_said_of("Guest (One)") && guest.was_said_of("679e@guest.meet.jitsi"));
+        assert!(!guest.was_said_of("Guest") && !guest.was_said_of("One") && !guest.was_said_of(""));
+        assert!(ban("Ada").was_said_of("Ada") && !ban("").was_said_of(""));
+    }
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a time")

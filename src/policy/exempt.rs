@@ -4,7 +4,7 @@
 //! of a domain that the admin declared to be the recorders'.
 
 use super::Presence;
-use super::identity::{Rung, Trust};
+use super::identity::{OccupantKey, Rung, Trust};
 use super::person::Person;
 use crate::pattern::Pattern;
 use crate::xmpp::jid;
@@ -83,6 +83,16 @@ impl AllowList {
         let token = || person.identity.keys().iter().find(|key| key.rung == Rung::Token);
         account.is_some_and(|account| self.accounts.iter().any(|pattern| pattern.matches(account)))
             || (!self.tokens.is_empty() && token().is_some_and(|key| self.tokens.contains(&key.value)))
+    }
+
+    /// Whether an account or a token's user is on it that is not here to be seen.
+    #[must_use]
+    pub fn names(&self, key: &OccupantKey) -> bool {
+        match key.rung {
+            Rung::Account => self.accounts.iter().any(|pattern| pattern.matches(&key.value)),
+            Rung::Token => self.tokens.contains(&key.value),
+            _ => false,
+        }
     }
 }
 

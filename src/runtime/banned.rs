@@ -14,12 +14,23 @@ use crate::config::RoomKey;
 use crate::control::auth;
 use crate::pattern::Pattern;
 use crate::policy::bans::{self, Ban, Target, targets_of};
-use crate::policy::{AllowList, Person, Presence, Rung};
+use crate::policy::{AllowList, Exempt, Person, Presence, Rung};
 use crate::session::Found;
 use crate::store::{Audit, BanId, Exempted};
 
 /// How long a session may take to say who somebody is.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why somebody who is inside is not to be banned, and what would have to be done first.
+fn spared(exempt: Exempt) -> &'static str {
+    match exempt {
+        Exempt::Keeper => "that is innkeeper itself",
+        Exempt::Focus => "that is the conference focus",
+        Exempt::Recorder => "that is a recorder of the deployment",
+        Exempt::Owner => "they own the room; `innkeeper revoke` takes that away",
+        Exempt::Listed => "they are exempt; `exempt` of the policies and `innkeeper exempt list` say who is",
+    }
+}
 
 /// What an answer to "who is that" leaves to be done.
 type Told = oneshot::Receiver<Found>;
@@ -115,10 +126,7 @@ impl Supervisor {
         let no = |word: &str, text: String| Err(Box::new(refused(word, text)));
         match found {
             Found::Here(person) => match person.exempt {
-                Some(exempt) => {
-                    let text = format!("{who} is not to be banned from {room}: {exempt:?}").to_lowercase();
-                    no("exempt", text)
-                }
+                Some(exempt) => no("exempt", format!("{who} is not to be banned from {room}: {}", spared(exempt))),
                 None if self.kept.allow_list().holds(&person) => {
                     no("exempt", format!("{who} is exempt; `innkeeper exempt list` shows who is"))
                 }
@@ -134,6 +142,9 @@ impl Supervisor {
                          nick while they are inside, or by name:NAME"
                     );
                     no("bad-request", text)
+                }
+                Some(Target::Key(key)) if self.kept.allow_list().names(&key) => {
+                    no("exempt", format!("{who} is exempt; `innkeeper exempt list` shows who is"))
                 }
                 Some(target) => Ok(vec![target]),
                 None => no(
@@ -245,23 +256,29 @@ impl Supervisor {
                     Person::look(std::time::Instant::now(), &seen, &AllowList::default(), &bans.trust)
                 }
             };
-            let answer = match bans.find(&person, Timestamp::now(), &room.service, &room.name) {
-                Some(found) => {
-                    let ban = shown_to(&requester, found.ban);
-                    let Ban { by, at, until, reason, note, .. } = &ban;
-                    let mut text =
-                        format!("{who} is banned from {room}: {} by {by} at {}", found.ban.target, rfc3339(*at));
+            let now = Timestamp::now();
+            let found = bans.find(&person, now, &room.service, &room.name);
+            // Who is not here is perhaps known by the name that they had when they were banned.
+            let then = || {
+                let holds = |ban: &&Ban| ban.holds(now, &room.service, &room.name) && ban.was_said_of(&who);
+                let ban = bans.list().iter().filter(|_| !is_here).filter(holds).max_by_key(|ban| ban.target.strength());
+                ban.map(|ban| (ban, ban.target.strength(), ", as they were called then,"))
+            };
+            let answer = match found.map(|found| (found.ban, found.strength, "")).or_else(then) {
+                Some((ban, strength, known)) => {
+                    let ban = shown_to(&requester, ban);
+                    let Ban { target, by, at, until, reason, note, .. } = &ban;
+                    let mut text = format!("{who}{known} is banned from {room}: {target} by {by} at {}", rfc3339(*at));
                     text += &until.map_or_else(|| ", for good".to_owned(), |at| format!(", until {}", rfc3339(at)));
                     for (name, words) in [("reason", reason), ("note", note)] {
                         if !words.is_empty() {
                             text += &format!("; {name}: {words}");
                         }
                     }
-                    Reply::WhyBan { text: format!("{text} ({})", found.strength), ban: Some(row(None, &ban)) }
+                    Reply::WhyBan { text: format!("{text} ({strength})"), ban: Some(row(None, &ban)) }
                 }
                 None => {
-                    let elsewhere =
-                        "; nobody inside is called so, and a guest's ban does not know names: see `innkeeper bans`";
+                    let elsewhere = "; nobody inside is called so, nor was anybody who is banned: see `innkeeper bans`";
                     let elsewhere = if is_here { "" } else { elsewhere };
                     Reply::WhyBan { text: format!("{who} is not banned from {room}{elsewhere}"), ban: None }
                 }
