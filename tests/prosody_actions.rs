@@ -500,6 +500,17 @@ fn a_keeper_comes_back_after_a_crash_into_a_room_that_a_person_locked_meanwhile(
     assert!(!scene.daemon.log().contains("barley"));
 }
 
+#[test]
+fn what_is_asked_for_while_the_connection_is_lost_is_refused_at_once_and_not_done_later() {
+    let mut scene = scene(|prosody| Setup::websocket(prosody).rooms(["tavern"]));
+    scene.prosody.kill9();
+    until("the connection is lost", seconds(20), || (scene.daemon.rooms()[0].state != "held").then_some(()));
+    let asked = Instant::now();
+    let ran = scene.daemon.cli(["kick", "tavern", "a11ce000"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("kick was not sent to meet/tavern"), "{ran:?}");
+    assert!(asked.elapsed() < seconds(20), "{:?}", asked.elapsed());
+}
+
 // ── people's words
 
 #[test]

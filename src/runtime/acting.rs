@@ -73,6 +73,10 @@ impl Supervisor {
             let _ = reply.send(refused("action-refused", text));
             return;
         }
+        if let Some(text) = self.cut_off(room, action.verb()) {
+            let _ = reply.send(refused("not-in-room", text));
+            return;
+        }
         let request = Request {
             key: key.clone(),
             actor: requester.who.actor(),
@@ -88,6 +92,15 @@ impl Supervisor {
             let text = format!("{room} is not held now; `innkeeper why room {room}` says why");
             let _ = reply.send(refused("not-in-room", text));
         }
+    }
+
+    /// Why nothing can be done in a room just now, where its connection is lost: what waits for that to be resumed would be
+    /// done when nobody thinks of it any more, or never.
+    fn cut_off(&self, room: &RoomKey, verb: Verb) -> Option<String> {
+        let machine = &self.services.get(&room.service)?.machine;
+        let slot = machine.session_of(room)?;
+        let shown = self.rooms.get(room)?.entry.snapshot();
+        (!machine.is_online(slot)).then(|| format!("{verb} was not sent to {room}: {}", shown.cause.text))
     }
 
     /// Answers whoever waits for actions in rooms whose session is gone: nobody will say what came of them.
