@@ -498,6 +498,9 @@ fn a_suspended_room_is_left_for_a_while_and_held_again_by_itself() {
     until("left", seconds(5), || gone(&focus, &jids[0], 0).then_some(()));
     assert_eq!(row(&daemon, "tavern")["state"], "suspended");
     focus.wait_held(&jids, BARE, seconds(10));
+    daemon.cli(["suspend", "tavern", "--for", "2h"]);
+    let shown = wait_state(&daemon, "tavern", "suspended", "suspended", seconds(5));
+    assert!(shown["next"] == "opens" && shown["next_at"].is_string(), "{shown:#}");
     daemon.cli(["suspend", "tavern"]);
     wait_state(&daemon, "tavern", "suspended", "suspended", seconds(5));
     assert_eq!(daemon.cli(["hold", "tavern"]).code, Some(0));

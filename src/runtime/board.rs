@@ -140,6 +140,10 @@ impl Entry {
     #[must_use]
     pub fn row(&self, key: &RoomKey, jid: String, clock: Clock, turn: &(String, Option<Timestamp>)) -> RoomRow {
         let (next, at) = match self.snapshot.next {
+            // It was closed, and no hour is known at which that ends.
+            Next::Nothing if self.snapshot.state == RoomState::Waiting => {
+                ("opens when it is asked for".to_owned(), None)
+            }
             Next::Nothing => (String::new(), None),
             Next::Answer(at) => ("gives up waiting for an answer".to_owned(), Some(clock.wall(at))),
             Next::Retry(at) => ("tries again".to_owned(), Some(clock.wall(at))),
@@ -206,6 +210,18 @@ mod tests {
         );
         let later = Clock { wall: clock.wall.checked_add(jiff::SignedDuration::from_mins(11)).expect("near"), ..clock };
         assert_eq!(row(&entry, later).last_trouble, None);
+    }
+
+    #[test]
+    fn a_room_that_was_closed_says_what_opens_it() {
+        let clock = Clock::read();
+        let mut entry = Entry::new(clock.now());
+        let next =
+            |entry: &Entry| entry.row(&RoomKey::new("s", "r"), String::new(), clock, &(String::new(), None)).next;
+        entry.show(clock.now(), shows(RoomState::Waiting, Word::EndedByUs));
+        assert_eq!(next(&entry), "opens when it is asked for");
+        entry.show(clock.now(), shows(RoomState::Suspended, Word::Suspended));
+        assert_eq!(next(&entry), "");
     }
 
     #[test]

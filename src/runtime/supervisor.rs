@@ -401,7 +401,9 @@ impl Supervisor {
                     Some(until) => format!("an admin suspended it until {}", super::board::rfc3339(until)),
                     None => "an admin suspended it; `innkeeper hold` ends that".to_owned(),
                 };
-                let snapshot = staying_out(Word::Suspended, RoomState::Suspended, &text);
+                let left = |until: Timestamp| Duration::try_from(until.duration_since(clock.now())).unwrap_or_default();
+                let next = until.map_or(Next::Nothing, |until| Next::Opens(clock.monotonic() + left(until)));
+                let snapshot = Snapshot { next, ..staying_out(Word::Suspended, RoomState::Suspended, &text) };
                 note(&mut self.herald, key, &mut seat.entry, clock, snapshot);
             }
             Some(Intent::Booked { from, opens }) => {
