@@ -331,6 +331,9 @@ fn a_kick_keeps_us_out_for_a_while_and_a_destroyed_room_is_opened_again_at_once(
     let kinds: Vec<_> = why["history"].as_array().expect("a history").iter().map(|row| row["kind"].clone()).collect();
     assert!(kinds.ends_with(&["room.lost".into(), "room.held".into()]), "{why:#}");
     assert_eq!(why["last_trouble"]["cause"], "kicked", "{why:#}");
+    assert_eq!(why["people"], 1, "{why:#}");
+    let held = daemon.json(&["hold", "tavern"]);
+    assert_eq!(held["room"]["people"], 1, "{held:#}");
 
     let mut human = alice(&prosody, &jids[1]);
     let destroyed = Instant::now();

@@ -62,7 +62,7 @@ pub struct RoomRow {
     pub next_at: Option<String>,
     /// The last trouble if it was less than ten minutes ago, although the state is better now.
     pub last_trouble: Option<Trouble>,
-    /// How many people are inside: without ourselves and the focus.
+    /// How many people are inside: without ourselves, the focus and what records.
     pub people: usize,
 }
 
@@ -112,7 +112,8 @@ pub struct OccupantRow {
     pub affiliation: String,
     /// The display name, chosen by the occupant.
     pub display_name: Option<String>,
-    /// Whether this is `ourselves` or the `focus`.
+    /// What this is, where it is no person: `ourselves`, `a lost session of ours`, the `focus`, a `recorder` or a
+    /// `transcriber`.
     pub kind: Option<String>,
     /// Since when we know them, RFC 3339 UTC.
     pub since: String,

@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use crate::backoff::{Ladder, jitter};
 use crate::cause::{Cause, Word};
 use crate::command::RoomState;
+use crate::event::Machine;
 use crate::policy;
 use crate::xmpp::jitsi::conference::{Answer, Granted};
 use crate::xmpp::message::{Age, Said};
@@ -181,13 +182,19 @@ impl Room {
         self.inside().is_some_and(|(_, occupants)| focus_in(occupants, focus))
     }
 
-    /// How many people are inside: neither ourselves nor the focus.
+    /// How many people are inside: neither ourselves, nor the focus, nor what records.
     #[must_use]
     pub fn people(&self, focus: &FocusFacts) -> usize {
         let Some((own, occupants)) = self.inside() else { return 0 };
-        let machines = usize::from(occupants.by_nick(own).is_some())
-            + usize::from(self.settings.focus && own != "focus" && focus_in(occupants, focus));
-        occupants.len() - machines
+        let person = |nick: &str, one: &Occupant| nick != own && self.machine(nick, one, focus).is_none();
+        occupants.iter().filter(|(nick, one)| person(nick, one)).count()
+    }
+
+    /// What an occupant other than ourselves is, where that is no person: the focus, or what records.
+    #[must_use]
+    pub fn machine(&self, nick: &str, one: &Occupant, focus: &FocusFacts) -> Option<Machine> {
+        let is_focus = self.settings.focus && nick == "focus" && one.is_focus(focus.jid.as_deref());
+        if is_focus { Some(Machine::Focus) } else { told::machinery(one, focus, self.trust()) }
     }
 
     /// When [`Input::Timeout`] is next due; monotonic clock.

@@ -1024,6 +1024,20 @@ fn a_hostile_presence_keeps_its_sender_on_the_list() {
 }
 
 #[test]
+fn what_records_is_no_person_where_the_server_says_whose_it_is() {
+    let mut bench = Bench::held();
+    let jibri = |jid: &str| RoomPresence {
+        machine: Some(crate::xmpp::muc::Machine::Recorder),
+        ..occupant(Role::Participant, Affiliation::None, jid)
+    };
+    bench.say("jibri", &jibri("jibri@auth.meet.jitsi/x"));
+    assert_eq!(bench.room.people(&bench.focus), 0);
+    // Whoever says so of themselves is counted all the same.
+    bench.say("mallory", &jibri("m@g/x"));
+    assert_eq!(bench.room.people(&bench.focus), 1);
+}
+
+#[test]
 fn a_room_costs_little_while_it_waits() {
     assert!(size_of::<Room>() <= 128, "{} bytes", size_of::<Room>());
 }

@@ -20,7 +20,7 @@ use crate::command::{
 use crate::config::{Config, Http, PaceKind, RoomKey};
 use crate::control::auth;
 use crate::desired::{Address, AddressError, Intent, Override, Says, reconcile, resolve, sources};
-use crate::event::{EventId, Kind};
+use crate::event::{EventId, Kind, Machine, Present};
 use crate::policy::rules::KINDS;
 use crate::rights::Rights;
 use crate::room::Occupant;
@@ -50,7 +50,7 @@ impl Supervisor {
             // Each surface follows by itself; see `control::watch`.
             Command::Follow(_) => refused("bad-request", "events are not followed here"),
             Command::WhyRoom { room } => match self.resolve(&room, false, requester) {
-                Ok(address) => self.why_reply(&address.key),
+                Ok(address) => return self.why_reply(&address.key, reply),
                 Err(refusal) => *refusal,
             },
             Command::Hold { room, reason, times } => match times.booking(Timestamp::now()) {
@@ -290,7 +290,14 @@ impl Supervisor {
         };
         let clock = Clock::read();
         let row = match self.row(&key, clock) {
-            Some(row) => row,
+            Some(mut row) => {
+                // Sessions are not waited for here; what was told knows it as well.
+                let inside = self.rooms.get(&key).is_some_and(|seat| seat.entry.is_inside());
+                let present = self.herald.present(&key).filter(|_| inside);
+                let people = |present: &Present| present.people.values().filter(|one| one.machine.is_none()).count();
+                row.people = present.map_or(0, people);
+                row
+            }
             None => RoomRow {
                 service: key.service.to_string(),
                 name: key.name.to_string(),
@@ -347,10 +354,7 @@ impl Supervisor {
         let sources = sources(&self.config, &self.state.overrides, clock.now(), key);
         let asked = self.services.get(&key.service).and_then(|running| running.ask_room(key));
         tokio::spawn(async move {
-            let view = match asked {
-                Some(answer) => tokio::time::timeout(VIEW_TIMEOUT, answer).await.ok().and_then(Result::ok).flatten(),
-                None => None,
-            };
+            let view = view(asked).await;
             let mut answer = RoomReply {
                 row,
                 session: None,
@@ -372,13 +376,19 @@ impl Supervisor {
         });
     }
 
-    fn why_reply(&self, key: &RoomKey) -> Reply {
+    fn why_reply(&self, key: &RoomKey, reply: oneshot::Sender<Reply>) {
         let clock = Clock::read();
-        let (Some(row), Some(seat)) = (self.row(key, clock), self.rooms.get(key)) else {
-            return refused("unknown-room", format!("{key} is not wanted by anybody"));
+        let (Some(mut row), Some(seat)) = (self.row(key, clock), self.rooms.get(key)) else {
+            let _ = reply.send(refused("unknown-room", format!("{key} is not wanted by anybody")));
+            return;
         };
+        let history = seat.entry.history();
         let sources = sources(&self.config, &self.state.overrides, clock.now(), key);
-        Reply::Why(Box::new(WhyReply { row, history: seat.entry.history(), sources }))
+        let asked = self.services.get(&key.service).and_then(|running| running.ask_room(key));
+        tokio::spawn(async move {
+            row.people = view(asked).await.as_ref().map_or(0, people);
+            let _ = reply.send(Reply::Why(Box::new(WhyReply { row, history, sources })));
+        });
     }
 
     fn events_reply(&self, query: EventsQuery, rights: &Rights, mut reply: oneshot::Sender<Reply>) {
@@ -615,9 +625,15 @@ fn filter(query: &EventsQuery) -> Result<Filter, String> {
     })
 }
 
+/// What the session of a room says of it; nothing where there is none, or it does not answer in time.
+async fn view(asked: Option<oneshot::Receiver<Option<RoomView>>>) -> Option<RoomView> {
+    tokio::time::timeout(VIEW_TIMEOUT, asked?).await.ok().and_then(Result::ok).flatten()
+}
+
 fn people(view: &RoomView) -> usize {
     let ours = |nick: &String| view.nick.as_deref() == Some(nick) || view.ghosts.contains(nick);
-    view.occupants.iter().filter(|(nick, _, focus)| !focus && !ours(nick)).count()
+    let records = |nick: &String| view.recording.iter().any(|(known, _)| known == nick);
+    view.occupants.iter().filter(|(nick, _, focus)| !focus && !ours(nick) && !records(nick)).count()
 }
 
 fn occupants(view: &RoomView, clock: Clock) -> Vec<OccupantRow> {
@@ -626,7 +642,10 @@ fn occupants(view: &RoomView, clock: Clock) -> Vec<OccupantRow> {
             (true, _) => Some("ourselves"),
             (_, true) => Some("focus"),
             _ if view.ghosts.contains(nick) => Some("a lost session of ours"),
-            _ => None,
+            _ => view.recording.iter().find(|(known, _)| known == nick).map(|(_, machine)| match machine {
+                Machine::Transcriber => "transcriber",
+                _ => "recorder",
+            }),
         };
         occupant(nick, one, kind, clock)
     };

@@ -18,6 +18,7 @@ use super::transport::{Deadlines, Transport};
 use crate::action::Verb;
 use crate::cause::{Cause, Word};
 use crate::config::{RoomKey, Secret};
+use crate::event::Machine;
 use crate::policy::Now;
 use crate::room::recent::Recent;
 use crate::room::{LobbyOrigin, Occupant, PasswordFrom};
@@ -109,6 +110,8 @@ pub struct RoomView {
     pub ghosts: Vec<String>,
     /// Everybody inside, by nick; the flag marks the focus.
     pub occupants: Vec<(String, Occupant, bool)>,
+    /// Nicks of what records or writes down what is said.
+    pub recording: Vec<(String, Machine)>,
     /// Who waits in the lobby, by nick.
     pub waiting: Vec<(String, Occupant)>,
     /// What lately befell people there.
@@ -332,6 +335,7 @@ impl<S: Clone + Send> Driver<S> {
             nick: None,
             ghosts: Vec::new(),
             occupants: Vec::new(),
+            recording: Vec::new(),
             waiting: room.waiting().map(|(nick, one)| (nick.to_owned(), one.clone())).collect(),
             recent: room.recent().cloned().collect(),
             info: room.info().cloned(),
@@ -346,11 +350,13 @@ impl<S: Clone + Send> Driver<S> {
             view.nick = Some(nick.to_owned());
             let ghosts = occupants.iter().filter(|(known, one)| *known != nick && self.session.is_ghost(one));
             view.ghosts = ghosts.map(|(nick, _)| nick.to_owned()).collect();
-            let focus = |nick: &str, occupant: &Occupant| {
-                room.settings().focus && nick == "focus" && occupant.is_focus(facts.jid.as_deref())
-            };
-            view.occupants =
-                occupants.iter().map(|(nick, one)| (nick.to_owned(), one.clone(), focus(nick, one))).collect();
+            for (nick, one) in occupants.iter() {
+                let machine = room.machine(nick, one, &facts);
+                view.occupants.push((nick.to_owned(), one.clone(), machine == Some(Machine::Focus)));
+                if let Some(machine @ (Machine::Recorder | Machine::Transcriber)) = machine {
+                    view.recording.push((nick.to_owned(), machine));
+                }
+            }
             view.occupants.sort_by(|a, b| a.0.cmp(&b.0));
         }
         Some(view)
