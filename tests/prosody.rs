@@ -475,6 +475,7 @@ fn a_reload_touches_only_what_changed_and_a_wrong_one_nothing() {
     let refused = daemon.cli(["reload"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stderr.contains("rooms.d/rooms.toml:4") && refused.stderr.contains("nikc"), "{refused:?}");
+    assert!(refused.stderr.contains("the running configuration stays as it is"), "{refused:?}");
     daemon.wait_all_held(seconds(2));
     assert!(focus.since(mark).is_empty(), "{:#?}", focus.since(mark));
 

@@ -548,13 +548,10 @@ impl Supervisor {
                 let text = problems.join("\n");
                 if !plan {
                     error!(%text, "the new configuration is wrong; the running one stays");
-                    self.configuration = format!(
-                        "refused at {}, the one before stays: {}",
-                        rfc3339(Timestamp::now()),
-                        problems.join("; ")
-                    );
+                    let at = rfc3339(Timestamp::now());
+                    self.configuration = format!("refused at {at}, the one before stays: {}", in_short(&problems));
                 }
-                return refused("bad-configuration", text);
+                return refused("bad-configuration", format!("{text}\nthe running configuration stays as it is"));
             }
         };
         let changes = reconcile(&self.config, &config, &self.state.overrides, Timestamp::now());
@@ -593,6 +590,15 @@ impl Supervisor {
     /// The same by SIGHUP: the answer goes to the log alone.
     pub(super) async fn reload_on_signal(&mut self) {
         let _ = self.reload(false).await;
+    }
+}
+
+/// The first problem and how many more there are, for one line.
+fn in_short(problems: &[String]) -> String {
+    match problems {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first, more @ ..] => format!("{first}; and {} more, all of which `innkeeper check` tells", more.len()),
     }
 }
 
@@ -682,4 +688,16 @@ fn resident_bytes() -> u64 {
         .and_then(|text| text.split_ascii_whitespace().nth(1)?.parse::<u64>().ok())
         .unwrap_or_default();
     pages * u64::try_from(rustix::param::page_size()).unwrap_or(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_problems_are_one_line_and_a_hint() {
+        let problems = ["a.toml:1: x: unknown key", "a.toml:2: y: missing", "a.toml:3: z: missing"].map(str::to_owned);
+        assert_eq!(in_short(&problems[..1]), "a.toml:1: x: unknown key");
+        assert_eq!(in_short(&problems), "a.toml:1: x: unknown key; and 2 more, all of which `innkeeper check` tells");
+    }
 }
