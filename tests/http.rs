@@ -447,6 +447,8 @@ fn a_token_of_some_rooms_neither_sees_nor_touches_others() {
     }
     let seen = daemon.ask("GET", "/v1/rooms", Some(&games), None).json();
     assert_eq!((seen["rooms"].as_array().map(Vec::len), &seen["rooms"][0]["name"]), (Some(1), &json!("game-1")));
+    let status = |token: &str| daemon.ask("GET", "/v1/status", Some(token), None).json()["wanted"].clone();
+    assert_eq!((status(&games), status(&all)), (json!(1), json!(2)));
     let (mut there, mut not_there) = (Vec::new(), Vec::new());
     for (method, end, body) in [
         ("GET", "", None),

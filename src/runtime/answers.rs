@@ -453,7 +453,9 @@ impl Supervisor {
     fn status_reply(&self, rights: &Rights) -> StatusReply {
         let clock = Clock::read();
         let mut states: BTreeMap<String, usize> = BTreeMap::new();
+        let mut wanted = 0;
         for (_, seat) in self.rooms.iter().filter(|(key, _)| auth::room(rights, key)) {
+            wanted += usize::from(seat.wanted.as_ref().is_some_and(|wanted| wanted.intent == Intent::Hold));
             *states.entry(seat.entry.state().to_string()).or_default() += 1;
         }
         let losses = self.database.losses();
@@ -461,7 +463,7 @@ impl Supervisor {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started: rfc3339(self.started),
-            wanted: self.wanted(),
+            wanted,
             states,
             services: self.config.services.keys().map(|name| self.service_row(name, clock)).collect(),
             configuration: self.configuration.clone(),
