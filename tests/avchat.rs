@@ -143,6 +143,7 @@ fn what_dgd_may_not_have_is_refused_with_its_number_and_the_connection_stays() {
     dgd.send(b"{\"displayName\":\"Ann\",\"moderator\":true,\"seq\":8}\0");
     let answer = dgd.hear();
     assert!(answer.contains("\"success\":false") && answer.contains("\"seq\":8"), "{answer}");
+    assert!(answer.contains("may_grant"), "{answer}");
     dgd.send(b"{ displayName: \"Ann\" }\0");
     assert!(dgd.hear().contains("not understood"));
     let long: Value = serde_json::from_str(&dgd.asks("Ann", "jitsi_hall", 999_999, 9)).expect("JSON");

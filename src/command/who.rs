@@ -73,7 +73,12 @@ impl Who {
             }
             Who::Token { name } => format!("token \"{name}\" does not have the scope \"{scope}\""),
             Who::Line { name } => format!("line \"{name}\" does not have the scope \"{scope}\""),
-            Who::AvChat { name } => format!("avchat \"{name}\" may not have this: it takes the scope \"{scope}\""),
+            // All that a game can ask for beyond its rights.
+            Who::AvChat { name } => {
+                format!(
+                    "avchat \"{name}\" may not have tokens for moderators: `may_grant = true` in its [[avchat]] allows it"
+                )
+            }
             Who::Server { service } => format!("the server of {service} may ask for reservations only"),
             Who::Nobody => "this takes a token".to_owned(),
         }
