@@ -794,6 +794,13 @@ fn http_is_off_unless_it_is_asked_for_and_on_loopback_unless_that_is_asked_for()
     assert_eq!(tls, Some(("/etc/innkeeper/ca.pem".into(), "/etc/innkeeper/key.pem".into())));
     let found = problems("[http]\ntls_cert = \"ca.pem\"");
     assert!(found[0].contains("tls_cert without tls_key"), "{found:?}");
+    let credential = "[http]\ntls_cert = \"ca.pem\"\ntls_key = \"/run/credentials/innkeeper.service/http-key\"";
+    assert!(problems(credential)[0].contains("no such file"), "the daemon has no key");
+    let file = File { name: "innkeeper.toml".into(), text: credential.into() };
+    let input =
+        Input { files: vec![file], env: Vec::new(), base: "/etc/innkeeper".into(), offline: true, secrets: &memory() };
+    let checked = config::check(&input).expect("as good as can be seen from outside the service");
+    assert!(checked.warnings.iter().any(|one| one.contains("http-key was not looked at")), "{:?}", checked.warnings);
     let found = problems("[http]\ntls_cert = \"key.pem\"\ntls_key = \"nowhere\"");
     assert!(found[0].contains("no certificate in it") && found[1].contains("no such file"), "{found:?}");
 }
