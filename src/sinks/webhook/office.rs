@@ -215,14 +215,15 @@ impl Office {
             .collect()
     }
 
-    /// For how long the oldest event waits that is due.
+    /// For how many seconds the oldest event waits that is due, at least one where any was read.
     fn behind(&self, facts: &Facts, clock: Timestamp) -> u64 {
         let newest = self.bus.last();
-        let unread = (facts.read < newest).then_some(facts.read);
-        let Some(oldest) = facts.oldest.into_iter().chain(unread).min() else { return 0 };
+        let since = |event: EventId| u64::try_from(clock.duration_since(event.time()).as_secs()).unwrap_or(0);
+        let waits = facts.oldest.map(|oldest| since(oldest).max(1));
         // Before its first event there is no time.
-        let oldest = if oldest == EventId::default() { newest } else { oldest };
-        u64::try_from(clock.duration_since(oldest.time()).as_secs()).unwrap_or(0)
+        let read = if facts.read == EventId::default() { newest } else { facts.read };
+        let unread = (facts.read < newest).then(|| since(read));
+        waits.into_iter().chain(unread).max().unwrap_or(0)
     }
 
     // ── what people ask

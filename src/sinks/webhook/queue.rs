@@ -86,6 +86,8 @@ struct Lane {
     since: Option<(Instant, u64)>,
     /// Of the first event: how often it was rejected.
     rejected: usize,
+    /// Of the first event: why it was not taken when it was last tried.
+    trouble: Option<Box<str>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +109,7 @@ impl Lane {
             tries: 0,
             since: None,
             rejected: 0,
+            trouble: None,
         }
     }
 
@@ -131,6 +134,7 @@ impl Lane {
         self.state = LaneState::Open;
         self.ladder.reset();
         (self.tries, self.since, self.rejected) = (0, None, 0);
+        self.trouble = None;
     }
 
     /// Behind which event the next one is, as exactly as is known.
@@ -468,6 +472,7 @@ impl Queue {
             Outcome::Unknown(why) | Outcome::Failed(why) => {
                 let (since, accepted) = *lane.since.get_or_insert((now, self.accepted));
                 lane.tries += 1;
+                lane.trouble = Some(why.as_str().into());
                 let tried = now.saturating_duration_since(since);
                 let others = self.accepted > accepted;
                 if (others && lane.tries >= FAILED && tried >= FAILED_FOR) || tried >= HOPELESS {
@@ -483,6 +488,7 @@ impl Queue {
                 let wait = REJECTED.get(lane.rejected).map(|wait| Duration::from_secs(*wait));
                 lane.tries += 1;
                 lane.rejected += 1;
+                lane.trouble = Some(why.as_str().into());
                 match wait {
                     Some(wait) => lane.state = LaneState::Waiting(now + jitter(wait, &mut self.rng)),
                     None => self.bury(key, why),
@@ -665,11 +671,21 @@ impl Queue {
         })
     }
 
+    /// The room whose next event is tried again first, why it was not taken, and when it is tried.
+    #[must_use]
+    pub fn tries(&self) -> Option<(&LaneKey, &str, Instant)> {
+        let tries = self.lanes.iter().filter_map(|(key, lane)| match (&lane.state, &lane.trouble) {
+            (LaneState::Waiting(until), Some(why)) => Some((key, &**why, *until)),
+            _ => None,
+        });
+        tries.min_by_key(|(.., until)| *until)
+    }
+
     /// The event behind which the oldest one is that waits, if one does; parked rooms do not count.
     #[must_use]
     pub fn oldest(&self, newest: EventId) -> Option<EventId> {
         let waits = |lane: &&Lane| !lane.is_done() && !matches!(lane.state, LaneState::Parked(_));
-        let lanes = self.lanes.values().filter(waits).map(|lane| lane.settled);
+        let lanes = self.lanes.values().filter(waits).map(Lane::due);
         lanes.chain((self.read < newest).then_some(self.read)).min()
     }
 
@@ -778,6 +794,24 @@ mod tests {
         bench.answer("b", Outcome::Accepted);
         assert_eq!((bench.queue.oldest(3.into()), bench.queue.accepted()), (None, 3));
         assert_eq!(bench.queue.keep(), Kept { read: 3.into(), lanes: Vec::new() });
+    }
+
+    #[test]
+    fn what_is_tried_again_says_why_and_waits_since_it_happened() {
+        let mut bench = Bench::with(&[(1, "a"), (900_000, "a")]);
+        bench.out();
+        bench.answer("a", Outcome::Accepted);
+        bench.out();
+        assert_eq!(bench.queue.tries(), None);
+        bench.answer("a", Outcome::Failed(why()));
+        assert_eq!(bench.queue.oldest(900_000.into()), Some(899_999.into()), "not since the one before");
+        let (lane, why, until) = bench.queue.tries().expect("it is tried again");
+        assert_eq!((&*lane.room, why), ("a", "because"));
+        assert!(until > bench.now);
+        bench.wait();
+        bench.out();
+        bench.answer("a", Outcome::Accepted);
+        assert_eq!(bench.queue.tries(), None);
     }
 
     #[test]

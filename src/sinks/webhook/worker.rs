@@ -495,7 +495,11 @@ impl Running {
 
     fn tell(&self) {
         let (state, why, next) = match self.queue.reach() {
-            Reach::Up => ("up", String::new(), None),
+            // It takes something, but perhaps not everything.
+            Reach::Up => match self.queue.tries() {
+                Some((lane, why, until)) => ("up", format!("tries {lane} again: {why}"), Some(until)),
+                None => ("up", String::new(), None),
+            },
             Reach::Down { until, why, .. } => ("down", why.clone(), Some(*until)),
             Reach::Stopped(why) => ("stopped", why.clone(), None),
         };
