@@ -198,6 +198,11 @@ fn two_of_one_name_are_not_guessed_between() {
         ));
         twin.own_presence(&scene.room, &format!("f00000{n}"));
     }
+    let shown = || {
+        let occupants = scene.daemon.cli(["occupants", "tavern"]).stdout;
+        ["f000000", "f000001"].iter().all(|nick| occupants.contains(nick)).then_some(())
+    };
+    until("both are known", seconds(20), shown);
     let said = refused(&scene.daemon, &["kick", "tavern", "Ann"]);
     assert!(said.contains("f000000, f000001"), "{said}");
     twins.remove(1).close();

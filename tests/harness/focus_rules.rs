@@ -102,11 +102,13 @@ fn a_focus_comes_back_as_late_as_it_is_told_to() {
     focus.restart(|options| options.reconnect_delay = late);
     focus.wait_connected(late + SOON);
     prosody.kill9();
+    // On a busy machine the focus may see the port open before we do.
+    let spawned = Instant::now();
     prosody.spawn();
-    let open = prosody.wait_until_listening();
+    prosody.wait_until_listening();
     let mut keeper = Client::account(prosody.c2s(), ACCOUNT, PASSWORD);
     assert_eq!(keeper.conference(FOCUS, &room("tavern"), "machine-1", "").condition(), "service-unavailable");
-    assert!(focus.wait_connected(late + SOON) - open >= late);
+    assert!(focus.wait_connected(late + SOON) - spawned >= late);
 }
 
 #[test]
