@@ -10,7 +10,7 @@ use support::client::Client;
 use support::daemon::{Daemon, Setup};
 use support::focus::Focus;
 use support::live::{
-    BARE, NICK, block, browser, is_told, put_out, recorded, says, seconds, wait_state, walk_in, world,
+    BARE, NICK, block, browser, is_told, put_out, recorded, says, seconds, wait_state, wait_stored, walk_in, world,
 };
 use support::process::until;
 use support::prosody::{DOMAIN, GUESTS, HIDDEN, LISTS, Options, PASSWORD, Prosody};
@@ -278,11 +278,7 @@ fn a_block_list_of_others_puts_out_whom_it_names_and_lets_in_whom_it_names_no_mo
         innkeeper::policy::bans::sha256("bob@meet.jitsi")
     ));
     // After a restart of the daemon the list still counts, and is followed again.
-    until("whom we cast out is on the disk", SOON, || {
-        let file = rusqlite::Connection::open(daemon.dir().join("state/policy.db")).ok()?;
-        let question = "SELECT count(*) FROM outcasts WHERE jid = 'alice@meet.jitsi'";
-        (file.query_row(question, [], |row| row.get::<_, i64>(0)).ok()? == 1).then_some(())
-    });
+    wait_stored(&daemon, "SELECT count(*) FROM outcasts WHERE jid = 'alice@meet.jitsi'", 1);
     daemon.kill9();
     daemon.run();
     focus.wait_held(&jids, BARE, seconds(15));

@@ -8,7 +8,7 @@ use serde_json::Value;
 use support::client::Client;
 use support::daemon::{Daemon, Setup};
 use support::focus::Focus;
-use support::live::{BARE, browser, done, put_out, refused, seconds, sets_subject, walk_in, world};
+use support::live::{BARE, browser, done, put_out, refused, seconds, sets_subject, wait_stored, walk_in, world};
 use support::process::until;
 use support::prosody::{Options, Prosody};
 
@@ -86,6 +86,7 @@ fn what_was_done_before_the_daemon_was_killed_is_explained_and_taken_back() {
     done(&daemon, &["kick", "tavern", "eve00001", "--reason", "sang too loud"]);
     put_out(&mut eve, &room, "eve00001", seconds(5));
     until("it is recorded", seconds(5), || (recorded_of(&daemon, "eve00001").len() == 2).then_some(()));
+    wait_stored(&daemon, "SELECT count(*) FROM deeds", 4);
     killed(&mut daemon, &focus, &room, || ());
     let why = daemon.cli(["why", "removed", "tavern", "eve00001"]);
     assert!(why.stdout.contains("was kicked by 00000000_innkeeper"), "{why:?}");

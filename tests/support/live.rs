@@ -86,6 +86,15 @@ pub fn wait_state(daemon: &Daemon, name: &str, state: &str, cause: &str, limit: 
     })
 }
 
+/// Waits until `policy.db` answers a question with that number: an action is over before its deed is on the disk.
+#[track_caller]
+pub fn wait_stored(daemon: &Daemon, question: &str, number: i64) {
+    super::until(&format!("{question} is {number}"), seconds(20), || {
+        let file = rusqlite::Connection::open(daemon.dir().join("state/policy.db")).ok()?;
+        (file.query_row(question, [], |row| row.get::<_, i64>(0)).ok()? == number).then_some(())
+    });
+}
+
 /// A guest in `room`, whom the focus has taken into the conference.
 #[track_caller]
 pub fn guest(prosody: &Prosody, room: &str, nick: &str) -> Client {
