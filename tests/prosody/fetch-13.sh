@@ -30,6 +30,10 @@ if [ "$codename" != bookworm ] || ! command -v apt-get >/dev/null 2>&1; then
 	exit 1
 fi
 site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Codename: bookworm' 'Component: main' | head -n 1)
+if [ -z "$site" ]; then
+	say "apt is told of no archive of Debian 12; where is yours? INNKEEPER_PROSODY=/path/to/prosody"
+	exit 1
+fi
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 apt() {
 	apt-get -q -o Dir::Etc::SourceList="$dir/sources.list" -o Dir::Etc::SourceParts=- -o Dir::State::Lists="$dir/lists" \
@@ -37,7 +41,7 @@ apt() {
 }
 rm -rf "$dir/lists" "$dir/cache" "$dir/deb" "$dir/root" "$dir/bin"
 mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$dir/deb" "$dir/bin"
-echo "deb [signed-by=$keys] ${site:-http://deb.debian.org/debian} bookworm-backports main" >"$dir/sources.list"
+echo "deb [signed-by=$keys] $site bookworm-backports main" >"$dir/sources.list"
 say "fetching prosody from bookworm-backports into $dir; nothing is installed"
 apt update
 (cd "$dir/deb" && apt download prosody)
