@@ -13,9 +13,9 @@ use super::{
     Token, endpoint, problem, raw,
 };
 
-/// The nick that sorts before all others, so that a lone browser never offers us peer-to-peer media.
 /// Where systemd shows each service its credentials.
 const CREDENTIALS: &str = "/run/credentials";
+/// The nick that sorts before all others, so that a lone browser never offers us peer-to-peer media.
 const NICK: &str = "00000000_innkeeper";
 
 /// Checks everything that was written.
