@@ -193,8 +193,7 @@ impl Room {
     /// What an occupant other than ourselves is, where that is no person: the focus, or what records.
     #[must_use]
     pub fn machine(&self, nick: &str, one: &Occupant, focus: &FocusFacts) -> Option<Machine> {
-        let is_focus = self.settings.focus && nick == "focus" && one.is_focus(focus.jid.as_deref());
-        if is_focus { Some(Machine::Focus) } else { told::machinery(one, focus, self.trust()) }
+        told::machine(nick, one, self.settings.focus, focus, self.trust())
     }
 
     /// When [`Input::Timeout`] is next due; monotonic clock.

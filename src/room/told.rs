@@ -88,12 +88,23 @@ impl Inside {
         if self.is_own(nick, one) {
             return Some(Machine::Keeper);
         }
-        // By what is said of them: whoever just left is among the occupants no longer.
-        if focus && nick == "focus" && one.is_focus(facts.jid.as_deref()) {
-            return Some(Machine::Focus);
-        }
-        machinery(one, facts, trust)
+        machine(nick, one, focus, facts, trust)
     }
+}
+
+/// What somebody other than ourselves is by what is said of them, where that is no person: whoever just left is among the
+/// occupants no longer. `focus` is whether rooms of the service have one.
+pub(super) fn machine(
+    nick: &str,
+    one: &Occupant,
+    focus: bool,
+    facts: &FocusFacts,
+    trust: Option<&Trust>,
+) -> Option<Machine> {
+    if focus && nick == "focus" && one.is_focus(facts.jid.as_deref()) {
+        return Some(Machine::Focus);
+    }
+    machinery(one, facts, trust)
 }
 
 /// Whether that records, or writes down what is said.

@@ -640,20 +640,19 @@ async fn view(asked: Option<oneshot::Receiver<Option<RoomView>>>) -> Option<Room
 
 fn people(view: &RoomView) -> usize {
     let ours = |nick: &String| view.nick.as_deref() == Some(nick) || view.ghosts.contains(nick);
-    let records = |nick: &String| view.recording.iter().any(|(known, _)| known == nick);
-    view.occupants.iter().filter(|(nick, _, focus)| !focus && !ours(nick) && !records(nick)).count()
+    view.occupants.iter().filter(|(nick, _, machine)| machine.is_none() && !ours(nick)).count()
 }
 
 fn occupants(view: &RoomView, clock: Clock) -> Vec<OccupantRow> {
-    let row = |(nick, one, focus): &(String, Occupant, bool)| {
-        let kind = match (view.nick.as_deref() == Some(nick), focus) {
-            (true, _) => Some("ourselves"),
-            (_, true) => Some("focus"),
+    let row = |(nick, one, machine): &(String, Occupant, Option<Machine>)| {
+        let kind = match machine {
+            _ if view.nick.as_deref() == Some(nick) => Some("ourselves"),
+            Some(Machine::Focus) => Some("focus"),
             _ if view.ghosts.contains(nick) => Some("a lost session of ours"),
-            _ => view.recording.iter().find(|(known, _)| known == nick).map(|(_, machine)| match machine {
-                Machine::Transcriber => "transcriber",
-                _ => "recorder",
-            }),
+            Some(Machine::Keeper) => Some("ourselves"),
+            Some(Machine::Recorder) => Some("recorder"),
+            Some(Machine::Transcriber) => Some("transcriber"),
+            None => None,
         };
         occupant(nick, one, kind, clock)
     };

@@ -8,7 +8,7 @@ use super::session::{Lists, RoomView};
 use crate::action::Verb;
 use crate::command::{Explanation, HistoryRow, PowerRow, WhoCanReply};
 use crate::config::{Login, RoomKey};
-use crate::event::{Departure, Event, What};
+use crate::event::{Departure, Event, Machine, What};
 use crate::room::recent::{Befell, Recent};
 use crate::room::{LobbyOrigin, Occupant};
 use crate::xmpp::jid;
@@ -49,7 +49,7 @@ pub fn who_can(about: &About<'_>, view: &RoomView, lists: Option<&Lists>) -> Who
     let ours = view.occupants.iter().find(|(nick, ..)| nick == own).map(|(_, one, _)| one);
     let our_rank = rank(ours.and_then(|one| one.affiliation.as_ref()));
     let mut powers = Vec::new();
-    for (nick, one, focus) in view.occupants.iter().filter(|(nick, ..)| nick != own) {
+    for (nick, one, machine) in view.occupants.iter().filter(|(nick, ..)| nick != own) {
         let theirs = rank(one.affiliation.as_ref());
         let kicks = one.role == Some(Role::Moderator) && theirs >= our_rank;
         let (mut can, through) = match theirs {
@@ -61,7 +61,11 @@ pub fn who_can(about: &About<'_>, view: &RoomView, lists: Option<&Lists>) -> Who
         if !kicks {
             can.retain(|verb| *verb != "kick");
         }
-        let through = if *focus { "the conference focus: it owns every room".to_owned() } else { through.to_owned() };
+        let through = if *machine == Some(Machine::Focus) {
+            "the conference focus: it owns every room".to_owned()
+        } else {
+            through.to_owned()
+        };
         powers.push(PowerRow {
             nick: nick.clone(),
             display_name: one.display_name.as_deref().map(str::to_owned),
@@ -273,14 +277,14 @@ pub fn moderator(about: &About<'_>, view: &RoomView, who: &str) -> Explanation {
         all.next().filter(|_| all.next().is_none())
     });
     let mut because: Vec<HistoryRow> = Vec::new();
-    let Some((nick, one, focus)) = found else {
+    let Some((nick, one, machine)) = found else {
         because.extend(view.recent.iter().filter(|one| meant(one, who)).map(|one| told(one, about.clock)));
         let text = format!("nobody inside is called {who}, or several are");
         return Explanation { room, text, because };
     };
     let is = one.role == Some(Role::Moderator);
     let text = match (is, rank(one.affiliation.as_ref())) {
-        _ if *focus => format!("{nick} is the conference focus, which owns every room"),
+        _ if *machine == Some(Machine::Focus) => format!("{nick} is the conference focus, which owns every room"),
         (true, 3) => format!(
             "{nick} is moderator because their affiliation is owner: the focus or another owner gave it, or a token's claims"
         ),

@@ -9,6 +9,7 @@ use super::supervisor::Supervisor;
 use crate::action::{Action, Standing};
 use crate::command::{Command, Reply, Requester, StepRow, refused};
 use crate::config::{RoomKey, Secret};
+use crate::event::Machine;
 use crate::room::Occupant;
 use crate::xmpp::jid;
 use crate::xmpp::muc::{Affiliation, Role};
@@ -81,17 +82,17 @@ impl Supervisor {
     }
 }
 
-/// Who is meant by a word of the list: a nick, an account, or the only one with that display name.
-fn named<'v>(view: &'v RoomView, word: &str) -> Result<Option<&'v (String, Occupant, bool)>, String> {
+/// The nick of whom a word of the list means: a nick, an account, or the only one with that display name.
+fn named<'v>(view: &'v RoomView, word: &str) -> Result<Option<&'v String>, String> {
     let account = |one: &Occupant| one.real_jid.as_deref().map(jid::bare) == Some(word);
-    if let Some(one) = view.occupants.iter().find(|(nick, one, _)| nick == word || account(one)) {
-        return Ok(Some(one));
+    if let Some((nick, ..)) = view.occupants.iter().find(|(nick, one, _)| nick == word || account(one)) {
+        return Ok(Some(nick));
     }
     let called: Vec<_> =
         view.occupants.iter().filter(|(_, one, _)| one.display_name.as_deref() == Some(word)).collect();
     match called.as_slice() {
         [] => Ok(None),
-        [one] => Ok(Some(*one)),
+        [(nick, ..)] => Ok(Some(nick)),
         several => Err(format!("{} inside are called {word}: say a nick or an account", several.len())),
     }
 }
@@ -103,7 +104,7 @@ fn plan(view: &RoomView, wish: &Wish) -> (Vec<(String, Action)>, Vec<StepRow>) {
         let mut nicks = Vec::new();
         for word in words {
             match named(view, word) {
-                Ok(Some((nick, ..))) => nicks.push(nick.clone()),
+                Ok(Some(nick)) => nicks.push(nick.clone()),
                 Ok(None) => {
                     let text = "nobody inside is meant by it".to_owned();
                     steps.push(StepRow { what: format!("{what} {word}"), done: false, text });
@@ -115,11 +116,13 @@ fn plan(view: &RoomView, wish: &Wish) -> (Vec<(String, Action)>, Vec<StepRow>) {
     };
     let keep = find("keep", &wish.keep);
     let out = find("throw out", &wish.out);
-    let spared = |nick: &String, focus: bool| focus || view.nick.as_deref() == Some(nick) || view.ghosts.contains(nick);
-    for (nick, one, focus) in &view.occupants {
+    let spared = |nick: &String, machine: Option<Machine>| {
+        machine == Some(Machine::Focus) || view.nick.as_deref() == Some(nick) || view.ghosts.contains(nick)
+    };
+    for (nick, one, machine) in &view.occupants {
         let high = one.role == Some(Role::Moderator)
             || matches!(one.affiliation, Some(Affiliation::Owner | Affiliation::Admin));
-        if !high || spared(nick, *focus) || keep.contains(nick) {
+        if !high || spared(nick, *machine) || keep.contains(nick) {
             continue;
         }
         let what = format!("demote {nick}");
@@ -141,8 +144,8 @@ fn plan(view: &RoomView, wish: &Wish) -> (Vec<(String, Action)>, Vec<StepRow>) {
         todo.push((SET_PASSWORD.to_owned(), Action::Lock { password: Some(password.clone()) }));
     }
     todo.push(("switch the lobby on".to_owned(), Action::Lobby { on: true }));
-    for (nick, _, focus) in view.occupants.iter().filter(|(nick, ..)| out.contains(nick)) {
-        if !spared(nick, *focus) {
+    for (nick, _, machine) in view.occupants.iter().filter(|(nick, ..)| out.contains(nick)) {
+        if !spared(nick, *machine) {
             todo.push((format!("throw out {nick}"), Action::Kick { nick: nick.as_str().into() }));
         }
     }
@@ -168,7 +171,8 @@ mod tests {
             };
             here.enter(std::time::Instant::now(), nick, &read);
         }
-        let occupants = here.iter().map(|(nick, one)| (nick.to_owned(), one.clone(), nick == "focus")).collect();
+        let machine = |nick: &str| (nick == "focus").then_some(Machine::Focus);
+        let occupants = here.iter().map(|(nick, one)| (nick.to_owned(), one.clone(), machine(nick))).collect();
         RoomView { nick: Some("keeper".to_owned()), occupants, ..RoomView::default() }
     }
 

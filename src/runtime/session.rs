@@ -108,10 +108,8 @@ pub struct RoomView {
     pub nick: Option<String>,
     /// Nicks of occupants that a lost session of ours left behind.
     pub ghosts: Vec<String>,
-    /// Everybody inside, by nick; the flag marks the focus.
-    pub occupants: Vec<(String, Occupant, bool)>,
-    /// Nicks of what records or writes down what is said.
-    pub recording: Vec<(String, Machine)>,
+    /// Everybody inside, by nick, and what they are where that is the focus or what records.
+    pub occupants: Vec<(String, Occupant, Option<Machine>)>,
     /// Who waits in the lobby, by nick.
     pub waiting: Vec<(String, Occupant)>,
     /// What lately befell people there.
@@ -335,7 +333,6 @@ impl<S: Clone + Send> Driver<S> {
             nick: None,
             ghosts: Vec::new(),
             occupants: Vec::new(),
-            recording: Vec::new(),
             waiting: room.waiting().map(|(nick, one)| (nick.to_owned(), one.clone())).collect(),
             recent: room.recent().cloned().collect(),
             info: room.info().cloned(),
@@ -350,13 +347,9 @@ impl<S: Clone + Send> Driver<S> {
             view.nick = Some(nick.to_owned());
             let ghosts = occupants.iter().filter(|(known, one)| *known != nick && self.session.is_ghost(one));
             view.ghosts = ghosts.map(|(nick, _)| nick.to_owned()).collect();
-            for (nick, one) in occupants.iter() {
-                let machine = room.machine(nick, one, &facts);
-                view.occupants.push((nick.to_owned(), one.clone(), machine == Some(Machine::Focus)));
-                if let Some(machine @ (Machine::Recorder | Machine::Transcriber)) = machine {
-                    view.recording.push((nick.to_owned(), machine));
-                }
-            }
+            let shown =
+                |(nick, one): (&str, &Occupant)| (nick.to_owned(), one.clone(), room.machine(nick, one, &facts));
+            view.occupants = occupants.iter().map(shown).collect();
             view.occupants.sort_by(|a, b| a.0.cmp(&b.0));
         }
         Some(view)
