@@ -81,7 +81,7 @@ impl AllowList {
     pub fn holds(&self, person: &Person) -> bool {
         let account = person.real_jid.as_deref().map(jid::bare);
         let token = || person.identity.keys().iter().find(|key| key.rung == Rung::Token);
-        account.is_some_and(|account| self.accounts.iter().any(|pattern| pattern.matches(account)))
+        account.is_some_and(|account| self.has_account(account))
             || (!self.tokens.is_empty() && token().is_some_and(|key| self.tokens.contains(&key.value)))
     }
 
@@ -89,10 +89,14 @@ impl AllowList {
     #[must_use]
     pub fn names(&self, key: &OccupantKey) -> bool {
         match key.rung {
-            Rung::Account => self.accounts.iter().any(|pattern| pattern.matches(&key.value)),
+            Rung::Account => self.has_account(&key.value),
             Rung::Token => self.tokens.contains(&key.value),
             _ => false,
         }
+    }
+
+    fn has_account(&self, account: &str) -> bool {
+        self.accounts.iter().any(|pattern| pattern.matches(account))
     }
 }
 

@@ -326,13 +326,12 @@ mod tests {
         }
     }
 
+    fn kick(nick: &str, real: &str, reason: &str) -> Outcome {
+        Outcome::Do { action: Action::Kick { nick: nick.into() }, real_jid: Some(real.into()), reason: reason.into() }
+    }
+
     #[test]
     fn a_moderator_kicks_by_nick_by_display_name_and_by_quoted_nick() {
-        let kick = |nick: &str, real: &str, reason: &str| Outcome::Do {
-            action: Action::Kick { nick: nick.into() },
-            real_jid: Some(real.into()),
-            reason: reason.into(),
-        };
         assert_eq!(says("!kick a1 be  nice"), kick("a1", "ann@guest.example/2", "be  nice"));
         assert_eq!(says("!kick Tom"), kick("two words", "tom@example/4", ""));
         assert_eq!(says("!kick \"two words\" now"), kick("two words", "tom@example/4", "now"));
@@ -340,11 +339,6 @@ mod tests {
 
     #[test]
     fn a_name_of_several_words_needs_no_quotes_and_the_longest_is_meant() {
-        let kick = |nick: &str, real: &str, reason: &str| Outcome::Do {
-            action: Action::Kick { nick: nick.into() },
-            real_jid: Some(real.into()),
-            reason: reason.into(),
-        };
         assert_eq!(says("!kick Bob Builder be nice"), kick("b2", "bob@guest.example/6", "be nice"));
         assert_eq!(says("!kick bob builder"), kick("b2", "bob@guest.example/6", ""));
         assert_eq!(says("!kick Bob go away"), kick("b1", "bob@guest.example/5", "go away"));

@@ -124,12 +124,11 @@ impl Supervisor {
 
     fn targets(&self, room: &RoomKey, who: &str, found: Found) -> Result<Vec<Target>, Box<Reply>> {
         let no = |word: &str, text: String| Err(Box::new(refused(word, text)));
+        let exempt = || no("exempt", format!("{who} is exempt; `innkeeper exempt list` shows who is"));
         match found {
             Found::Here(person) => match person.exempt {
                 Some(exempt) => no("exempt", format!("{who} is not to be banned from {room}: {}", spared(exempt))),
-                None if self.kept.allow_list().holds(&person) => {
-                    no("exempt", format!("{who} is exempt; `innkeeper exempt list` shows who is"))
-                }
+                None if self.kept.allow_list().holds(&person) => exempt(),
                 None => Ok(targets_of(&person.identity_alone())),
             },
             Found::Several(nicks) => {
@@ -143,9 +142,7 @@ impl Supervisor {
                     );
                     no("bad-request", text)
                 }
-                Some(Target::Key(key)) if self.kept.allow_list().names(&key) => {
-                    no("exempt", format!("{who} is exempt; `innkeeper exempt list` shows who is"))
-                }
+                Some(Target::Key(key)) if self.kept.allow_list().names(&key) => exempt(),
                 Some(target) => Ok(vec![target]),
                 None => no(
                     "occupant-gone",
